@@ -1,0 +1,343 @@
+//! The client's half of a session: the order of its bytes, its commands, and the ring in which they
+//! wait for the server's replies.
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use crate::address::Address;
+use crate::command::{CommandParser, Verb};
+use crate::counter::{Counter, Tally};
+use crate::flow::tcp;
+use crate::host_port::HostPort;
+use crate::sequence::{after, before};
+use crate::server::ServerHalf;
+use crate::session::{Intake, MOST_HELD, Segment, WINDOW};
+
+/// Commands that can wait at a time.
+pub const RING: usize = 16;
+/// Last bytes of the client that are kept, to compare repeated ones with.
+pub const RECENT: usize = 128;
+/// After this much silence, with everything acknowledged both ways and no transfer under way, what
+/// still waits will not be answered any more. Nanoseconds.
+pub const UNANSWERED: u64 = crate::SECOND / 2;
+
+/// Kinds of waiting commands.
+pub mod kind {
+    /// Takes one reply and means nothing to data connections.
+    pub const OTHER: u8 = 0;
+    /// PASV.
+    pub const PASV: u8 = 1;
+    /// EPSV.
+    pub const EPSV: u8 = 2;
+    /// PORT or EPRT.
+    pub const PORT: u8 = 3;
+    /// A command that uses a data connection.
+    pub const TRANSFER: u8 = 4;
+    /// REIN.
+    pub const REIN: u8 = 5;
+    /// Added: it was read while the session was not in step, and opens nothing.
+    pub const NOT_IN_STEP: u8 = 0x80;
+}
+
+/// What is wrong with a PORT or EPRT.
+pub mod fault {
+    /// Nothing.
+    pub const NONE: u8 = 0;
+    /// It is malformed.
+    pub const MALFORMED: u8 = 1;
+    /// It names an address that isn't the client's; the half remembers which.
+    pub const FOREIGN: u8 = 2;
+}
+
+/// A command that waits for its final reply.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Command {
+    /// Position behind its line end: it counts once the server has acknowledged that.
+    pub end: u32,
+    /// One of [`kind`].
+    pub kind: u8,
+    /// One of [`fault`].
+    pub fault: u8,
+    /// The port that a PORT or EPRT names, host byte order.
+    pub port: u16,
+}
+
+/// Written by packets of the client only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClientHalf {
+    /// When the last command line ended, nanoseconds.
+    pub last_line: u64,
+    /// Position of the next byte.
+    pub next: u32,
+    /// The server's bytes that the client has acknowledged.
+    pub acked: u32,
+    /// How often this half lost step; the server half anchors anew when it sees a new number.
+    pub lost: u32,
+    /// Waiting commands that end up to here have been dropped (with `voided`).
+    pub void_before: u32,
+    /// Commands put into the ring so far.
+    pub head: u32,
+    /// The server half's epoch that this half goes by.
+    pub epoch: u16,
+    /// Transfer commands so far.
+    pub transfers: u16,
+    /// In step: everything from here on is attributed for certain.
+    pub settled: u8,
+    /// FIN in sequence was seen.
+    pub fin: u8,
+    /// Early segments held back in a row.
+    pub held: u8,
+    /// `void_before` has a meaning.
+    pub voided: u8,
+    /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
+    pub named: Address,
+    /// See `named`.
+    pub named_end: u32,
+    /// The ring.
+    pub ring: [Command; RING],
+    /// The last bytes, each at its position modulo [`RECENT`].
+    pub recent: [u8; RECENT],
+    /// The parser.
+    pub parser: CommandParser,
+}
+
+impl Default for ClientHalf {
+    fn default() -> Self {
+        Self {
+            last_line: 0, next: 0, acked: 0, lost: 0, void_before: 0, head: 0, epoch: 0, transfers: 0, settled: 0,
+            fin: 0, held: 0, voided: 0, named: Address::ANY, named_end: 0, ring: [Command::default(); RING],
+            recent: [0; RECENT], parser: CommandParser::default(),
+        }
+    }
+}
+
+impl ClientHalf {
+    #[inline(always)]
+    pub(crate) fn start(&mut self, next: u32, acked: u32) {
+        self.next = next;
+        self.acked = acked;
+        self.settled = 1;
+    }
+
+    /// Takes the position at which the server half anchored. Where in a line that is, is not known.
+    #[inline(always)]
+    fn adopt(&mut self, server: &ServerHalf) {
+        self.epoch = server.epoch;
+        self.next = server.anchor;
+        self.acked = server.next;
+        self.settled = 0;
+        self.held = 0;
+        self.fin = 0;
+        self.parser.skip_to_line_end();
+    }
+
+    /// Gives up: bytes passed that we can't vouch for. The server half anchors at its next packet.
+    #[inline(always)]
+    fn lose_step(&mut self, tally: &mut Tally) -> Intake {
+        tally.mark(Counter::StepsLost);
+        self.lost = self.lost.wrapping_add(1);
+        Intake::Pass
+    }
+
+    /// Decides what to do with a segment of the client, and notes what it acknowledges.
+    ///
+    /// `may_hold`: whether an early segment can be held back, which is not so where this host's own
+    /// TCP is about to send it.
+    #[inline(always)]
+    pub fn receive(
+        &mut self, server: &ServerHalf, segment: &Segment, now: u64, may_hold: bool, tally: &mut Tally,
+    ) -> Intake {
+        if self.lost != server.anchored_for {
+            return Intake::Pass; // until the server's next packet says where we are
+        }
+        if self.epoch != server.epoch {
+            self.adopt(server);
+        }
+        if segment.seq == self.next && segment.has(tcp::ACK) {
+            if after(segment.ack, server.next) {
+                return self.lose_step(tally); // it has bytes of the server that we haven't
+            }
+            self.acked = segment.ack;
+            self.find_step(server, segment, tally);
+            self.drop_unanswered(server, segment, now, tally);
+        }
+        if segment.length == 0 {
+            return Intake::Pass;
+        }
+        let ahead = segment.seq.wrapping_sub(self.next);
+        if ahead == 0 {
+            self.held = 0;
+            return Intake::Read { skip: 0, compare: 0 };
+        }
+        if before(segment.seq, self.next) {
+            return self.repeated(server, segment, tally);
+        }
+        if ahead > WINDOW {
+            return Intake::Pass;
+        }
+        if self.settled != 0 && may_hold && self.held < MOST_HELD {
+            self.held += 1;
+            return Intake::Hold;
+        }
+        self.lose_step(tally)
+    }
+
+    /// A segment that begins with bytes that were read before.
+    #[inline(always)]
+    fn repeated(&mut self, server: &ServerHalf, segment: &Segment, tally: &mut Tally) -> Intake {
+        let behind = self.next.wrapping_sub(segment.seq);
+        if behind > WINDOW {
+            return Intake::Pass;
+        }
+        let overlap = if behind < segment.length { behind } else { segment.length };
+        let acknowledged = server.acked.wrapping_sub(segment.seq);
+        let skip = if !after(server.acked, segment.seq) {
+            0
+        } else if acknowledged < overlap {
+            acknowledged
+        } else {
+            overlap
+        };
+        if skip == segment.length {
+            return Intake::Pass;
+        }
+        let compare = overlap - skip;
+        // What can't be compared any more can't be vouched for.
+        if compare != 0 && self.next.wrapping_sub(segment.seq.wrapping_add(skip)) > RECENT as u32 {
+            tally.mark(Counter::OverlapsDiffer);
+            return self.lose_step(tally);
+        }
+        Intake::Read { skip, compare }
+    }
+
+    /// Whether a repeated byte is the one that was read at that position.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_same(&self, position: u32, byte: u8) -> bool {
+        self.recent[position as usize % RECENT] == byte
+    }
+
+    /// Other bytes came in the place of ones that the server hasn't acknowledged: which of them it
+    /// takes can't be known.
+    #[inline(always)]
+    pub fn overlap_differs(&mut self, tally: &mut Tally) {
+        tally.mark(Counter::OverlapsDiffer);
+        self.lose_step(tally);
+    }
+
+    /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.
+    #[inline(always)]
+    pub fn push(&mut self, byte: u8) -> bool {
+        self.recent[self.next as usize % RECENT] = byte;
+        self.next = self.next.wrapping_add(1);
+        self.parser.push(byte)
+    }
+
+    /// A line has ended: its command waits from now on. `tail` is how many commands have been
+    /// answered, `address` the client's own.
+    #[inline(always)]
+    pub fn end_line(&mut self, address: &Address, tail: u32, now: u64, tally: &mut Tally) {
+        let Some(verb) = self.parser.end_line() else { return };
+        tally.mark(Counter::Commands);
+        self.last_line = now;
+        let mut command = Command { end: self.next, ..Command::default() };
+        command.kind = match verb {
+            Verb::Pasv => kind::PASV,
+            Verb::Epsv => kind::EPSV,
+            Verb::Port(said) | Verb::Eprt(said) => {
+                self.named_by(&mut command, said, address);
+                kind::PORT
+            }
+            Verb::Transfer => {
+                self.transfers = self.transfers.wrapping_add(1);
+                kind::TRANSFER
+            }
+            Verb::Rein => kind::REIN,
+            Verb::TooLong => {
+                tally.mark(Counter::LongLines);
+                kind::OTHER
+            }
+            Verb::Host | Verb::Other => kind::OTHER,
+        };
+        if self.settled == 0 {
+            command.kind |= kind::NOT_IN_STEP;
+        }
+        if self.head.wrapping_sub(tail) >= RING as u32 {
+            tally.mark(Counter::CommandsOverflow);
+            self.lose_step(tally);
+            return;
+        }
+        self.ring[self.head as usize % RING] = command;
+        // The server half reads the entry only after it has seen the new head.
+        compiler_fence(Ordering::Release);
+        self.head = self.head.wrapping_add(1);
+    }
+
+    #[inline(always)]
+    fn named_by(&mut self, command: &mut Command, said: Option<HostPort>, address: &Address) {
+        let Some(said) = said else {
+            command.fault = fault::MALFORMED;
+            return;
+        };
+        command.port = said.port;
+        if said.address != *address {
+            command.fault = fault::FOREIGN;
+            self.named = said.address;
+            self.named_end = command.end;
+        }
+    }
+
+    /// All bytes of a segment were read: a FIN behind them is in sequence.
+    #[inline(always)]
+    pub fn finish(&mut self, segment: &Segment) {
+        if segment.has(tcp::FIN) && self.fin == 0 && segment.end() == self.next {
+            self.fin = 1;
+            self.next = self.next.wrapping_add(1);
+        }
+    }
+
+    /// Follows positions only, in an opaque session.
+    #[inline(always)]
+    pub fn follow(&mut self, segment: &Segment) {
+        if segment.seq == self.next {
+            self.acked = segment.ack;
+            self.next = segment.end();
+            self.finish(segment);
+        }
+    }
+
+    /// In step again: one whole exchange was seen (a command, its reply, and by this packet that the
+    /// client has that reply and had said nothing more), so nothing is under way that we don't know.
+    #[inline(always)]
+    fn find_step(&mut self, server: &ServerHalf, segment: &Segment, tally: &mut Tally) {
+        if self.settled == 0
+            && server.witnessed != 0
+            && segment.ack == server.next
+            && server.acked == self.next
+            && self.head == server.tail
+            && self.parser.at_line_start()
+        {
+            self.settled = 1;
+            tally.mark(Counter::StepsFound);
+        }
+    }
+
+    /// Real servers leave some commands unanswered. What still waits when everything is acknowledged
+    /// both ways, no transfer is under way and the line has been silent is dropped, so that the next
+    /// command's reply isn't taken for it.
+    #[inline(always)]
+    fn drop_unanswered(&mut self, server: &ServerHalf, segment: &Segment, now: u64, tally: &mut Tally) {
+        if segment.length == 0 || self.head == server.tail || server.transfer != 0 {
+            return;
+        }
+        let silent = now.wrapping_sub(self.last_line) > UNANSWERED && now.wrapping_sub(server.last_word) > UNANSWERED;
+        let nothing_on_the_way = server.acked == self.next && segment.ack == server.next;
+        let dropped_before = self.voided != 0 && self.void_before == self.next;
+        if silent && nothing_on_the_way && !dropped_before {
+            self.void_before = self.next;
+            self.voided = 1;
+            tally.mark(Counter::CommandsUnanswered);
+        }
+    }
+}

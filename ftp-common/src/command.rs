@@ -1,0 +1,176 @@
+//! The client's half of a control stream: command lines (RFC 959 §4.1, §5.3), a byte at a time.
+
+use crate::host_port::{Argument, HostPort};
+use crate::telnet::Telnet;
+
+/// Lines longer than this are skipped to their end; servers cut or refuse them at about as much.
+pub const LONGEST_LINE: u16 = 4096;
+
+/// What a command line asks for, as far as data connections depend on it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verb {
+    /// Any command that data connections don't depend on, known or not: it takes one reply.
+    Other,
+    /// PASV, or `P@SW` (a misspelling from old firewalls that servers take).
+    Pasv,
+    /// EPSV, whatever its argument.
+    Epsv,
+    /// PORT; `None` where the argument is malformed.
+    Port(Option<HostPort>),
+    /// EPRT; `None` where the argument is malformed.
+    Eprt(Option<HostPort>),
+    /// RETR, STOR, STOU, APPE, LIST, NLST, MLSD: each uses a data connection.
+    Transfer,
+    /// REIN: the session begins anew (RFC 959 §4.1.1).
+    Rein,
+    /// HOST (RFC 7151): answered by 220.
+    Host,
+    /// A line longer than [`LONGEST_LINE`].
+    TooLong,
+}
+
+const SKIP: u8 = 0xff;
+const IN_VERB: u8 = 0;
+const IN_PORT: u8 = 1;
+const IN_EPRT: u8 = 2;
+const IN_OTHER: u8 = 3;
+
+const fn verb(text: [u8; 4]) -> u32 {
+    u32::from_be_bytes(text)
+}
+
+const PASV: u32 = verb(*b"PASV");
+const P_AT_SW: u32 = verb(*b"P@SW");
+const EPSV: u32 = verb(*b"EPSV");
+const PORT: u32 = verb(*b"PORT");
+const EPRT: u32 = verb(*b"EPRT");
+const RETR: u32 = verb(*b"RETR");
+const STOR: u32 = verb(*b"STOR");
+const STOU: u32 = verb(*b"STOU");
+const APPE: u32 = verb(*b"APPE");
+const LIST: u32 = verb(*b"LIST");
+const NLST: u32 = verb(*b"NLST");
+const MLSD: u32 = verb(*b"MLSD");
+const REIN: u32 = verb(*b"REIN");
+const HOST: u32 = verb(*b"HOST");
+
+/// Parser state between two bytes of a client's stream. All zero is the beginning of a line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct CommandParser {
+    /// The verb's first four letters, upper case, the first in the highest byte.
+    verb: u32,
+    /// Bytes of the line so far, saturating.
+    length: u16,
+    /// Letters of the verb, saturating.
+    verb_length: u8,
+    state: u8,
+    telnet: Telnet,
+    /// The last byte was a carriage return.
+    carriage_return: u8,
+    zero: [u8; 2],
+    argument: Argument,
+}
+
+impl CommandParser {
+    /// A parser that doesn't know where in a line it is: it finds its footing at the next line end.
+    #[inline(always)]
+    pub fn skip_to_line_end(&mut self) {
+        *self = Self { state: SKIP, ..Self::default() };
+    }
+
+    /// Whether the next byte is the first of a line.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at_line_start(&self) -> bool {
+        self.state == IN_VERB && self.length == 0
+    }
+
+    /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
+    #[inline(always)]
+    pub fn push(&mut self, byte: u8) -> bool {
+        if !self.telnet.is_text(byte) {
+            return false;
+        }
+        if byte == b'\n' {
+            return true;
+        }
+        if self.state == SKIP {
+            return false;
+        }
+        self.length = self.length.saturating_add(1);
+        // A carriage return belongs to the line end; elsewhere it is a byte like any other.
+        if self.carriage_return != 0 {
+            self.carriage_return = 0;
+            self.text(b'\r');
+        }
+        if byte == b'\r' {
+            self.carriage_return = 1;
+        } else {
+            self.text(byte);
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn text(&mut self, byte: u8) {
+        match self.state {
+            IN_VERB => {
+                if byte == b' ' {
+                    self.verb_done();
+                } else {
+                    self.verb = self.verb << 8 | u32::from(byte.to_ascii_uppercase());
+                    self.verb_length = self.verb_length.saturating_add(1);
+                }
+            }
+            IN_PORT => self.argument.push_port(byte),
+            IN_EPRT => self.argument.push_eprt(byte),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn verb_done(&mut self) {
+        self.state = match (self.verb_length, self.verb) {
+            (4, PORT) => IN_PORT,
+            (4, EPRT) => IN_EPRT,
+            _ => IN_OTHER,
+        };
+        self.argument.begin();
+    }
+
+    /// The line that has just ended; `None` for an empty one, or one whose beginning was not seen.
+    #[inline(always)]
+    pub fn end_line(&mut self) -> Option<Verb> {
+        let result = self.classify();
+        *self = Self::default();
+        result
+    }
+
+    #[inline(always)]
+    fn classify(&mut self) -> Option<Verb> {
+        if self.state == SKIP || self.length == u16::from(self.carriage_return) {
+            return None;
+        }
+        if self.length > LONGEST_LINE {
+            return Some(Verb::TooLong);
+        }
+        if self.verb_length != 4 {
+            return Some(Verb::Other);
+        }
+        Some(match self.verb {
+            PASV | P_AT_SW => Verb::Pasv,
+            EPSV => Verb::Epsv,
+            PORT if self.state == IN_PORT => Verb::Port(self.argument.end_port()),
+            EPRT if self.state == IN_EPRT => Verb::Eprt(self.argument.end_eprt()),
+            RETR | STOR | STOU | APPE | LIST | NLST | MLSD => Verb::Transfer,
+            REIN => Verb::Rein,
+            HOST => Verb::Host,
+            _ => Verb::Other,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

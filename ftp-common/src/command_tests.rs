@@ -1,0 +1,117 @@
+extern crate std;
+use super::*;
+use core::net::IpAddr;
+use proptest::prelude::*;
+use std::{format, vec, vec::Vec};
+
+fn lines_of(parser: &mut CommandParser, bytes: &[u8]) -> Vec<Verb> {
+    let mut lines = Vec::new();
+    for byte in bytes {
+        if parser.push(*byte) {
+            lines.extend(parser.end_line());
+        }
+    }
+    lines
+}
+
+fn lines(bytes: &[u8]) -> Vec<Verb> {
+    lines_of(&mut CommandParser::default(), bytes)
+}
+
+fn at(address: &str, port: u16) -> Option<HostPort> {
+    let address = address.parse::<IpAddr>().unwrap().into();
+    Some(HostPort { address, port })
+}
+
+#[test]
+fn golden_session() {
+    let verbs = lines(
+        b"USER anonymous\r\nPASS a@b\r\nEPSV\r\nLIST\r\npasv\r\nRetr x\r\nPORT 10,0,0,2,4,1\r\n\
+          EPRT |2|::1|1025|\r\nP@SW\r\nREIN\r\nHOST a.b\r\nQUIT\r\n",
+    );
+    assert_eq!(
+        verbs,
+        [
+            Verb::Other, Verb::Other, Verb::Epsv, Verb::Transfer, Verb::Pasv, Verb::Transfer,
+            Verb::Port(at("10.0.0.2", 1025)), Verb::Eprt(at("::1", 1025)), Verb::Pasv, Verb::Rein,
+            Verb::Host, Verb::Other,
+        ]
+    );
+}
+
+#[test]
+fn verbs_are_whole_and_begin_the_line() {
+    for line in ["PORTX 10,0,0,2,4,1", " PORT 10,0,0,2,4,1", "\tPASV", "POR T", "PORT\t10,0,0,2,4,1", "XPASV",
+                 "PASVX", "PAS", "EPRT|1|10.0.0.2|1025|", "PASV\r\rX", "PORT,10,0,0,2,4,1"] {
+        assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::Other], "{line:?}");
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_one_is_malformed() {
+    for line in ["PORT 10,0,0,2,4", "PORT  10,0,0,2,4,1", "PORT 10,0,0,2,4,1 x", "PORT 10,0,0,2,4,1\r"] {
+        assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::Port(None)], "{line:?}");
+    }
+    assert_eq!(lines(b"PORT\r\n"), [Verb::Other]);
+}
+
+#[test]
+fn a_bare_line_feed_ends_a_line_and_an_empty_line_is_no_command() {
+    assert_eq!(lines(b"PASV\n\n\r\nNOOP\n"), [Verb::Pasv, Verb::Other]);
+}
+
+#[test]
+fn telnet_bytes_before_abor_are_skipped() {
+    assert_eq!(lines(b"\xff\xf4\xff\xf2ABOR\r\nPASV\r\n"), [Verb::Other, Verb::Pasv]);
+    assert_eq!(lines(b"PA\xff\xf1SV\r\n"), [Verb::Pasv]);
+}
+
+#[test]
+fn a_line_over_the_limit_is_skipped_to_its_end() {
+    let mut bytes = vec![b'A'; usize::from(LONGEST_LINE)];
+    bytes.splice(..5, *b"RETR ");
+    bytes.push(b'\n');
+    assert_eq!(lines(&bytes), [Verb::Transfer]);
+    bytes.insert(5, b'A');
+    bytes.extend(b"PASV\r\n");
+    assert_eq!(lines(&bytes), [Verb::TooLong, Verb::Pasv]);
+    // Longer than any counter of ours.
+    let mut bytes = vec![b'P'; 70_000];
+    bytes.extend(b"PASV\r\n");
+    assert_eq!(lines(&bytes), [Verb::TooLong]);
+}
+
+#[test]
+fn met_in_mid_line_it_waits_for_the_line_end() {
+    let mut parser = CommandParser::default();
+    parser.skip_to_line_end();
+    assert_eq!(lines_of(&mut parser, b"PASV\r\nPASV\r\n"), [Verb::Pasv]);
+}
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"PASV\r\n".to_vec()), Just(b"PORT 10,0,0,2,4,1\r\n".to_vec()), Just(b"EPRT |1|10.0.0.2|99|\n".to_vec()),
+        Just(b"\xff\xf4\xff\xf2ABOR\r\n".to_vec()), Just(b"\r\n".to_vec()), prop::collection::vec(any::<u8>(), 0..12),
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn cutting_the_stream_changes_nothing(bytes in stream(), cuts in prop::collection::vec(0usize..100, 0..9)) {
+        let whole = lines(&bytes);
+        let mut parser = CommandParser::default();
+        let mut pieces = Vec::new();
+        let mut rest = &bytes[..];
+        for cut in cuts {
+            let (piece, tail) = rest.split_at(cut.min(rest.len()));
+            pieces.extend(lines_of(&mut parser, piece));
+            // What the map holds between two packets is all that the parser is.
+            let kept = parser;
+            parser = kept;
+            rest = tail;
+        }
+        pieces.extend(lines_of(&mut parser, rest));
+        prop_assert_eq!(pieces, whole);
+    }
+}

@@ -1,0 +1,212 @@
+//! Every verdict and every refusal has a counter of its own; this is the one list of them.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Index into the STATS map, and the reason in events and flow refusals.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[repr(u8)]
+        pub enum Counter { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Counter {
+            /// All of them, in the order of their indices.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Its stable name, for programs.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it counts, one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Negotiations refused: a 227 or 229 came while no PASV or EPSV waited for it.
+    RefusedUnsolicited = "refused_unsolicited",
+    /// Negotiations refused: a 227 without six numbers, or a 229 without a port.
+    RefusedMalformedReply = "refused_malformed_reply",
+    /// Negotiations refused: the server accepted a PORT or EPRT that is malformed.
+    RefusedMalformedCommand = "refused_malformed_command",
+    /// Negotiations refused: a PORT or EPRT names an address that isn't the client's own.
+    RefusedForeignAddress = "refused_foreign_address",
+    /// Negotiations refused: a port below 1024.
+    RefusedLowPort = "refused_low_port",
+    /// Negotiations refused: a passive port outside the policy's passive range.
+    RefusedOutOfRange = "refused_out_of_range",
+    /// Negotiations refused: the session was met in the middle and is not yet in step.
+    RefusedNotInStep = "refused_not_in_step",
+    /// Negotiations refused: the policy has no passive range.
+    RefusedPassiveOff = "refused_passive_off",
+    /// Negotiations refused: the policy does not allow active mode.
+    RefusedActiveOff = "refused_active_off",
+    /// Negotiations refused: a 227 names another address and the policy is strict about it.
+    RefusedAnnouncedAddress = "refused_announced_address",
+    /// Commands that negotiate a data connection and that the server refused (4xx or 5xx).
+    RejectedByServer = "rejected_by_server",
+    /// 227 replies that name another address than the session's server; opened on the session's own.
+    AnnouncedAddressDiffers = "announced_address_differs",
+    /// Command lines seen.
+    Commands = "commands",
+    /// Whole replies seen.
+    Replies = "replies",
+    /// Final replies that answered no waiting command.
+    RepliesUnasked = "replies_unasked",
+    /// Waiting commands dropped because the server left them without a reply.
+    CommandsUnanswered = "commands_unanswered",
+    /// Sessions that had more commands waiting than there is room for, and lost step.
+    CommandsOverflow = "commands_overflow",
+    /// Command lines over 4,096 bytes.
+    LongLines = "long_lines",
+    /// Times that a session lost step: bytes passed that were not seen.
+    StepsLost = "steps_lost",
+    /// Times that a client sent other bytes in the place of ones not yet acknowledged.
+    OverlapsDiffer = "overlaps_differ",
+    /// Times that a session that was met in the middle came into step.
+    StepsFound = "steps_found",
+    /// Sessions that became opaque by an accepted AUTH.
+    SessionsEncrypted = "sessions_encrypted",
+    /// Expectations withdrawn by a REIN.
+    Reinitialized = "reinitialized",
+
+    /// Sessions followed from their handshake on.
+    SessionsStarted = "sessions_started",
+    /// Sessions met in the middle.
+    SessionsMet = "sessions_met",
+    /// Sessions that ended by FIN or RST.
+    SessionsEnded = "sessions_ended",
+    /// Sessions that are opaque because the handshake agreed on Multipath TCP.
+    SessionsMultipath = "sessions_multipath",
+    /// Resets on a control connection that were out of sequence and ignored.
+    ResetsIgnored = "resets_ignored",
+    /// Early segments on a control connection that were held back, for TCP to repeat.
+    HeldBack = "held_back",
+
+    /// Expectations made: passive mode.
+    ExpectationsPassive = "expectations_passive",
+    /// Expectations made: active mode.
+    ExpectationsActive = "expectations_active",
+    /// Expectations that ended unused: replaced, or gone with their session.
+    ExpectationsWithdrawn = "expectations_withdrawn",
+    /// Data connections established on an expectation.
+    FlowsEstablished = "flows_established",
+    /// Data connections that ended by FIN or RST after they were established.
+    FlowsEnded = "flows_ended",
+    /// Expected data connections that the listening side refused; the expectation stands.
+    FlowsRefused = "flows_refused",
+
+    /// Denied: a connection to the passive range that nobody negotiated.
+    DeniedPassive = "denied_passive",
+    /// Denied: a connection from the active port that nobody negotiated.
+    DeniedActive = "denied_active",
+    /// Denied: its expectation had expired.
+    DeniedExpired = "denied_expired",
+    /// Denied: the session of its expectation was gone.
+    DeniedSessionGone = "denied_session_gone",
+    /// Denied: its expectation was used by another connection.
+    DeniedUsed = "denied_used",
+    /// Denied: four unfinished connections stood on its expectation already.
+    DeniedHalfOpen = "denied_half_open",
+    /// Denied: words on a control connection from the side where that voice cannot be.
+    DeniedWrongSide = "denied_wrong_side",
+    /// Denied: a fragment that hides the TCP header, on the way to a guarded server.
+    DeniedFragment = "denied_fragment",
+    /// Denied: too many IPv6 extension headers, on the way to a guarded server.
+    DeniedExtensionHeaders = "denied_extension_headers",
+    /// Denied: an IPv6 packet with an IPv4-mapped address, to or from a guarded server.
+    DeniedMappedAddress = "denied_mapped_address",
+    /// Denied: a SYN with data on a control port (TCP Fast Open); the client repeats it without.
+    DeniedSynData = "denied_syn_data",
+    /// Packets that monitor mode let pass and that would have been denied.
+    MonitorPassed = "monitor_passed",
+
+    /// Events lost because the ring buffer was full.
+    EventsLost = "events_lost",
+    /// Denials that were counted and not reported, to keep the rate of events down.
+    EventsSuppressed = "events_suppressed",
+    /// Map updates that the kernel refused.
+    MapErrors = "map_errors",
+}
+
+impl Counter {
+    /// How many there are; the size of the STATS map.
+    pub const COUNT: u32 = Self::ALL.len() as u32;
+
+    /// The counters below this index can be raised while a control segment is being read.
+    pub const TALLIED: usize = 24;
+
+    /// Its index in the STATS map.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+
+    /// The counter at an index.
+    #[must_use]
+    pub fn from_index(index: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// Whether it counts negotiations refused by ftptrack: the first ones of the list.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index_is_refusal(index: u32) -> bool {
+        index <= Self::RefusedAnnouncedAddress as u32
+    }
+}
+
+const _: () = assert!((Counter::Reinitialized as usize) < Counter::TALLIED);
+
+/// Counters raised while one segment is read; flushed to STATS, and told, when it is done. The kernel
+/// keeps one for each CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// How often, saturating, by counter index.
+    pub marks: [u8; Counter::TALLIED],
+    /// Any of them is not zero.
+    pub dirty: u8,
+    zero: [u8; 7],
+}
+
+impl Tally {
+    /// Raises one; it must be among the first [`Counter::TALLIED`].
+    #[inline(always)]
+    pub fn mark(&mut self, counter: Counter) {
+        if let Some(mark) = self.marks.get_mut(counter as usize) {
+            *mark = mark.saturating_add(1);
+            self.dirty = 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_meanings_are_there() {
+        let names: HashSet<_> = Counter::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!(names.len(), Counter::ALL.len());
+        for counter in Counter::ALL {
+            assert!(counter.meaning().ends_with('.'), "{counter:?}: {}", counter.meaning());
+            assert_eq!(Counter::from_index(counter.index()), Some(*counter));
+        }
+    }
+
+    #[test]
+    fn refusals_are_the_first_of_the_list() {
+        for counter in Counter::ALL {
+            let named = counter.name().starts_with("refused_");
+            assert_eq!(Counter::index_is_refusal(counter.index()), named, "{counter:?}");
+        }
+    }
+}

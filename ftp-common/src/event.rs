@@ -1,0 +1,122 @@
+//! What the kernel program reports through the EVENTS ring buffer.
+
+use crate::address::Address;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EventKind {
+    /// A session began (followed from its handshake), or came into step (met in the middle).
+    SessionStarted,
+    /// A session ended.
+    SessionEnded,
+    /// A session can't be read any more: encrypted, or Multipath TCP.
+    SessionOpaque,
+    /// A data connection was negotiated.
+    Expected,
+    /// An expectation was withdrawn unused.
+    Withdrawn,
+    /// An expected data connection was established.
+    FlowStarted,
+    /// An established data connection ended; `packets` and `bytes` are final.
+    FlowEnded,
+    /// A connection was denied; `reason` says why.
+    Denied,
+    /// A negotiation was refused; `reason` says why.
+    Refused,
+}
+
+impl EventKind {
+    /// All of them; the number in an event is the position here plus one.
+    pub const ALL: [Self; 9] = [
+        Self::SessionStarted,
+        Self::SessionEnded,
+        Self::SessionOpaque,
+        Self::Expected,
+        Self::Withdrawn,
+        Self::FlowStarted,
+        Self::FlowEnded,
+        Self::Denied,
+        Self::Refused,
+    ];
+
+    /// The number that stands for it in an event.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The kind that a number stands for.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
+    /// Its stable name, for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionStarted => "session_started",
+            Self::SessionEnded => "session_ended",
+            Self::SessionOpaque => "session_opaque",
+            Self::Expected => "expected",
+            Self::Withdrawn => "withdrawn",
+            Self::FlowStarted => "flow_started",
+            Self::FlowEnded => "flow_ended",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// One record of the ring buffer. 96 bytes, no padding. Ports in host byte order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Event {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub time: u64,
+    /// Generation of the session, 0 where there is none.
+    pub session: u64,
+    /// For a denial the address that a SYN came from may be neither; then `client` is the sender in
+    /// passive mode and the receiver in active mode.
+    pub client: Address,
+    /// The FTP server's address.
+    pub server: Address,
+    /// Ports of the control connection (session events), else of the data connection; 0 where one
+    /// is not known yet.
+    pub client_port: u16,
+    /// See `client_port`.
+    pub server_port: u16,
+    /// [`EventKind::number`].
+    pub kind: u8,
+    /// [`crate::keys::Mode::number`], 0 where it has no meaning.
+    pub mode: u8,
+    /// Index of a [`crate::counter::Counter`]: why, for `Denied`, `Refused` and `SessionOpaque`.
+    pub reason: u8,
+    /// 1: monitor mode let it pass. For `SessionStarted` 1: it was met in the middle.
+    pub flag: u8,
+    /// Index of the interface.
+    pub interface: u32,
+    /// How often, for `Refused`.
+    pub times: u32,
+    /// Packets from the client and from the server, for `FlowEnded`.
+    pub packets: [u64; 2],
+    /// TCP payload bytes from the client and from the server, for `FlowEnded`.
+    pub bytes: [u64; 2],
+}
+
+const _: () = assert!(size_of::<Event>() == 96);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_and_zero_is_none() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_number(kind.number()), Some(kind));
+        }
+        assert_eq!(EventKind::from_number(0), None);
+        assert_eq!(EventKind::from_number(10), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! A data connection that was let in.
+
+/// How far a data connection has come.
+pub mod state {
+    /// The SYN passed.
+    pub const BEGUN: u8 = 0;
+    /// The SYN-ACK passed.
+    pub const ANSWERED: u8 = 1;
+    /// The handshake is complete.
+    pub const ESTABLISHED: u8 = 2;
+    /// Ended by FIN from both sides, or RST.
+    pub const ENDED: u8 = 3;
+    /// Its expectation was used by another connection: none of its packets pass.
+    pub const DENIED: u8 = 4;
+}
+
+/// TCP flags as in the header's fourteenth byte (RFC 9293 §3.1).
+pub mod tcp {
+    /// No more data.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is significant.
+    pub const URG: u8 = 0x20;
+}
+
+/// Value of the FLOWS map; its key names the FTP roles, this says who began.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Flow {
+    /// Generation of the session that negotiated it.
+    pub generation: u64,
+    /// When its SYN passed first, nanoseconds of `CLOCK_MONOTONIC`.
+    pub since: u64,
+    /// When a packet of it passed last.
+    pub last_seen: u64,
+    /// Packets from the client and from the server.
+    pub packets: [u64; 2],
+    /// TCP payload bytes from the client and from the server.
+    pub bytes: [u64; 2],
+    /// Serial of its expectation.
+    pub serial: u32,
+    /// Initial sequence number of the end that began; a repeated SYN has the same.
+    pub begun_at: u32,
+    /// Initial sequence number of the other end, from [`state::ANSWERED`] on.
+    pub answered_at: u32,
+    /// The interface that saw it first, and counts it.
+    pub interface: u32,
+    /// Port of the control connection at the client.
+    pub control_client_port: u16,
+    /// Port of the control connection at the server.
+    pub control_server_port: u16,
+    /// One of [`state`].
+    pub state: u8,
+    /// [`crate::keys::Mode::number`].
+    pub mode: u8,
+    /// 1: the hook that saw its SYN first is egress.
+    pub begun_at_egress: u8,
+    /// Bit 0: the client sent FIN; bit 1: the server did. Bit 2: the expectation is for any client.
+    pub marks: u8,
+}
+
+/// Bit of [`Flow::marks`]: made on an expectation for any client address.
+pub const PROMISCUOUS: u8 = 4;
+
+/// What a packet means for its flow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Nothing changes.
+    Same,
+    /// A repeated SYN of a connection that was let in.
+    Repeated,
+    /// A SYN with another initial sequence number: a new connection on the old tuple.
+    Anew,
+    /// The listening end answered.
+    Answered,
+    /// The handshake is complete: time to claim the expectation.
+    Completed,
+    /// The listening end refused the connection before it was established.
+    Refused,
+    /// The connection has ended.
+    Ended,
+}
+
+impl Flow {
+    /// Whether its packets are counted at this interface and hook. On the loopback interface each
+    /// packet passes both hooks; elsewhere the two directions pass one each.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counts_here(&self, interface: u32, egress: bool, loopback: bool, from_beginner: bool) -> bool {
+        let first = (self.begun_at_egress != 0) == egress;
+        self.interface == interface && (first == from_beginner || loopback && first)
+    }
+
+    /// What a packet means, from its direction, flags and numbers (host byte order). Changes nothing.
+    #[inline(always)]
+    #[must_use]
+    pub const fn step(&self, from_beginner: bool, from_client: bool, flags: u8, seq: u32, ack: u32) -> Step {
+        let syn = flags & tcp::SYN != 0;
+        let acks = flags & tcp::ACK != 0;
+        if from_beginner {
+            if syn && !acks {
+                return if self.begun_at == seq && self.state < state::ENDED { Step::Repeated } else { Step::Anew };
+            }
+            // Only who got the SYN-ACK knows its number. The sequence number may be any in the
+            // window: the listening end takes those too (RFC 9293 §3.10.7.4).
+            if self.state == state::ANSWERED && acks && !syn && flags & tcp::RST == 0
+                && ack == self.answered_at.wrapping_add(1)
+            {
+                return Step::Completed;
+            }
+        } else if self.state < state::ESTABLISHED {
+            let answers = acks && ack == self.begun_at.wrapping_add(1);
+            if flags & tcp::RST != 0 {
+                return if answers { Step::Refused } else { Step::Same };
+            }
+            if syn && answers {
+                return Step::Answered;
+            }
+        }
+        if self.state == state::ESTABLISHED {
+            let fin = if from_client { 1 } else { 2 };
+            let both = self.marks | if flags & tcp::FIN != 0 { fin } else { 0 };
+            if flags & tcp::RST != 0 || both & 3 == 3 {
+                return Step::Ended;
+            }
+        }
+        Step::Same
+    }
+}
+
+const _: () = assert!(size_of::<Flow>() == 80);
+
+#[cfg(test)]
+mod tests {
+    use super::tcp::{ACK, FIN, RST, SYN};
+    use super::*;
+
+    const BEGUN: Flow = Flow {
+        generation: 1, since: 0, last_seen: 0, packets: [0; 2], bytes: [0; 2], serial: 0, begun_at: 100,
+        answered_at: 0, interface: 7, control_client_port: 0, control_server_port: 21, state: state::BEGUN,
+        mode: 1, begun_at_egress: 0, marks: 0,
+    };
+    const ANSWERED: Flow = Flow { answered_at: 500, state: state::ANSWERED, ..BEGUN };
+    const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..ANSWERED };
+
+    #[test]
+    fn a_handshake_completes_by_the_number_of_the_syn_ack() {
+        assert_eq!(BEGUN.step(false, false, SYN | ACK, 500, 101), Step::Answered);
+        assert_eq!(BEGUN.step(false, false, SYN | ACK, 500, 102), Step::Same);
+        assert_eq!(ANSWERED.step(true, true, ACK, 101, 501), Step::Completed);
+        assert_eq!(ANSWERED.step(true, true, ACK, 105, 501), Step::Completed);
+        assert_eq!(ANSWERED.step(true, true, ACK, 101, 502), Step::Same);
+        assert_eq!(ANSWERED.step(true, true, ACK | RST, 101, 501), Step::Same);
+        assert_eq!(BEGUN.step(true, true, ACK, 101, 1), Step::Same);
+    }
+
+    #[test]
+    fn a_syn_is_a_repetition_only_with_the_same_number() {
+        assert_eq!(BEGUN.step(true, true, SYN, 100, 0), Step::Repeated);
+        assert_eq!(ESTABLISHED.step(true, true, SYN, 100, 0), Step::Repeated);
+        assert_eq!(ESTABLISHED.step(true, true, SYN, 101, 0), Step::Anew);
+        let ended = Flow { state: state::ENDED, ..ESTABLISHED };
+        assert_eq!(ended.step(true, true, SYN, 100, 0), Step::Anew);
+        let denied = Flow { state: state::DENIED, ..ESTABLISHED };
+        assert_eq!(denied.step(true, true, SYN, 100, 0), Step::Anew);
+    }
+
+    #[test]
+    fn a_reset_refuses_only_when_it_answers_the_syn() {
+        assert_eq!(BEGUN.step(false, false, RST | ACK, 0, 101), Step::Refused);
+        assert_eq!(ANSWERED.step(false, false, RST | ACK, 501, 101), Step::Refused);
+        assert_eq!(BEGUN.step(false, false, RST, 0, 0), Step::Same);
+        assert_eq!(ESTABLISHED.step(false, false, RST | ACK, 0, 101), Step::Ended);
+    }
+
+    #[test]
+    fn it_ends_when_both_sides_have_sent_fin() {
+        assert_eq!(ESTABLISHED.step(false, false, FIN | ACK, 0, 0), Step::Same);
+        let half = Flow { marks: 2, ..ESTABLISHED };
+        assert_eq!(half.step(true, true, ACK, 0, 0), Step::Same);
+        assert_eq!(half.step(true, true, FIN | ACK, 0, 0), Step::Ended);
+        assert_eq!(half.step(false, false, FIN | ACK, 0, 0), Step::Same);
+    }
+
+    #[test]
+    fn each_packet_is_counted_once() {
+        // An ordinary interface: the beginner passes ingress, the other egress.
+        assert!(BEGUN.counts_here(7, false, false, true));
+        assert!(BEGUN.counts_here(7, true, false, false));
+        assert!(!BEGUN.counts_here(7, true, false, true));
+        assert!(!BEGUN.counts_here(8, false, false, true));
+        // Loopback: both directions pass both hooks; the first one counts.
+        assert!(BEGUN.counts_here(7, false, true, true));
+        assert!(BEGUN.counts_here(7, false, true, false));
+        assert!(!BEGUN.counts_here(7, true, true, true) || !BEGUN.counts_here(7, false, true, true));
+    }
+}

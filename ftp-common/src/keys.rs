@@ -1,0 +1,97 @@
+//! Keys of the connection maps. All ports and scopes are in host byte order.
+
+use crate::address::Address;
+
+/// A TCP connection, named by the FTP roles of its ends and not by who opened it.
+///
+/// Key of the handshake, session and flow maps. For a flow, the ports are those of the data
+/// connection. Shape: 40 bytes, no padding.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ConnectionKey {
+    /// Address of the FTP client.
+    pub client: Address,
+    /// Address of the FTP server.
+    pub server: Address,
+    /// The client's port.
+    pub client_port: u16,
+    /// The server's port.
+    pub server_port: u16,
+    /// The interface index if either address is link-local, else 0.
+    pub scope: u32,
+}
+
+/// Who opens a data connection (RFC 959 §3.2).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Mode {
+    /// After PASV or EPSV: the client connects to the server's port.
+    Passive,
+    /// After PORT or EPRT: the server connects to the client's port.
+    Active,
+}
+
+impl Mode {
+    /// The number that stands for it in keys and events.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Passive => 1,
+            Self::Active => 2,
+        }
+    }
+
+    /// The mode that a number stands for; anything but 2 is passive.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        if number == 2 { Self::Active } else { Self::Passive }
+    }
+
+    /// Its name in FTP's words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passive => "passive",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// A data connection that was negotiated and has not begun. 40 bytes, no padding.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ExpectationKey {
+    /// The client's address; [`Address::ANY`] where the policy lets another address connect.
+    pub client: Address,
+    /// The session's server address.
+    pub server: Address,
+    /// The listening port: the server's in passive mode, the client's in active mode.
+    pub port: u16,
+    /// [`Mode::number`].
+    pub mode: u8,
+    /// Always 0.
+    pub zero: u8,
+    /// As in [`ConnectionKey::scope`].
+    pub scope: u32,
+}
+
+/// A server's address in one generation of the policy, as the LPM trie wants it: bytes from the
+/// most significant on. The prefix length counts from the start of `generation`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ServerKey {
+    /// The policy generation, any byte order: it always counts whole.
+    pub generation: u32,
+    /// The server's address or prefix.
+    pub address: Address,
+}
+
+impl ServerKey {
+    /// Bits of the whole key: a prefix of `n` bits of address has the length `32 + n`.
+    pub const BITS: u32 = 160;
+}
+
+const _: () = assert!(size_of::<ConnectionKey>() == 40);
+const _: () = assert!(size_of::<ExpectationKey>() == 40);
+const _: () = assert!(size_of::<ServerKey>() == 20);

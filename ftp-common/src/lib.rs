@@ -1,0 +1,40 @@
+//! What ftptrack's kernel program and its user space share: the FTP control-stream parsers, the
+//! dialogue that joins commands to replies, and the layout of every map.
+//!
+//! Nothing here allocates, panics or is unsafe, so the same code runs in the kernel, in tests and
+//! under a fuzzer. Bytes go in one at a time; all state lives in values that fit in a map.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`telnet`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
+//! | [`session`], [`client`], [`server`] | one control connection: order, ring of commands, dialogue |
+//! | [`expectation`], [`flow`] | data connections: negotiated, and let in |
+//! | [`policy`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod announced;
+pub mod client;
+pub mod command;
+pub mod counter;
+pub mod event;
+pub mod expectation;
+pub mod flow;
+pub mod host_port;
+pub mod keys;
+pub mod policy;
+pub mod reply;
+pub mod sequence;
+pub mod server;
+pub mod session;
+pub mod telnet;
+
+/// Version of every shape in this crate that both sides of a map see.
+///
+/// It is part of the pin directory's name: raise it whenever a `#[repr(C)]` type or an index of
+/// [`counter::Counter`] changes, and old and new never share a map.
+pub const ABI_VERSION: u32 = 1;
+
+/// One second in the unit of all times in maps: nanoseconds of `CLOCK_MONOTONIC`.
+pub const SECOND: u64 = 1_000_000_000;

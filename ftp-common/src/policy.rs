@@ -1,0 +1,125 @@
+//! Which servers, which ports, what is allowed: as the kernel reads it.
+
+/// Ports with a meaning, as bits of a port's class in the PORTS map.
+pub mod class {
+    /// A control port of some server.
+    pub const CONTROL: u8 = 1;
+    /// In the passive range of some server.
+    pub const PASSIVE: u8 = 2;
+    /// The active source port of some server.
+    pub const ACTIVE: u8 = 4;
+}
+
+/// Which side of an interface the servers are on: it decides at which hook each voice can be heard.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Side {
+    /// A server host, or a gateway's outer interface: servers speak at egress, clients at ingress.
+    #[default]
+    ServersBehind,
+    /// Servers lie beyond the interface: the other way round.
+    ServersBeyond,
+    /// The loopback interface, where every packet passes both hooks.
+    Both,
+}
+
+impl Side {
+    /// The number that the kernel program gets.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::ServersBehind => 1,
+            Self::ServersBeyond => 2,
+            Self::Both => 3,
+        }
+    }
+}
+
+/// One word that selects the policy in force: value 0 of the CONFIG map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Config {
+    /// Generation of the policy in force. Its parity selects the entry of PORTS and the half of
+    /// POLICIES; SERVERS carries it in the key. 0 only before the first policy was applied.
+    pub generation: u32,
+    /// Always 0.
+    pub zero: u32,
+}
+
+/// Classes of all ports in one generation: an entry of the PORTS map (index: generation & 1).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PortClasses {
+    /// Bits of [`class`] by port, host byte order.
+    pub of: [u8; 65536],
+}
+
+/// Control ports that one policy may name.
+pub const CONTROL_PORTS: usize = 8;
+/// Server policies in one generation: the size of half the POLICIES map.
+pub const MAX_POLICIES: u32 = 64;
+
+/// What holds for a server: an entry of the POLICIES map
+/// (index: `(generation & 1) * MAX_POLICIES + the value found in SERVERS`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ServerPolicy {
+    /// Control ports, host byte order; unused places are 0.
+    pub control_ports: [u16; CONTROL_PORTS],
+    /// First port of the passive range; 0 with `passive_last` 0: passive mode is refused.
+    pub passive_first: u16,
+    /// Last port of the passive range, inclusive.
+    pub passive_last: u16,
+    /// Source port of active data connections; 0: active mode is refused.
+    pub active_port: u16,
+    /// Bits of [`flag`].
+    pub flags: u16,
+    /// Seconds that an expectation lives after the server's word.
+    pub expectation_timeout: u32,
+    /// Always 0.
+    pub zero: u32,
+}
+
+/// Bits of [`ServerPolicy::flags`].
+pub mod flag {
+    /// Count and report what would be denied, and let it pass.
+    pub const MONITOR: u16 = 1;
+    /// Another client address may use a passive expectation.
+    pub const PASV_PROMISCUOUS: u16 = 2;
+    /// PORT and EPRT may name another address (FXP).
+    pub const PORT_PROMISCUOUS: u16 = 4;
+    /// A 227 must name the session's own server address.
+    pub const ANNOUNCED_STRICT: u16 = 8;
+}
+
+impl ServerPolicy {
+    /// Whether a bit of [`flag`] is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether `port` is one of its control ports.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_control(&self, port: u16) -> bool {
+        let p = &self.control_ports;
+        p[0] == port
+            || p[1] == port
+            || p[2] == port
+            || p[3] == port
+            || p[4] == port
+            || p[5] == port
+            || p[6] == port
+            || p[7] == port
+    }
+
+    /// Whether `port` is in its passive range.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_passive(&self, port: u16) -> bool {
+        port != 0 && port >= self.passive_first && port <= self.passive_last
+    }
+}
+
+const _: () = assert!(size_of::<ServerPolicy>() == 32);

@@ -1,0 +1,147 @@
+//! The server's half of a control stream: replies (RFC 959 §4.2), a byte at a time.
+
+use crate::announced::{ExtendedPort, SixNumbers};
+use crate::telnet::Telnet;
+
+/// A whole reply, single or multi-line.
+///
+/// Its fields have no `Option` in them: what lies behind a `None` is a register that no path has set,
+/// and the verifier doesn't take a copy of that.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reply {
+    /// The three-digit code, 100 to 699.
+    pub code: u16,
+    /// It is a 227 with six numbers, or a 229 with a port.
+    pub announces: bool,
+    /// The port announced, host byte order.
+    pub port: u16,
+    /// The address that a 227 announces, as it lies in memory (network byte order).
+    pub address: u32,
+}
+
+const SKIP: u8 = 0xff;
+/// States 0, 1, 2: that many digits of the code were read.
+const CODE: u8 = 3;
+const TEXT: u8 = 4;
+const NO_CODE: u8 = 5;
+
+/// Parser state between two bytes of a server's stream. All zero is the beginning of a line.
+///
+/// Between `NNN-` and `NNN ` every line is inner, whatever it says (RFC 959 §4.2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ReplyParser {
+    /// The code at the line's start, as far as it was read.
+    code: u16,
+    /// The code of the multi-line reply that is under way, or 0.
+    multi_line: u16,
+    state: u8,
+    /// The byte behind the code was a hyphen.
+    hyphen: u8,
+    telnet: Telnet,
+    /// The first line of this multi-line reply announced something.
+    first_announces: u8,
+    /// That port, and address.
+    first_port: u16,
+    zero: u16,
+    first_address: u32,
+    six_numbers: SixNumbers,
+    extended: ExtendedPort,
+}
+
+impl ReplyParser {
+    /// A parser that doesn't know where in a line it is: it finds its footing at the next line end.
+    #[inline(always)]
+    pub fn skip_to_line_end(&mut self) {
+        *self = Self { state: SKIP, ..Self::default() };
+    }
+
+    /// Whether the next byte is the first of a reply.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at_reply_start(&self) -> bool {
+        self.state == 0 && self.multi_line == 0
+    }
+
+    /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
+    #[inline(always)]
+    pub fn push(&mut self, byte: u8) -> bool {
+        if !self.telnet.is_text(byte) {
+            return false;
+        }
+        if byte == b'\n' {
+            return true;
+        }
+        if self.state == TEXT {
+            if self.code == 227 {
+                self.six_numbers.push(byte);
+            } else if self.code == 229 {
+                self.extended.push(byte);
+            }
+        } else if self.state < CODE {
+            self.code_digit(byte);
+        } else if self.state == CODE {
+            self.hyphen = u8::from(byte == b'-');
+            self.state = if byte == b'-' || byte == b' ' || byte == b'\r' { TEXT } else { NO_CODE };
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn code_digit(&mut self, byte: u8) {
+        let first_is_off = self.state == 0 && !(byte >= b'1' && byte <= b'6');
+        if !byte.is_ascii_digit() || first_is_off {
+            self.state = NO_CODE;
+            return;
+        }
+        self.code = self.code.wrapping_mul(10).wrapping_add(u16::from(byte - b'0'));
+        self.state += 1;
+    }
+
+    /// The reply that ends with the line that has just ended, if one does: then true.
+    #[inline(always)]
+    pub fn end_line(&mut self, reply: &mut Reply) -> bool {
+        let coded = self.state == TEXT || self.state == CODE;
+        let (code, last) = (self.code, self.hyphen == 0);
+        *reply = Reply { code, ..Reply::default() };
+        if self.six_numbers.end() {
+            reply.announces = true;
+            reply.address = self.six_numbers.address();
+            reply.port = self.six_numbers.port();
+        } else if self.extended.is_found() {
+            reply.announces = true;
+            reply.port = self.extended.port();
+        }
+        let ends = coded && last && (self.multi_line == 0 || self.multi_line == code);
+        if ends {
+            // The last line's numbers count, else the first's.
+            if self.multi_line != 0 && !reply.announces && self.first_announces != 0 {
+                reply.announces = true;
+                reply.address = self.first_address;
+                reply.port = self.first_port;
+            }
+            self.multi_line = 0;
+        } else if coded && !last && self.multi_line == 0 {
+            self.multi_line = code;
+            self.first_announces = u8::from(reply.announces);
+            self.first_address = reply.address;
+            self.first_port = reply.port;
+        }
+        self.begin_line();
+        ends
+    }
+
+    #[inline(always)]
+    fn begin_line(&mut self) {
+        self.code = 0;
+        self.state = 0;
+        self.hyphen = 0;
+        self.telnet = Telnet::default();
+        self.six_numbers = SixNumbers::default();
+        self.extended = ExtendedPort::default();
+    }
+}
+
+#[cfg(test)]
+#[path = "reply_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+extern crate std;
+use super::*;
+use proptest::prelude::*;
+use std::{vec, vec::Vec};
+
+fn replies_of(parser: &mut ReplyParser, bytes: &[u8]) -> Vec<Reply> {
+    let mut replies = Vec::new();
+    for byte in bytes {
+        let mut reply = Reply::default();
+        if parser.push(*byte) && parser.end_line(&mut reply) {
+            replies.push(reply);
+        }
+    }
+    replies
+}
+
+fn replies(bytes: &[u8]) -> Vec<Reply> {
+    replies_of(&mut ReplyParser::default(), bytes)
+}
+
+fn codes(bytes: &[u8]) -> Vec<u16> {
+    replies(bytes).iter().map(|reply| reply.code).collect()
+}
+
+fn announces(address: [u8; 4], port: u16) -> Vec<Reply> {
+    vec![Reply { code: 227, announces: true, port, address: u32::from_ne_bytes(address) }]
+}
+
+#[test]
+fn golden_session() {
+    let text = b"220-Welcome\r\n220 to it\r\n331 Password?\r\n230 In\r\n227 Entering Passive Mode (10,0,1,1,40,1).\r\n\
+        150 Here\r\n226 Done\r\n229 Entering Extended Passive Mode (|||10242|)\r\n221 Bye\r\n";
+    assert_eq!(codes(text), [220, 331, 230, 227, 150, 226, 229, 221]);
+    let announced: Vec<_> = replies(text).iter().map(|r| r.announces.then_some(r.port)).collect();
+    assert_eq!(announced, [None, None, None, Some(10241), None, None, Some(10242), None]);
+}
+
+#[test]
+fn inner_lines_say_nothing() {
+    assert_eq!(codes(b"214-Help\r\n227 x (1,2,3,4,5,6)\r\n 229 (|||9|)\r\n214-227 (1,2,3,4,5,6)\r\n214 Done\r\n"), [214]);
+    assert_eq!(codes(b"211-Features:\r\n EPSV\r\n211x no\r\n211End\r\n2111 no\r\n211\r\n"), [211]);
+}
+
+#[test]
+fn what_has_no_code_is_no_reply() {
+    assert_eq!(codes(b"hello\r\n\r\n22\r\n227x (1,2,3,4,5,6)\r\n2270 (1,2,3,4,5,6)\r\n 227 (1,2,3,4,5,6)\r\n"), []);
+    assert_eq!(codes(b"000 a\r\n700 b\r\n9\r\n200\r\n200\n200 \n"), [200, 200, 200]);
+}
+
+#[test]
+fn an_error_that_echoes_the_client_is_an_error() {
+    assert_eq!(codes(b"500 227 (10,0,1,1,40,1): unknown\r\n"), [500]);
+    assert!(!replies(b"500 227 (10,0,1,1,40,1)\r\n")[0].announces);
+}
+
+#[test]
+fn a_multi_line_227_counts_by_its_last_line_else_its_first() {
+    assert_eq!(replies(b"227-Passive\r\n227 (10,0,1,1,40,1)\r\n"), announces([10, 0, 1, 1], 10241));
+    assert_eq!(replies(b"227-(10,0,1,1,40,2)\r\n227 Done\r\n"), announces([10, 0, 1, 1], 10242));
+    assert_eq!(replies(b"227-(10,0,1,1,40,2)\r\n (9,9,9,9,9,9)\r\n227 (10,0,1,1,40,1)\r\n"), announces([10, 0, 1, 1], 10241));
+    assert_eq!(replies(b"229-(|||9|)\r\n227 (1,2,3,4,5,6)\r\n229 Done\r\n")[0].port, 9);
+}
+
+#[test]
+fn telnet_refusals_in_front_of_a_code_are_skipped() {
+    assert_eq!(codes(b"\xff\xfe\x01227 (10,0,1,1,40,1)\r\n"), [227]);
+}
+
+#[test]
+fn a_bare_line_feed_ends_a_line() {
+    assert_eq!(codes(b"220-a\n220 b\n227 (10,0,1,1,40,1)\n"), [220, 227]);
+    assert_eq!(replies(b"227 (10,0,1,1,40,1\n"), announces([10, 0, 1, 1], 10241));
+}
+
+#[test]
+fn met_in_mid_line_it_waits_for_the_line_end() {
+    let mut parser = ReplyParser::default();
+    parser.skip_to_line_end();
+    assert_eq!(replies_of(&mut parser, b"227 (1,2,3,4,5,6)\r\n200 OK\r\n").len(), 1);
+}
+
+#[test]
+fn a_gigantic_line_is_still_one_line() {
+    let mut bytes = vec![b'x'; 1 << 20];
+    bytes.extend(b"\r\n227 (10,0,1,1,40,1)\r\n");
+    assert_eq!(codes(&bytes), [227]);
+}
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"227 Entering (10,0,1,1,40,1).\r\n".to_vec()), Just(b"229 (|||10241|)\r\n".to_vec()), Just(b"200 OK\r\n".to_vec()),
+        Just(b"214-\r\n".to_vec()), Just(b"214 x\r\n".to_vec()), prop::collection::vec(any::<u8>(), 0..12),
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn cutting_the_stream_changes_nothing(bytes in stream(), cuts in prop::collection::vec(0usize..100, 0..9)) {
+        let whole = replies(&bytes);
+        let mut parser = ReplyParser::default();
+        let mut pieces = Vec::new();
+        let mut rest = &bytes[..];
+        for cut in cuts {
+            let (piece, tail) = rest.split_at(cut.min(rest.len()));
+            pieces.extend(replies_of(&mut parser, piece));
+            rest = tail;
+        }
+        pieces.extend(replies_of(&mut parser, rest));
+        prop_assert_eq!(pieces, whole);
+    }
+}

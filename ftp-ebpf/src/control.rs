@@ -1,0 +1,300 @@
+//! Packets on a control port: whose voice, handshakes, and the life of sessions.
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST, __sk_buff};
+use ftp_common::counter::Counter;
+use ftp_common::event::EventKind;
+use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
+use ftp_common::keys::ConnectionKey;
+use ftp_common::policy::{ServerPolicy, Side, class, flag};
+use ftp_common::session::{Handshake, Intake, Session};
+
+use crate::maps::{BLANK, HANDSHAKES, SESSIONS, SIDE, Scratch, scratch, session};
+use crate::packet::Packet;
+use crate::text::{self, Progress};
+use crate::verdict::{self, PASS, deny};
+use crate::{expectations, multipath, report, servers};
+
+/// The verdict on a packet of a control connection; `None` if it isn't of one.
+#[inline(always)]
+pub(crate) fn control(
+    skb: *mut __sk_buff, packet: &Packet, key: &mut ConnectionKey, generation: u32, source: u8, destination: u8,
+) -> Option<i32> {
+    let opens = packet.segment.has(SYN) && !packet.segment.has(ACK);
+    if destination & class::CONTROL != 0
+        && let Some(policy) = servers::policy(generation, &packet.destination)
+        && policy.is_control(packet.destination_port)
+    {
+        *key = packet.to_server();
+        return Some(client_speaks(skb, packet, key, policy));
+    }
+    // A SYN from a control port speaks for no server: it may still begin a data connection.
+    if source & class::CONTROL != 0
+        && !opens
+        && let Some(policy) = servers::policy(generation, &packet.source)
+        && policy.is_control(packet.source_port)
+    {
+        *key = packet.from_server();
+        return Some(server_speaks(skb, packet, key, policy));
+    }
+    None
+}
+
+/// Whether this hook is where a voice can be heard: the server's comes out of a host at egress and
+/// the client's goes in at ingress, or the other way round, by the interface's side.
+#[inline(always)]
+fn is_right_side(packet: &Packet, server: bool) -> bool {
+    let side = SIDE.load();
+    side == Side::Both.number() || (side == Side::ServersBehind.number()) == (server == packet.egress)
+}
+
+/// Whether an early segment can be held back for TCP to repeat: not where this host's own TCP is
+/// just sending it, and not in monitor mode, which changes nothing.
+#[inline(always)]
+fn may_hold(packet: &Packet, policy: &ServerPolicy) -> bool {
+    !packet.local && !policy.has(flag::MONITOR)
+}
+
+#[inline(never)]
+fn client_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
+    if packet.mapped {
+        return deny(policy, Counter::DeniedMappedAddress, key, 0, packet.interface);
+    }
+    if !is_right_side(packet, false) {
+        return deny(policy, Counter::DeniedWrongSide, key, 0, packet.interface);
+    }
+    let segment = &packet.segment;
+    if segment.has(SYN) && !segment.has(ACK) {
+        // A SYN makes nothing. Its data (Fast Open) would be read by the server and not by us.
+        if segment.length != 0 {
+            return deny(policy, Counter::DeniedSynData, key, 0, packet.interface);
+        }
+        return PASS;
+    }
+    let Some(scratch) = scratch() else { return PASS };
+    complete_handshake(scratch, key, packet);
+    let Some(session) = session(key) else { return PASS };
+    if session.client_resets(segment) {
+        end(scratch, key, session, packet.interface);
+        return PASS;
+    }
+    if segment.has(RST) {
+        report::count(Counter::ResetsIgnored);
+        return PASS;
+    }
+    if session.server.opaque != 0 {
+        session.client.follow(segment);
+    } else {
+        let lost = session.client.lost;
+        let transfers = session.client.transfers;
+        match take_from_client(packet, policy, session, scratch) {
+            HOLD => {
+                report::flush(scratch, key, session.generation, packet.interface);
+                return verdict::hold();
+            }
+            READ => text::read_client(skb, key, session, scratch),
+            _ => {}
+        }
+        session.client.finish(segment);
+        if session.client.lost != lost {
+            expectations::withdraw(scratch, key, session, packet.interface);
+        } else if session.client.transfers != transfers {
+            expectations::renew(key, session, policy);
+        }
+        if scratch.tally.dirty != 0 {
+            report::flush(scratch, key, session.generation, packet.interface);
+        }
+    }
+    if session.is_closed() {
+        end(scratch, key, session, packet.interface);
+    }
+    PASS
+}
+
+const TAKEN: u32 = 0;
+const HOLD: u32 = 1;
+const READ: u32 = 2;
+
+/// Asks the client's half what to do with a segment. One of the above; with [`READ`], what and how
+/// much is in `scratch.progress`.
+#[inline(never)]
+fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
+    let now = report::now();
+    let Session { client, server, .. } = session;
+    let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
+    take(packet, scratch, now, intake)
+}
+
+/// Asks the server's half what to do with a segment.
+#[inline(never)]
+fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
+    let Session { client, server, .. } = session;
+    let intake = server.receive(client, &packet.segment, may_hold(packet, policy), &mut scratch.tally);
+    take(packet, scratch, report::now(), intake)
+}
+
+#[inline(always)]
+fn take(packet: &Packet, scratch: &mut Scratch, now: u64, intake: Intake) -> u32 {
+    let (skip, compare) = match intake {
+        Intake::Hold => return HOLD,
+        Intake::Pass => return TAKEN,
+        Intake::Read { skip, compare } => (skip, compare),
+    };
+    // The other fragments are not read, so this one isn't either: the receiver's acknowledgement of
+    // what we haven't seen makes the session lose step.
+    if packet.fragmented {
+        return TAKEN;
+    }
+    scratch.progress = Progress {
+        now,
+        offset: packet.payload.wrapping_add(skip),
+        left: packet.segment.length.wrapping_sub(skip).wrapping_sub(compare),
+        compare,
+        position: packet.segment.seq.wrapping_add(skip),
+        ack: packet.segment.ack,
+        at: text::PIECE as u32,
+        differs: 0,
+    };
+    READ
+}
+
+#[inline(never)]
+fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
+    if packet.mapped {
+        return deny(policy, Counter::DeniedMappedAddress, key, 0, packet.interface);
+    }
+    if !is_right_side(packet, true) {
+        return deny(policy, Counter::DeniedWrongSide, key, 0, packet.interface);
+    }
+    let segment = &packet.segment;
+    let Some(scratch) = scratch() else { return PASS };
+    if segment.has(SYN) {
+        note_handshake(skb, packet, key, scratch);
+        return PASS;
+    }
+    if session(key).is_none() {
+        if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) {
+            return PASS;
+        }
+        if let Some(met) = make_session(key) {
+            met.meet(report::now(), report::now(), segment);
+            report::count(Counter::SessionsMet);
+        }
+    }
+    let Some(session) = session(key) else { return PASS };
+    if session.server_resets(segment) {
+        end(scratch, key, session, packet.interface);
+        return PASS;
+    }
+    if segment.has(RST) || !segment.has(ACK) {
+        report::count(Counter::ResetsIgnored);
+        return PASS;
+    }
+    if session.server.opaque != 0 {
+        session.server.follow(segment);
+    } else {
+        match take_from_server(packet, policy, session, scratch) {
+            HOLD => {
+                report::flush(scratch, key, session.generation, packet.interface);
+                return verdict::hold();
+            }
+            READ => text::read_server(skb, key, policy, session, scratch),
+            _ => {}
+        }
+        session.server.finish(segment);
+        if session.server.opaque != 0 {
+            session.server.next = segment.end();
+            tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
+        }
+        if scratch.tally.dirty != 0 {
+            report::flush(scratch, key, session.generation, packet.interface);
+        }
+    }
+    expectations::carry_out(scratch, key, session, policy, packet.interface);
+    if session.is_closed() {
+        end(scratch, key, session, packet.interface);
+    }
+    PASS
+}
+
+/// The server's SYN-ACK: both first positions are known, and nothing is followed yet. So a flood of
+/// SYNs fills no session.
+#[inline(never)]
+fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, scratch: &mut Scratch) {
+    let segment = &packet.segment;
+    if !segment.has(ACK) || segment.has(RST) {
+        return;
+    }
+    let handshake = Handshake {
+        client_next: segment.ack,
+        server_next: segment.seq.wrapping_add(1),
+        multipath: u32::from(multipath::agreed(skb, packet, scratch)),
+    };
+    if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
+        report::count(Counter::MapErrors);
+    }
+}
+
+/// The client's first acknowledgement of the SYN-ACK begins the session.
+#[inline(never)]
+fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, packet: &Packet) {
+    let segment = &packet.segment;
+    if !segment.has(ACK) || segment.has(RST) || segment.has(SYN) {
+        return;
+    }
+    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
+    // SAFETY: valid until the program returns; a reused entry can only fail the comparison below.
+    let handshake = unsafe { *handshake };
+    if segment.seq != handshake.client_next || segment.ack != handshake.server_next {
+        return;
+    }
+    if HANDSHAKES.remove(key).is_err() {
+        return; // another CPU was first
+    }
+    // The tuple was used before, and the server has begun anew on it.
+    if let Some(old) = session(key) {
+        end(scratch, key, old, packet.interface);
+    }
+    let Some(session) = make_session(key) else { return };
+    let now = report::now();
+    session.start(now, now, &handshake);
+    if handshake.multipath != 0 {
+        report::count(Counter::SessionsMultipath);
+        tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
+        return;
+    }
+    report::count(Counter::SessionsStarted);
+    tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
+}
+
+/// A zeroed session under this key, if there was none.
+#[inline(always)]
+fn make_session(key: &ConnectionKey) -> Option<&'static mut Session> {
+    let blank = BLANK.get(0)?;
+    if SESSIONS.insert(key, blank, u64::from(BPF_NOEXIST)).is_err() {
+        report::count(Counter::MapErrors);
+        return None;
+    }
+    let made = SESSIONS.get_ptr_mut(key)?;
+    // SAFETY: as in `maps::session`; its generation is 0, so nobody else takes it for a session yet.
+    Some(unsafe { &mut *made })
+}
+
+/// Ends a session: its expectation goes with it, its open transfers go on.
+#[inline(never)]
+fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interface: u32) {
+    expectations::withdraw(scratch, key, session, interface);
+    report::count(Counter::SessionsEnded);
+    tell(scratch, EventKind::SessionEnded, key, session, interface);
+    if SESSIONS.remove(key).is_err() {
+        report::count(Counter::MapErrors);
+    }
+}
+
+#[inline(always)]
+fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
+    report::event(scratch, kind, key, interface);
+    scratch.event.session = session.generation;
+    scratch.event.reason =
+        (if session.client.head == 0 && session.server.opaque != 0 { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
+    report::send(scratch);
+}

@@ -1,0 +1,131 @@
+//! Making and withdrawing expectations.
+
+use aya_ebpf::bindings::BPF_ANY;
+use ftp_common::SECOND;
+use ftp_common::counter::Counter;
+use ftp_common::event::EventKind;
+use ftp_common::expectation::Expectation;
+use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::policy::ServerPolicy;
+use ftp_common::server::{Negotiated, decision};
+use ftp_common::session::Session;
+
+use crate::maps::{EXPECTATIONS, Scratch};
+use crate::report;
+
+#[inline(always)]
+fn key_of(session: &ConnectionKey, negotiated: &Negotiated) -> ExpectationKey {
+    ExpectationKey {
+        client: negotiated.client,
+        server: session.server,
+        port: negotiated.port,
+        mode: negotiated.mode,
+        zero: 0,
+        scope: session.scope,
+    }
+}
+
+/// The entry of an expectation, whoever owns it.
+#[inline(always)]
+pub(crate) fn get(key: &ExpectationKey) -> Option<&'static mut Expectation> {
+    let expectation = EXPECTATIONS.get_ptr_mut(key)?;
+    // SAFETY: as for sessions: the memory stays valid until the program returns, and what it holds
+    // is checked against the session's generation and serial.
+    Some(unsafe { &mut *expectation })
+}
+
+/// Carries out what a segment of the server decided.
+#[inline(never)]
+pub(crate) fn carry_out(
+    scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, policy: &ServerPolicy, interface: u32,
+) {
+    let decided = session.server.decision;
+    session.server.decision = decision::KEEP;
+    if decided == decision::KEEP {
+        if session.server.renew != 0 {
+            renew(key, session, policy);
+        }
+        session.server.renew = 0;
+        return;
+    }
+    session.server.renew = 0;
+    withdraw(scratch, key, session, interface);
+    session.server.standing = Negotiated::default();
+    if decided == decision::REPLACE {
+        make(scratch, key, session, policy, interface);
+    }
+}
+
+#[inline(always)]
+fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, policy: &ServerPolicy, interface: u32) {
+    let wanted = session.server.wanted;
+    session.server.serial = session.server.serial.wrapping_add(1);
+    session.server.standing = wanted;
+    let passive = wanted.mode == Mode::Passive.number();
+    scratch.expectation = Expectation {
+        generation: session.generation,
+        expires: report::now() + u64::from(policy.expectation_timeout) * SECOND,
+        session: *key,
+        serial: session.server.serial,
+        uses: 0,
+        transfers_before: wanted.transfers_before,
+        ..Expectation::default()
+    };
+    // Another session's expectation of the same port, client and server gives way: the server's
+    // latest word counts.
+    let expected = key_of(key, &wanted);
+    if EXPECTATIONS.insert(&expected, &scratch.expectation, u64::from(BPF_ANY)).is_err() {
+        report::count(Counter::MapErrors);
+        return;
+    }
+    report::count(if passive { Counter::ExpectationsPassive } else { Counter::ExpectationsActive });
+    tell(scratch, EventKind::Expected, key, &wanted, session.generation, interface);
+}
+
+/// Removes the session's expectation, if one stands and is still this session's own.
+#[inline(always)]
+pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Session, interface: u32) {
+    let standing = session.server.standing;
+    if standing.mode == 0 {
+        return;
+    }
+    let expected = key_of(key, &standing);
+    let Some(expectation) = get(&expected) else { return };
+    if expectation.generation != session.generation || expectation.serial != session.server.serial {
+        return;
+    }
+    let unused = expectation.uses == 0;
+    if EXPECTATIONS.remove(&expected).is_ok() && unused {
+        report::count(Counter::ExpectationsWithdrawn);
+        tell(scratch, EventKind::Withdrawn, key, &standing, session.generation, interface);
+    }
+}
+
+/// Begins the expectation's time anew: a transfer command or a 1xx shows that it is still wanted.
+#[inline(always)]
+pub(crate) fn renew(key: &ConnectionKey, session: &Session, policy: &ServerPolicy) {
+    let standing = session.server.standing;
+    if standing.mode == 0 {
+        return;
+    }
+    if let Some(expectation) = get(&key_of(key, &standing))
+        && expectation.generation == session.generation
+    {
+        expectation.expires = report::now() + u64::from(policy.expectation_timeout) * SECOND;
+    }
+}
+
+#[inline(always)]
+fn tell(
+    scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, negotiated: &Negotiated, session: u64, interface: u32,
+) {
+    report::event(scratch, kind, key, interface);
+    scratch.event.session = session;
+    scratch.event.mode = negotiated.mode;
+    scratch.event.client = negotiated.client;
+    let passive = negotiated.mode == Mode::Passive.number();
+    // The data connection's ports, 0 where it is not known yet; the session names the rest.
+    scratch.event.client_port = if passive { 0 } else { negotiated.port };
+    scratch.event.server_port = if passive { negotiated.port } else { 0 };
+    report::send(scratch);
+}

@@ -1,0 +1,42 @@
+//! Which ports and which servers have a policy.
+
+use aya_ebpf::maps::lpm_trie::Key;
+use ftp_common::address::Address;
+use ftp_common::keys::ServerKey;
+use ftp_common::policy::{MAX_POLICIES, ServerPolicy};
+
+use crate::maps::{CONFIG, POLICIES, PORTS, SERVERS};
+
+/// The generation of the policy in force. One word selects everything, so applying is atomic.
+#[inline(always)]
+pub(crate) fn generation() -> Option<u32> {
+    let config = CONFIG.get_ptr(0)?;
+    // SAFETY: a value of an array map lives as long as the program; one aligned word is read.
+    Some(unsafe { (*config).generation })
+}
+
+/// Classes of two ports, source in the second byte and destination in the first: constant time
+/// whatever the policy's size. 0: the packet is none of our business.
+#[inline(always)]
+pub(crate) fn classes(generation: u32, source: u16, destination: u16) -> u32 {
+    let Some(classes) = PORTS.get_ptr(generation & 1) else { return 0 };
+    // SAFETY: as above; a `u16` can't index outside of 65,536 bytes.
+    let source = unsafe { (*classes).of[usize::from(source)] };
+    // SAFETY: as above.
+    let destination = unsafe { (*classes).of[usize::from(destination)] };
+    u32::from(source) << 8 | u32::from(destination)
+}
+
+/// The policy of a server, if the address is one.
+#[inline(always)]
+pub(crate) fn policy(generation: u32, address: &Address) -> Option<&'static ServerPolicy> {
+    let key = Key::new(ServerKey::BITS, ServerKey { generation, address: *address });
+    let place = *SERVERS.get(&key)?;
+    if place >= MAX_POLICIES {
+        return None;
+    }
+    let policy = POLICIES.get_ptr((generation & 1) * MAX_POLICIES + place)?;
+    // SAFETY: a value of an array map lives as long as the program, and this half of it is written
+    // only while another generation is in force.
+    Some(unsafe { &*policy })
+}

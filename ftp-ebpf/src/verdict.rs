@@ -1,0 +1,42 @@
+//! What the program answers.
+
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use ftp_common::counter::Counter;
+use ftp_common::event::EventKind;
+use ftp_common::keys::ConnectionKey;
+use ftp_common::policy::{ServerPolicy, flag};
+
+use crate::maps::scratch;
+use crate::report;
+
+/// Passes the packet on to the programs behind ours (TCX_NEXT has the same number).
+pub(crate) const PASS: i32 = TC_ACT_UNSPEC;
+/// Drops the packet.
+pub(crate) const DROP: i32 = TC_ACT_SHOT as i32;
+
+/// Denies a packet of a connection: counted and told. In monitor mode it passes all the same.
+///
+/// `mode`: [`ftp_common::keys::Mode::number`], 0 on a control connection.
+#[inline(never)]
+pub(crate) fn deny(policy: &ServerPolicy, reason: Counter, key: &ConnectionKey, mode: u8, interface: u32) -> i32 {
+    let monitor = policy.has(flag::MONITOR);
+    report::count(reason);
+    if monitor {
+        report::count(Counter::MonitorPassed);
+    }
+    if let Some(scratch) = scratch() {
+        report::event(scratch, EventKind::Denied, key, interface);
+        scratch.event.mode = mode;
+        scratch.event.reason = reason as u8;
+        scratch.event.flag = u8::from(monitor);
+        report::send_denial(scratch);
+    }
+    if monitor { PASS } else { DROP }
+}
+
+/// Holds an early segment of a control connection back, for TCP to repeat.
+#[inline(always)]
+pub(crate) fn hold() -> i32 {
+    report::count(Counter::HeldBack);
+    DROP
+}

@@ -1,0 +1,42 @@
+use super::*;
+use clap::CommandFactory as _;
+
+fn misuse(arguments: &[&str]) -> String {
+    let arguments = [&["ftptrack"], arguments].concat();
+    usage_line(&Cli::try_parse_from(arguments).unwrap_err()).to_string()
+}
+
+#[test]
+fn the_definition_holds_together() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn misuse_is_one_line() {
+    assert_eq!(
+        misuse(&["run", "-i", "eth0", "--side", "left"]),
+        "command line: invalid value 'left' for '--side <SIDE>' [possible values: servers-behind, servers-beyond]; see \
+         ftptrack --help, ftptrack run --help"
+    );
+    assert_eq!(
+        misuse(&["run"]),
+        "command line: the following required arguments were not provided: --interface <IFACE>; see ftptrack --help, \
+         ftptrack run --help"
+    );
+    assert!(misuse(&["flee"]).starts_with("command line: unrecognized subcommand 'flee'"));
+}
+
+#[test]
+fn options_may_be_given_again_and_odd_values_reach_the_policy() {
+    let line = "ftptrack run -i a -i b --control-port 21 --control-port 2121 --passive-range -5 --pin-dir /p -vv";
+    let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    assert_eq!(cli.pin_dir, PathBuf::from("/p"));
+    let Command::Run(arguments) = cli.command else {
+        panic!("not run")
+    };
+    let options = arguments.into_options();
+    assert_eq!(options.interfaces, ["a", "b"]);
+    assert_eq!(options.request.control_ports, ["21", "2121"]);
+    assert_eq!(options.request.passive_range.as_deref(), Some("-5"));
+    assert_eq!(options.verbose, 2);
+}

@@ -1,0 +1,74 @@
+//! Times: the kernel's are nanoseconds of `CLOCK_MONOTONIC`, a person's are of the wall.
+
+use std::mem::MaybeUninit;
+
+use rustix::time::{ClockId, clock_gettime};
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, now.
+#[must_use]
+pub fn monotonic() -> u64 {
+    u64::try_from(nanoseconds(ClockId::Monotonic)).unwrap_or(0)
+}
+
+/// Seconds since a time of the kernel's, to the millisecond; 0 if it lies ahead.
+#[must_use]
+pub fn seconds_since(then: u64, now: u64) -> f64 {
+    seconds(now.saturating_sub(then))
+}
+
+/// Nanoseconds as seconds, to the millisecond.
+#[must_use]
+pub fn seconds(nanoseconds: u64) -> f64 {
+    let milliseconds = u32::try_from(nanoseconds / 1_000_000).unwrap_or(u32::MAX);
+    f64::from(milliseconds) / 1000.0
+}
+
+/// A time of the kernel's as local wall-clock time, `12:00:01.123`.
+///
+/// The distance between the two clocks is asked anew each time, since the wall's may be set.
+#[must_use]
+pub fn wall(kernel: u64) -> String {
+    let ahead = nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Monotonic);
+    let time = i64::try_from(kernel)
+        .unwrap_or(i64::MAX)
+        .saturating_add(ahead);
+    let milliseconds = time.rem_euclid(SECOND) / 1_000_000;
+    let local = local(time.div_euclid(SECOND));
+    format!(
+        "{:02}:{:02}:{:02}.{milliseconds:03}",
+        local.tm_hour, local.tm_min, local.tm_sec
+    )
+}
+
+fn nanoseconds(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec * SECOND + time.tv_nsec
+}
+
+fn local(seconds: i64) -> libc::tm {
+    let mut local = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are valid for the call, which writes at most one `tm`.
+    unsafe { libc::localtime_r(&raw const seconds, local.as_mut_ptr()) };
+    // SAFETY: `tm` is valid when zeroed, and so it stays if the call failed.
+    unsafe { local.assume_init() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_in_milliseconds_and_never_negative() {
+        assert!((seconds_since(1_000_000_000, 2_234_567_890) - 1.234).abs() < f64::EPSILON);
+        assert!(seconds_since(5, 4).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn wall_time_has_milliseconds() {
+        let text = wall(monotonic());
+        assert_eq!(text.len(), "12:00:01.123".len(), "{text}");
+        assert_eq!(text.as_bytes()[8], b'.');
+    }
+}

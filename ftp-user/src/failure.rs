@@ -1,0 +1,129 @@
+//! Why a command failed: one line that says what was given, what is wrong and what to do.
+
+use std::error::Error;
+use std::fmt;
+
+/// The exit code of a failed command; success is 0.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// The machine, the kernel or another program stood in the way.
+    Failed = 1,
+    /// The arguments alone are wrong.
+    Usage = 2,
+}
+
+/// A failure, shown as `what was given: what is wrong; what to do`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    given: String,
+    wrong: String,
+    remedy: String,
+    exit: Exit,
+}
+
+impl Failure {
+    /// Something in the machine's state stands in the way.
+    pub fn failed(
+        given: impl fmt::Display,
+        wrong: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Self {
+        Self::new(given, wrong, remedy, Exit::Failed)
+    }
+
+    /// The arguments are wrong whatever the machine's state.
+    pub fn usage(
+        given: impl fmt::Display,
+        wrong: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Self {
+        Self::new(given, wrong, remedy, Exit::Usage)
+    }
+
+    fn new(
+        given: impl fmt::Display,
+        wrong: impl fmt::Display,
+        remedy: impl fmt::Display,
+        exit: Exit,
+    ) -> Self {
+        Self {
+            given: one_line(&given),
+            wrong: one_line(&wrong),
+            remedy: one_line(&remedy),
+            exit,
+        }
+    }
+
+    /// What was given and what is wrong, without a remedy.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        format!("{}: {}", self.given, self.wrong)
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        self.exit as u8
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.complaint(), self.remedy)
+    }
+}
+
+impl Error for Failure {}
+
+/// Turns any error into a [`Failure`] of the machine.
+pub trait OrFail<T> {
+    /// Says what was given and what to do; what is wrong is the error's own text.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, as a [`Failure`].
+    fn or_fail(self, given: impl fmt::Display, remedy: impl fmt::Display) -> Result<T, Failure>;
+}
+
+impl<T, E: Error> OrFail<T> for Result<T, E> {
+    fn or_fail(self, given: impl fmt::Display, remedy: impl fmt::Display) -> Result<T, Failure> {
+        self.map_err(|error| Failure::failed(given, causes(&error), remedy))
+    }
+}
+
+/// The texts of an error and its sources. Many errors repeat their source's text; once is enough.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Errors of the verifier and of netlink span lines; a failure is one line.
+fn one_line(text: &impl fmt::Display) -> String {
+    text.to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_failure_is_one_line_whatever_its_cause() {
+        let error: Result<(), _> = Err(io::Error::other("first\n  second"));
+        let failure = error.or_fail("eth0", "try again").unwrap_err();
+        assert_eq!(failure.to_string(), "eth0: first second; try again");
+        assert_eq!(failure.exit_code(), 1);
+        assert_eq!(Failure::usage("a", "b", "c").exit_code(), 2);
+    }
+}

@@ -1,0 +1,39 @@
+//! ftptrack's user space: it resolves a policy, loads and attaches the kernel program, and shows
+//! what the kernel learns. The command `ftptrack` is a thin shell around this library.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`policy`], [`servers`] | raw arguments become one checked policy |
+//! | [`plan`], [`check`], [`listeners`], [`interface`] | what the machine must have and allow |
+//! | [`pins`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
+//! | [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
+//! | [`run`], [`events`], [`diagnostics`] | the running command |
+//! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
+
+pub mod apply;
+pub mod attach;
+pub mod batch;
+mod bpf;
+pub mod bpffs;
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod detach;
+pub mod diagnostics;
+pub mod events;
+pub mod failure;
+pub mod interface;
+pub mod listeners;
+pub mod load;
+pub mod netlink;
+pub mod object;
+pub mod pins;
+pub mod plan;
+pub mod policy;
+pub mod query;
+pub mod rows;
+pub mod run;
+pub mod servers;
+pub mod show;
+pub mod tables;
+pub mod wire;

@@ -1,0 +1,98 @@
+use super::*;
+
+const VSFTPD: u32 = 500;
+const CONTROL: u64 = 21;
+
+/// init, a vsftpd with a session and that session's unprivileged child, and a memcached.
+fn processes() -> BTreeMap<u32, Process> {
+    let process = |name: &str, parent, sockets: &[u64]| Process {
+        name: name.to_owned(),
+        parent,
+        sockets: sockets.iter().copied().collect(),
+    };
+    BTreeMap::from([
+        (1, process("init", 0, &[CONTROL])),
+        (VSFTPD, process("vsftpd", 1, &[CONTROL])),
+        (501, process("vsftpd", VSFTPD, &[10241])),
+        (502, process("vsftpd", 501, &[10242])),
+        (600, process("memcached", 1, &[11211])),
+    ])
+}
+
+fn listener(address: &str, port: u16, inode: u64) -> Socket {
+    Socket {
+        address: address.parse().unwrap(),
+        port,
+        listens: true,
+        inode,
+    }
+}
+
+fn others_of(ports: &[u16]) -> Vec<String> {
+    let sockets: Vec<_> = ports
+        .iter()
+        .map(|port| listener("0.0.0.0", *port, u64::from(*port)))
+        .collect();
+    others(&sockets, &BTreeSet::from([CONTROL]), &processes())
+}
+
+#[test]
+fn an_ftp_servers_own_passive_listeners_do_not_count() {
+    assert!(others_of(&[10241, 10242]).is_empty());
+}
+
+#[test]
+fn others_are_named_even_as_children_of_an_init_that_holds_the_control_port() {
+    assert_eq!(others_of(&[10241, 11211, 11211]), ["11211 (memcached/600)"]);
+    assert_eq!(others_of(&[12000]), ["12000 (process unknown)"]);
+}
+
+#[test]
+fn lines_of_proc_are_read() {
+    let line = "   0: 0100000A:2CEB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0";
+    assert_eq!(socket(line), Some(listener("10.0.0.1", 11499, 4242)));
+    assert!(!socket(&line.replace(" 0A ", " 01 ")).unwrap().listens);
+    assert_eq!(socket("  sl  local_address rem_address"), None);
+    assert_eq!(
+        hexadecimal_address("00000000000000000000000001000000"),
+        Some("::1".parse().unwrap())
+    );
+    assert_eq!(
+        hexadecimal_address("0000000000000000FFFF00000100000A"),
+        Some("10.0.0.1".parse().unwrap())
+    );
+    assert_eq!(hexadecimal_address("xyz"), None);
+}
+
+#[test]
+fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
+    let servers = BTreeSet::from(["10.0.0.1/32".parse().unwrap()]);
+    let range = PortRange {
+        first: 10240,
+        last: 20480,
+    };
+    let concerns = |address: &str, port| listener(address, port, 0).concerns(range, &servers);
+    assert!(concerns("0.0.0.0", 10240));
+    assert!(concerns("::", 20480));
+    assert!(concerns("10.0.0.1", 10241));
+    assert!(!concerns("127.0.0.1", 10241));
+    assert!(!concerns("0.0.0.0", 20481));
+}
+
+#[test]
+fn this_process_is_found_with_its_sockets() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let inode = FAMILIES
+        .into_iter()
+        .flat_map(sockets)
+        .find(|socket| socket.port == port)
+        .unwrap()
+        .inode;
+    assert!(
+        process(std::process::id())
+            .unwrap()
+            .sockets
+            .contains(&inode)
+    );
+}

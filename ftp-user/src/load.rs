@@ -1,0 +1,101 @@
+//! The kernel object, loaded once for each interface: its constants differ, its maps are shared.
+
+use std::path::PathBuf;
+
+use aya::programs::{ProgramError, SchedClassifier};
+use aya::{Ebpf, EbpfLoader};
+use aya_log::LEVEL;
+use ftp_common::policy::Side;
+
+use crate::failure::{Failure, OrFail as _};
+use crate::interface::{Interface, SideName};
+use crate::object::OBJECT;
+use crate::pins::{DIRECTIONS, Direction, Pins};
+use crate::tables::{SHARED, Tables};
+
+const REMEDY: &str = "report this with the output of uname -r";
+
+/// The name of a direction's program in the object.
+#[must_use]
+pub const fn program_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => crate::object::EGRESS,
+        Direction::Ingress => crate::object::INGRESS,
+    }
+}
+
+/// Loads the object for an interface, and verifies both programs. The shared maps are made and
+/// pinned by the first object that is loaded; later ones take them.
+///
+/// # Errors
+///
+/// The kernel's or its verifier's refusal, or a pinned map of another shape.
+pub fn load(
+    interface: &Interface,
+    side: SideName,
+    pins: &Pins,
+    log_level: u8,
+) -> Result<Ebpf, Failure> {
+    let side = Side::from(side).number();
+    let loopback = u8::from(interface.loopback);
+    let paths: Vec<(&str, PathBuf)> = SHARED
+        .iter()
+        .map(|shape| (shape.name, pins.map(shape.name)))
+        .collect();
+    let mut loader = EbpfLoader::new();
+    loader
+        // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
+        .btf(None)
+        .override_global("SIDE", &side, true)
+        .override_global("LINK_HEADER", &interface.link_header, true)
+        .override_global("LOOPBACK", &loopback, true)
+        .override_global(LEVEL, &log_level, false);
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path.as_path());
+    }
+    let mut ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
+    Tables::new(pins).check()?;
+    for direction in DIRECTIONS {
+        program(&mut ebpf, direction)?
+            .load()
+            .map_err(|error| refused(&error))?;
+    }
+    Ok(ebpf)
+}
+
+/// A direction's program.
+///
+/// # Errors
+///
+/// It isn't in the object.
+pub fn program(ebpf: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifier, Failure> {
+    let name = program_name(direction);
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| {
+            Failure::failed(
+                "kernel object",
+                format_args!("it has no program {name}"),
+                "rebuild ftptrack",
+            )
+        })
+}
+
+/// The verifier's log is long; its last lines say why.
+fn refused(error: &ProgramError) -> Failure {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
+        return Failure::failed("kernel program", error, REMEDY);
+    };
+    let log = verifier_log.to_string();
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(3)..].join(" / ");
+    Failure::failed(
+        "kernel program",
+        format_args!("the kernel refused it: {io_error}: {last}"),
+        REMEDY,
+    )
+}

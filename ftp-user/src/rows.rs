@@ -1,0 +1,239 @@
+//! What is shown, in the shape that `--json` prints.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::expectation::Expectation;
+use ftp_common::flow::{Flow, state};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::session::Session;
+use serde::{Serialize, Serializer};
+
+use crate::clock;
+use crate::interface::SideName;
+use crate::pins::Hook;
+
+/// A pair of numbers, of the client and of the server.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct BothWays {
+    /// From the client.
+    pub client: u64,
+    /// From the server.
+    pub server: u64,
+}
+
+impl From<[u64; 2]> for BothWays {
+    fn from([client, server]: [u64; 2]) -> Self {
+        Self { client, server }
+    }
+}
+
+/// One control connection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionRow {
+    /// Address and port.
+    pub client: String,
+    /// Address and port.
+    pub server: String,
+    /// Whether it can open anything: `in step`, `finding step` or `opaque`.
+    pub state: &'static str,
+    /// Since it was first seen.
+    pub age_seconds: f64,
+    /// Commands without a reply yet.
+    pub waiting: u32,
+}
+
+/// One data connection that was negotiated and has not begun.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExpectationRow {
+    /// Address; `None` if any client may connect.
+    pub client: Option<IpAddr>,
+    /// Address.
+    pub server: IpAddr,
+    /// The listening port: the server's in passive mode, the client's in active mode.
+    pub port: u16,
+    /// `passive` or `active`.
+    pub mode: &'static str,
+    /// Until it expires.
+    pub expires_in_seconds: f64,
+    /// Its control connection, `client:port-server:port`.
+    pub session: String,
+}
+
+/// One data connection that was let in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FlowRow {
+    /// Address and port.
+    pub client: String,
+    /// Address and port.
+    pub server: String,
+    /// `passive` or `active`.
+    pub mode: &'static str,
+    /// `begun`, `answered`, `established`, `ended` or `denied`.
+    pub state: &'static str,
+    /// Packets each way.
+    pub packets: BothWays,
+    /// TCP payload bytes each way.
+    pub bytes: BothWays,
+    /// Since its first SYN.
+    pub age_seconds: f64,
+    /// Its control connection, `client:port-server:port`.
+    pub control: String,
+}
+
+/// One attached interface.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct InterfaceRow {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// Where servers are, seen from it.
+    pub side: SideName,
+    /// How the programs hang on it.
+    pub hook: Hook,
+    /// Whether both programs are in force.
+    pub attached: bool,
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct PolicyRow {
+    /// Raised by one whenever the policy or the servers' addresses change.
+    pub generation: u32,
+    /// Prefixes of servers' addresses.
+    pub servers: Vec<String>,
+    /// Control ports.
+    pub control_ports: Vec<u16>,
+    /// `FIRST-LAST`; `None`: passive mode is refused.
+    pub passive_range: Option<String>,
+    /// `None`: active mode is refused.
+    pub active_port: Option<u16>,
+    /// `enforce` or `monitor`.
+    pub mode: &'static str,
+}
+
+/// What `status` shows.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// This program's version.
+    pub version: &'static str,
+    /// Version of the maps' shapes.
+    pub abi: u32,
+    /// The pin directory.
+    pub pin_dir: String,
+    /// Attached interfaces.
+    pub interfaces: Vec<InterfaceRow>,
+    /// The policy in force.
+    pub policy: PolicyRow,
+    /// Number of sessions.
+    pub sessions: usize,
+    /// Number of expectations that stand.
+    pub expectations: usize,
+    /// Number of flows.
+    pub flows: usize,
+}
+
+/// All counters, in their order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stats(pub Vec<(Counter, u64)>);
+
+/// As an object: counts by the counters' names.
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.0
+                .iter()
+                .map(|(counter, count)| (counter.name(), count)),
+        )
+    }
+}
+
+impl SessionRow {
+    /// The row of an entry of the SESSIONS map, at a time of the kernel's.
+    #[must_use]
+    pub fn new(key: &ConnectionKey, session: &Session, now: u64) -> Self {
+        let state = if session.server.opaque != 0 {
+            "opaque"
+        } else if session.is_in_step() {
+            "in step"
+        } else {
+            "finding step"
+        };
+        Self {
+            client: endpoint(key.client, key.client_port),
+            server: endpoint(key.server, key.server_port),
+            state,
+            age_seconds: clock::seconds_since(session.since, now),
+            waiting: session.waiting(),
+        }
+    }
+}
+
+impl ExpectationRow {
+    /// The row of an entry of the EXPECTATIONS map, at a time of the kernel's.
+    #[must_use]
+    pub fn new(key: &ExpectationKey, expectation: &Expectation, now: u64) -> Self {
+        let session = &expectation.session;
+        Self {
+            client: (key.client != Address::ANY).then(|| key.client.into()),
+            server: key.server.into(),
+            port: key.port,
+            mode: Mode::from_number(key.mode).name(),
+            expires_in_seconds: clock::seconds(expectation.expires.saturating_sub(now)),
+            session: pair(
+                session.client,
+                session.client_port,
+                session.server,
+                session.server_port,
+            ),
+        }
+    }
+}
+
+impl FlowRow {
+    /// The row of an entry of the FLOWS map, at a time of the kernel's.
+    #[must_use]
+    pub fn new(key: &ConnectionKey, flow: &Flow, now: u64) -> Self {
+        Self {
+            client: endpoint(key.client, key.client_port),
+            server: endpoint(key.server, key.server_port),
+            mode: Mode::from_number(flow.mode).name(),
+            state: match flow.state {
+                state::BEGUN => "begun",
+                state::ANSWERED => "answered",
+                state::ESTABLISHED => "established",
+                state::ENDED => "ended",
+                _ => "denied",
+            },
+            packets: flow.packets.into(),
+            bytes: flow.bytes.into(),
+            age_seconds: clock::seconds_since(flow.since, now),
+            control: pair(
+                key.client,
+                flow.control_client_port,
+                key.server,
+                flow.control_server_port,
+            ),
+        }
+    }
+}
+
+/// `address:port`, `[address]:port` for IPv6.
+#[must_use]
+pub fn endpoint(address: Address, port: u16) -> String {
+    SocketAddr::new(address.into(), port).to_string()
+}
+
+fn pair(client: Address, client_port: u16, server: Address, server_port: u16) -> String {
+    format!(
+        "{}-{}",
+        endpoint(client, client_port),
+        endpoint(server, server_port)
+    )
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -1,0 +1,244 @@
+//! The pinned maps: their names and shapes, and access to them.
+
+use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, RingBuf};
+use ftp_common::counter::Counter;
+use ftp_common::expectation::Expectation;
+use ftp_common::flow::Flow;
+use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
+use ftp_common::session::{Handshake, Session};
+
+use crate::failure::{Failure, OrFail as _};
+use crate::pins::Pins;
+use crate::wire::Wire;
+
+/// What a map must look like for this program to read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Its name in the object and its pin's.
+    pub name: &'static str,
+    kind: MapType,
+    key: usize,
+    value: usize,
+    /// Number of entries, where it has a meaning.
+    entries: Option<u32>,
+}
+
+const fn array<V>(name: &'static str, entries: u32) -> Shape {
+    Shape {
+        name,
+        kind: MapType::Array,
+        key: 4,
+        value: size_of::<V>(),
+        entries: Some(entries),
+    }
+}
+
+const fn lru<K, V>(name: &'static str) -> Shape {
+    Shape {
+        name,
+        kind: MapType::LruHash,
+        key: size_of::<K>(),
+        value: size_of::<V>(),
+        entries: None,
+    }
+}
+
+const CONFIG: Shape = array::<Config>("CONFIG", 1);
+const PORTS: Shape = array::<PortClasses>("PORTS", 2);
+const POLICIES: Shape = array::<ServerPolicy>("POLICIES", 2 * MAX_POLICIES);
+const SERVERS: Shape = Shape {
+    name: "SERVERS",
+    kind: MapType::LpmTrie,
+    // The prefix length stands in front.
+    key: 4 + size_of::<ServerKey>(),
+    value: 4,
+    entries: None,
+};
+const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
+const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
+const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
+const STATS: Shape = Shape {
+    name: "STATS",
+    kind: MapType::PerCpuArray,
+    key: 4,
+    value: 8,
+    entries: Some(Counter::COUNT),
+};
+const EVENTS: Shape = Shape {
+    name: "EVENTS",
+    kind: MapType::RingBuf,
+    key: 0,
+    value: 0,
+    entries: None,
+};
+
+/// All maps that are pinned and shared by the programs of all interfaces.
+pub const SHARED: [Shape; 10] = [
+    CONFIG,
+    PORTS,
+    POLICIES,
+    SERVERS,
+    lru::<ConnectionKey, Handshake>("HANDSHAKES"),
+    SESSIONS,
+    EXPECTATIONS,
+    FLOWS,
+    STATS,
+    EVENTS,
+];
+
+impl Shape {
+    /// Compares it to a map's. A pinned map of another shape would be reused without a word.
+    fn check(&self, info: &MapInfo) -> Result<(), String> {
+        let is = (
+            info.map_type().ok(),
+            info.key_size() as usize,
+            info.value_size() as usize,
+        );
+        let entries = self.entries.unwrap_or(info.max_entries());
+        if is == (Some(self.kind), self.key, self.value) && entries == info.max_entries() {
+            return Ok(());
+        }
+        let (kind, key, value) = is;
+        Err(format!(
+            "it is a {kind:?} of {} entries of {key} + {value} bytes, and not a {:?} of {entries} of {} + {}",
+            info.max_entries(),
+            self.kind,
+            self.key,
+            self.value
+        ))
+    }
+}
+
+/// The shared maps of a pin directory. Each is opened when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a>(&'a Pins);
+
+impl<'a> Tables<'a> {
+    /// Those pinned there. Nothing is looked at yet.
+    #[must_use]
+    pub const fn new(pins: &'a Pins) -> Self {
+        Self(pins)
+    }
+
+    /// Whether all of them are of this program's shapes.
+    ///
+    /// # Errors
+    ///
+    /// The first that isn't, or can't be opened.
+    pub fn check(self) -> Result<(), Failure> {
+        SHARED
+            .iter()
+            .try_for_each(|shape| self.open(*shape).map(drop))
+    }
+
+    /// The policy's generation in force.
+    ///
+    /// # Errors
+    ///
+    /// As all of these: it can't be opened, or is of another shape.
+    pub fn config(self) -> Result<Array<MapData, Wire<Config>>, Failure> {
+        self.typed(CONFIG, Map::Array)
+    }
+
+    /// Classes of ports, of two generations.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn ports(self) -> Result<Array<MapData, Wire<PortClasses>>, Failure> {
+        self.typed(PORTS, Map::Array)
+    }
+
+    /// Policies, of two generations.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn policies(self) -> Result<Array<MapData, Wire<ServerPolicy>>, Failure> {
+        self.typed(POLICIES, Map::Array)
+    }
+
+    /// Server addresses.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn servers(self) -> Result<LpmTrie<MapData, Wire<ServerKey>, u32>, Failure> {
+        self.typed(SERVERS, Map::LpmTrie)
+    }
+
+    /// Counters.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn stats(self) -> Result<PerCpuArray<MapData, u64>, Failure> {
+        self.typed(STATS, Map::PerCpuArray)
+    }
+
+    /// Events. There must be one reader only.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn events(self) -> Result<RingBuf<MapData>, Failure> {
+        self.typed(EVENTS, Map::RingBuf)
+    }
+
+    /// Sessions, by control connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn sessions(self) -> Result<MapData, Failure> {
+        self.open(SESSIONS)
+    }
+
+    /// Expectations.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn expectations(self) -> Result<MapData, Failure> {
+        self.open(EXPECTATIONS)
+    }
+
+    /// Flows, by data connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn flows(self) -> Result<MapData, Failure> {
+        self.open(FLOWS)
+    }
+
+    fn open(self, shape: Shape) -> Result<MapData, Failure> {
+        let path = self.0.map(shape.name);
+        let map = MapData::from_pin(&path).or_fail(
+            path.display(),
+            "run as root, with the --pin-dir of ftptrack run",
+        )?;
+        let info = map.info().or_fail(path.display(), "run as root")?;
+        shape.check(&info).map_err(|wrong| {
+            Failure::failed(
+                path.display(),
+                wrong,
+                "it was made by another ftptrack: run ftptrack detach --all",
+            )
+        })?;
+        Ok(map)
+    }
+
+    fn typed<T: TryFrom<Map, Error = aya::maps::MapError>>(
+        self,
+        shape: Shape,
+        kind: fn(MapData) -> Map,
+    ) -> Result<T, Failure> {
+        let map = kind(self.open(shape)?);
+        T::try_from(map).or_fail(
+            self.0.map(shape.name).display(),
+            "run ftptrack detach --all",
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! What the kernel has: programs at an interface, queueing disciplines, programs and maps at all.
+
+use aya::maps::loaded_maps;
+use aya::programs::tc::TcAttachType;
+use aya::programs::{ProgramInfo, SchedClassifier, loaded_programs};
+use serde_json::Value;
+
+use crate::network::{Host, INTERFACE};
+use crate::process;
+use crate::wait;
+
+/// One program in the kernel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Program {
+    /// The kernel's number for it.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// The kernel's numbers for the maps that it uses.
+    pub maps: Vec<u32>,
+    /// Instructions that the verifier went through (Linux 5.16 and later say so).
+    pub verified: Option<u32>,
+}
+
+impl From<ProgramInfo> for Program {
+    fn from(info: ProgramInfo) -> Self {
+        Self {
+            id: info.id(),
+            name: info.name_as_str().unwrap_or_default().to_owned(),
+            maps: info.map_ids().expect("root may").unwrap_or_default(),
+            verified: info.verified_instruction_count(),
+        }
+    }
+}
+
+/// The programs at ingress and egress of a host's interface, at TCX and at clsact.
+#[track_caller]
+pub fn attached(host: &Host) -> Vec<Program> {
+    let mut programs = host.namespace.run(|| {
+        let at = |hook| {
+            let (_, programs) = SchedClassifier::query_tcx(INTERFACE, hook).expect("the interface is there");
+            programs.into_iter().map(Program::from)
+        };
+        at(TcAttachType::Ingress).chain(at(TcAttachType::Egress)).collect::<Vec<_>>()
+    });
+    for hook in ["ingress", "egress"] {
+        let text = tc(host, &["-json", "filter", "show", "dev", INTERFACE, hook]);
+        let filters: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        for filter in filters.as_array().into_iter().flatten() {
+            if let Some(id) = filter["options"]["prog"]["id"].as_u64() {
+                let loaded = loaded_programs().flatten().find(|program| u64::from(program.id()) == id);
+                programs.push(loaded.expect("it is attached").into());
+            }
+        }
+    }
+    programs
+}
+
+/// The queueing disciplines of a host's interface, as `tc` shows them.
+#[track_caller]
+pub fn disciplines(host: &Host) -> String {
+    tc(host, &["qdisc", "show", "dev", INTERFACE])
+}
+
+/// Waits until these programs and their maps are in the kernel no more.
+#[track_caller]
+pub fn wait_until_gone(programs: &[Program]) {
+    // The kernel frees them when no CPU can be in them any more.
+    wait::until("programs and maps are freed", || {
+        let program_stays = loaded_programs().flatten().any(|loaded| programs.iter().any(|p| p.id == loaded.id()));
+        let map_stays = loaded_maps().flatten().any(|loaded| programs.iter().any(|p| p.maps.contains(&loaded.id())));
+        (!program_stays && !map_stays).then_some(())
+    });
+}
+
+#[track_caller]
+fn tc(host: &Host, arguments: &[&str]) -> String {
+    let output = process::finish(host.namespace.command("tc").args(arguments));
+    assert!(output.status.success(), "tc {arguments:?}: {}", output.stderr);
+    output.stdout
+}

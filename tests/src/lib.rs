@@ -1,0 +1,38 @@
+//! What the integration tests are made of: hosts in network namespaces, a real FTP server and
+//! client, scripted ones, probes, forged packets, and `ftptrack` itself.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`namespace`], [`network`] | hosts that only this test can see, joined by a bridge |
+//! | [`ftptrack`], [`report`], [`hooks`] | the command under test, what it answers, what the kernel has |
+//! | [`vsftpd`], [`curl`], [`file`] | the real server and the real client, and what they transfer |
+//! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
+//! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
+//! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
+//! | [`process`], [`wait`] | everything ends by a deadline |
+//!
+//! Nothing in a test has a fixed name that another test could meet, and nothing stays behind:
+//! namespaces and mounts have no other owner than the test, so they go even when it is killed.
+
+pub mod client;
+pub mod curl;
+pub mod echo;
+pub mod file;
+pub mod ftptrack;
+pub mod hooks;
+pub mod namespace;
+pub mod network;
+pub mod packet;
+pub mod probe;
+pub mod process;
+pub mod report;
+pub mod segment;
+pub mod server;
+pub mod vsftpd;
+pub mod wait;
+pub mod wire;
+
+/// The passive range of all servers in these tests.
+pub const PASSIVE_RANGE: std::ops::RangeInclusive<u16> = 10240..=20480;
+/// A port inside [`PASSIVE_RANGE`], for tests that need just one.
+pub const INSIDE: u16 = 15000;

@@ -1,0 +1,118 @@
+//! Three hosts on one link: an FTP server, its client, and a third who has no business there.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::namespace::Namespace;
+use crate::probe::{self, Outcome};
+use crate::wait;
+
+/// The interface of each host.
+pub const INTERFACE: &str = "eth0";
+
+/// Which IP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+}
+
+/// One host: a namespace with one interface, [`INTERFACE`], and an address of each family.
+#[derive(Debug)]
+pub struct Host {
+    /// Where it lives.
+    pub namespace: Namespace,
+    number: u8,
+}
+
+/// The hosts, and the bridge that joins them.
+#[derive(Debug)]
+pub struct Network {
+    /// Where the FTP server runs, and ftptrack with it.
+    pub server: Host,
+    /// Where the FTP client runs.
+    pub client: Host,
+    /// Another host of the same network.
+    pub third: Host,
+    _bridge: Namespace,
+}
+
+impl Network {
+    /// Three hosts that reach each other over both families.
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "making one is an effect, and needs rights")]
+    pub fn new() -> Self {
+        Self::with_mtu(1500)
+    }
+
+    /// The same, with packets of up to `mtu` bytes.
+    #[track_caller]
+    pub fn with_mtu(mtu: u16) -> Self {
+        let bridge = Namespace::new();
+        bridge.ip("link add name hub type bridge mcast_snooping 0");
+        bridge.ip("link set hub up");
+        let network = Self {
+            server: Host::plugged_into(&bridge, 1, mtu),
+            client: Host::plugged_into(&bridge, 2, mtu),
+            third: Host::plugged_into(&bridge, 3, mtu),
+            _bridge: bridge,
+        };
+        for family in Family::BOTH {
+            for from in [&network.client, &network.third] {
+                let to = network.server.at(family, 9);
+                wait::until("the hosts reach each other", || {
+                    (probe::to(from, to) == Outcome::Refused).then_some(())
+                });
+            }
+        }
+        network
+    }
+}
+
+impl Host {
+    fn plugged_into(bridge: &Namespace, number: u8, mtu: u16) -> Self {
+        let host = Self { namespace: Namespace::new(), number };
+        let mac = host.mac().map(|byte| format!("{byte:02x}")).join(":");
+        let port = format!("port{number}");
+        host.namespace.ip(&format!(
+            "link add name {INTERFACE} address {mac} mtu {mtu} type veth peer name {port} mtu {mtu} netns {}",
+            bridge.path()
+        ));
+        bridge.ip(&format!("link set {port} master hub up"));
+        host.namespace.ip(&format!("link set {INTERFACE} up"));
+        host.namespace.ip(&format!("address add {}/24 dev {INTERFACE}", host.address(Family::V4)));
+        host.namespace.ip(&format!("address add {}/64 dev {INTERFACE} nodad", host.address(Family::V6)));
+        host
+    }
+
+    /// Its address.
+    pub fn address(&self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::new(10, 0, 0, self.number).into(),
+            Family::V6 => Ipv6Addr::new(0xfd00, 0xf7, 0, 0, 0, 0, 0, u16::from(self.number)).into(),
+        }
+    }
+
+    /// Its address with a port.
+    pub fn at(&self, family: Family, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address(family), port)
+    }
+
+    /// The hardware address of its interface.
+    pub fn mac(&self) -> [u8; 6] {
+        [2, 0, 0, 0, 0, self.number]
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address(Family::V4).fmt(formatter)
+    }
+}

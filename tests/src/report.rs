@@ -1,0 +1,128 @@
+//! What `ftptrack … --json` answers.
+
+use ftp_common::counter::Counter;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// `ftptrack status`.
+#[derive(Debug, Deserialize)]
+pub struct Status {
+    /// The interfaces it is attached to.
+    pub interfaces: Vec<Interface>,
+    /// What is allowed.
+    pub policy: Policy,
+    /// Sessions being followed.
+    pub sessions: u64,
+    /// Data connections that were negotiated and have not begun.
+    pub expectations: u64,
+    /// Data connections.
+    pub flows: u64,
+}
+
+/// One interface of a [`Status`].
+#[derive(Debug, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// `servers-behind`, `servers-beyond`, …
+    pub side: String,
+    /// `tcx` or `clsact`.
+    pub hook: String,
+    /// Whether the filter is in place.
+    pub attached: bool,
+}
+
+/// The policy of a [`Status`].
+#[derive(Debug, Deserialize)]
+pub struct Policy {
+    /// Addresses and prefixes of servers.
+    pub servers: Vec<String>,
+    /// Their control ports.
+    pub control_ports: Vec<u16>,
+    /// `first-last`.
+    pub passive_range: Option<String>,
+    /// Source port of active data connections.
+    pub active_port: Option<u16>,
+    /// `enforce` or `monitor`.
+    pub mode: String,
+}
+
+/// One of `ftptrack flows`.
+#[derive(Debug, Deserialize)]
+pub struct Flow {
+    /// The client's end.
+    pub client: String,
+    /// The server's end.
+    pub server: String,
+    /// `passive` or `active`.
+    pub mode: String,
+    /// `established`, `ended`, …
+    pub state: String,
+    /// Packets each way.
+    pub packets: Sides,
+    /// TCP payload bytes each way.
+    pub bytes: Sides,
+    /// `client-server` of the control connection.
+    pub control: String,
+}
+
+/// What each end sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+pub struct Sides {
+    /// From the client.
+    pub client: u64,
+    /// From the server.
+    pub server: u64,
+}
+
+/// One of `ftptrack expectations`.
+#[derive(Debug, Deserialize)]
+pub struct Expectation {
+    /// The client's address, unless any may come.
+    pub client: Option<String>,
+    /// The server's address.
+    pub server: String,
+    /// The port that will be connected to.
+    pub port: u16,
+    /// `passive` or `active`.
+    pub mode: String,
+    /// How long it holds, if nothing renews it.
+    pub expires_in_seconds: f64,
+}
+
+/// One of `ftptrack sessions`.
+#[derive(Debug, Deserialize)]
+pub struct Session {
+    /// The client's end.
+    pub client: String,
+    /// The server's end.
+    pub server: String,
+    /// `in step`, `finding step` or `opaque`.
+    pub state: String,
+}
+
+/// `ftptrack stats`: all counters.
+#[derive(Debug, Deserialize)]
+pub struct Stats(BTreeMap<String, u64>);
+
+impl Stats {
+    /// One counter.
+    #[track_caller]
+    pub fn of(&self, counter: Counter) -> u64 {
+        *self.0.get(counter.name()).unwrap_or_else(|| panic!("stats has no {}", counter.name()))
+    }
+
+    /// All denials.
+    pub fn denied(&self) -> u64 {
+        self.sum_of("denied_")
+    }
+
+    /// All negotiations that were refused.
+    pub fn refused(&self) -> u64 {
+        self.sum_of("refused_")
+    }
+
+    fn sum_of(&self, prefix: &str) -> u64 {
+        self.0.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, value)| value).sum()
+    }
+}

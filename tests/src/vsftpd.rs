@@ -1,0 +1,95 @@
+//! The real server.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use tempfile::TempDir;
+
+use crate::PASSIVE_RANGE;
+use crate::file;
+use crate::network::{Family, Host};
+use crate::process;
+use crate::server::{ACTIVE, CONTROL};
+use crate::wait;
+
+/// vsftpd on both families, with the range [`PASSIVE_RANGE`], for anonymous users, who may put
+/// files into `upload`. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct Vsftpd {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Vsftpd {
+    /// Starts it, and returns when it listens.
+    #[track_caller]
+    pub fn on(host: &Host) -> Self {
+        let directory = file::directory();
+        let in_directory = |name: &str| directory.path().join(name);
+        for (name, mode) in [("", 0o755), ("files", 0o755), ("files/upload", 0o777), ("empty", 0o755)] {
+            fs::create_dir_all(in_directory(name)).expect("a directory");
+            fs::set_permissions(in_directory(name), fs::Permissions::from_mode(mode)).expect("our own");
+        }
+        let settings = format!(
+            "listen=NO\nlisten_ipv6=YES\nlisten_port={CONTROL}\nbackground=NO\n\
+             anonymous_enable=YES\nlocal_enable=NO\nwrite_enable=YES\nanon_upload_enable=YES\n\
+             anon_root={files}\nsecure_chroot_dir={empty}\n\
+             pasv_min_port={first}\npasv_max_port={last}\n\
+             connect_from_port_20=YES\nftp_data_port={ACTIVE}\n\
+             isolate=NO\nisolate_network=NO\nseccomp_sandbox=NO\nxferlog_enable=NO\n",
+            files = in_directory("files").display(),
+            empty = in_directory("empty").display(),
+            first = PASSIVE_RANGE.start(),
+            last = PASSIVE_RANGE.end(),
+        );
+        let settings_file = in_directory("vsftpd.conf");
+        fs::write(&settings_file, settings).expect("a file");
+
+        let mut command = host.namespace.command("vsftpd");
+        // It complains there where a session would have its client: on its standard input.
+        let complaints = in_directory("complaints");
+        let standard_input = fs::File::create(&complaints).expect("a file");
+        command.arg(&settings_file).stdin(standard_input).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut vsftpd = Self { child: process::start(&mut command), directory };
+        wait::until("vsftpd listens", || {
+            if let Some(status) = vsftpd.child.try_wait().expect("it is our child") {
+                let complaints = fs::read_to_string(&complaints).expect("a file");
+                panic!("vsftpd ended by itself: {status}: {complaints}");
+            }
+            host.namespace.run(|| listens_v6(CONTROL)).then_some(())
+        });
+        vsftpd
+    }
+
+    /// The file that clients know as `name`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join("files").join(name)
+    }
+
+    /// A directory next to the server's own, for what a client puts aside.
+    pub fn client_directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// What a client on another host calls the file `name` of a server on `host`.
+pub fn url(host: &Host, family: Family, name: &str) -> String {
+    format!("ftp://{}/{name}", host.at(family, CONTROL))
+}
+
+impl Drop for Vsftpd {
+    fn drop(&mut self) {
+        // Its sessions end with it: vsftpd asks the kernel for that.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a socket of this thread's namespace listens on `port` at `::`; asked without connecting,
+/// which would count as a session.
+fn listens_v6(port: u16) -> bool {
+    let sockets = fs::read_to_string("/proc/thread-self/net/tcp6").expect("proc is mounted");
+    let listening = format!(":{port:04X} 00000000000000000000000000000000:0000 0A");
+    sockets.contains(&listening)
+}

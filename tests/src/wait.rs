@@ -1,0 +1,32 @@
+//! Waiting for what has no event of its own, and not for ever.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take. Only a failing test ever waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks `what` again and again until it has an answer; panics with `name` after [`PATIENCE`].
+#[track_caller]
+pub fn until<T>(name: &str, what: impl FnMut() -> Option<T>) -> T {
+    match within(PATIENCE, what) {
+        Some(answer) => answer,
+        None => panic!("{name}: not so after {PATIENCE:?}"),
+    }
+}
+
+/// Asks `what` again and again until it has an answer, for as long as `bound`.
+pub fn within<T>(bound: Duration, mut what: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + bound;
+    loop {
+        // Asked once more after the bound: a machine that was slow to get here has still to look.
+        let over = Instant::now() >= end;
+        if let Some(answer) = what() {
+            return Some(answer);
+        }
+        if over {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}

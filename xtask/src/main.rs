@@ -1,0 +1,63 @@
+//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test` and `demo`, a file each.
+
+mod build;
+mod command;
+mod demo;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, runs, tests and shows ftptrack")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what building and testing needs: packages and bpf-linker.
+    Setup,
+    /// Build the ftptrack command and print its path.
+    Build {
+        /// Optimised, as for a server.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Build ftptrack and run it with the rights it needs: `cargo xtask run -- run -i eth0`.
+    Run {
+        /// What to pass to ftptrack.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run every check and every test, as root; `-- FILTER` picks tests by name.
+    Test {
+        /// What to pass to the test programs.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Show ftptrack at work between two throwaway hosts, as root.
+    Demo,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Setup => setup::run(),
+        Task::Build { release } => build::run(release),
+        Task::Run { arguments } => run::run(&arguments),
+        Task::Test { arguments } => test::run(&arguments),
+        Task::Demo => demo::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What compiles the kernel crate: a compiler that has, or can build, `core` for the BPF target, and bpf-linker.
+//!
+//! Also a module of ftp-user's build script, so that `cargo xtask setup` looks for exactly what the build takes.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Where Debian's `rustc-web` and `libstd-rust-web-dev-bpf` put their compiler.
+const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
+
+/// A compiler that can make BPF objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compiler {
+    /// The distribution's compiler with its prebuilt `core`.
+    Distribution,
+    /// rustup's nightly, which builds `core` from its `rust-src` component.
+    Nightly,
+}
+
+impl Compiler {
+    /// The compiler to use for `target`, if there is one.
+    ///
+    /// The distribution's comes first: it moves in step with its LLVM, which bpf-linker must be as new as, while
+    /// nightly may get ahead of any LLVM that can be installed.
+    pub(crate) fn find(target: &str) -> Option<Self> {
+        [Self::Distribution, Self::Nightly]
+            .into_iter()
+            .find(|compiler| compiler.has_core(target))
+    }
+
+    /// How to run this compiler's `rustc`.
+    pub(crate) fn rustc(self) -> Command {
+        match self {
+            Self::Distribution => Command::new(DISTRIBUTION_RUSTC),
+            Self::Nightly => {
+                let mut rustc = Command::new("rustup");
+                rustc.args(["run", "nightly", "rustc"]);
+                // Looking for a toolchain must not download one.
+                rustc.env("RUSTUP_AUTO_INSTALL", "0");
+                rustc
+            }
+        }
+    }
+
+    /// Whether `core` for `target` is there, ready-made or as source.
+    fn has_core(self, target: &str) -> bool {
+        match self {
+            Self::Distribution => {
+                printed(
+                    self.rustc()
+                        .args(["--print", "target-libdir", "--target", target]),
+                )
+                .is_some_and(|directory| has_libcore(Path::new(&directory)))
+            }
+            Self::Nightly => {
+                printed(self.rustc().args(["--print", "sysroot"])).is_some_and(|sysroot| {
+                    Path::new(&sysroot)
+                        .join("lib/rustlib/src/rust/library/core")
+                        .is_dir()
+                })
+            }
+        }
+    }
+}
+
+/// The bpf-linker to use, if there is one. Cargo's own directory comes before `PATH`, because that is where
+/// `cargo xtask setup` puts the pinned version.
+pub(crate) fn bpf_linker() -> Option<PathBuf> {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
+        .map(|home| home.join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    cargo_home
+        .into_iter()
+        .chain(env::split_paths(&path))
+        .map(|directory| directory.join("bpf-linker"))
+        .find(|candidate| candidate.is_file())
+}
+
+/// What `command` prints, without the line end; nothing if it can't be run or fails.
+pub(crate) fn printed(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// `rustc` names the directory of any target that it knows of: only the library in it tells.
+fn has_libcore(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("libcore-") && name.ends_with(".rlib")
+        })
+    })
+}
