@@ -105,9 +105,23 @@ pub struct ClientHalf {
 impl Default for ClientHalf {
     fn default() -> Self {
         Self {
-            last_line: 0, next: 0, acked: 0, lost: 0, void_before: 0, head: 0, epoch: 0, transfers: 0, settled: 0,
-            fin: 0, held: 0, voided: 0, named: Address::ANY, named_end: 0, ring: [Command::default(); RING],
-            recent: [0; RECENT], parser: CommandParser::default(),
+            last_line: 0,
+            next: 0,
+            acked: 0,
+            lost: 0,
+            void_before: 0,
+            head: 0,
+            epoch: 0,
+            transfers: 0,
+            settled: 0,
+            fin: 0,
+            held: 0,
+            voided: 0,
+            named: Address::ANY,
+            named_end: 0,
+            ring: [Command::default(); RING],
+            recent: [0; RECENT],
+            parser: CommandParser::default(),
         }
     }
 }
@@ -146,7 +160,12 @@ impl ClientHalf {
     /// TCP is about to send it.
     #[inline(always)]
     pub fn receive(
-        &mut self, server: &ServerHalf, segment: &Segment, now: u64, may_hold: bool, tally: &mut Tally,
+        &mut self,
+        server: &ServerHalf,
+        segment: &Segment,
+        now: u64,
+        may_hold: bool,
+        tally: &mut Tally,
     ) -> Intake {
         if self.lost != server.anchored_for {
             return Intake::Pass; // until the server's next packet says where we are

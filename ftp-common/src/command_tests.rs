@@ -32,17 +32,37 @@ fn golden_session() {
     assert_eq!(
         verbs,
         [
-            Verb::Other, Verb::Other, Verb::Epsv, Verb::Transfer, Verb::Pasv, Verb::Transfer,
-            Verb::Port(at("10.0.0.2", 1025)), Verb::Eprt(at("::1", 1025)), Verb::Pasv, Verb::Rein,
-            Verb::Host, Verb::Other,
+            Verb::Other,
+            Verb::Other,
+            Verb::Epsv,
+            Verb::Transfer,
+            Verb::Pasv,
+            Verb::Transfer,
+            Verb::Port(at("10.0.0.2", 1025)),
+            Verb::Eprt(at("::1", 1025)),
+            Verb::Pasv,
+            Verb::Rein,
+            Verb::Host,
+            Verb::Other,
         ]
     );
 }
 
 #[test]
 fn verbs_are_whole_and_begin_the_line() {
-    for line in ["PORTX 10,0,0,2,4,1", " PORT 10,0,0,2,4,1", "\tPASV", "POR T", "PORT\t10,0,0,2,4,1", "XPASV",
-                 "PASVX", "PAS", "EPRT|1|10.0.0.2|1025|", "PASV\r\rX", "PORT,10,0,0,2,4,1"] {
+    for line in [
+        "PORTX 10,0,0,2,4,1",
+        " PORT 10,0,0,2,4,1",
+        "\tPASV",
+        "POR T",
+        "PORT\t10,0,0,2,4,1",
+        "XPASV",
+        "PASVX",
+        "PAS",
+        "EPRT|1|10.0.0.2|1025|",
+        "PASV\r\rX",
+        "PORT,10,0,0,2,4,1",
+    ] {
         assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::Other], "{line:?}");
     }
 }
@@ -90,8 +110,12 @@ fn met_in_mid_line_it_waits_for_the_line_end() {
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        Just(b"PASV\r\n".to_vec()), Just(b"PORT 10,0,0,2,4,1\r\n".to_vec()), Just(b"EPRT |1|10.0.0.2|99|\n".to_vec()),
-        Just(b"\xff\xf4\xff\xf2ABOR\r\n".to_vec()), Just(b"\r\n".to_vec()), prop::collection::vec(any::<u8>(), 0..12),
+        Just(b"PASV\r\n".to_vec()),
+        Just(b"PORT 10,0,0,2,4,1\r\n".to_vec()),
+        Just(b"EPRT |1|10.0.0.2|99|\n".to_vec()),
+        Just(b"\xff\xf4\xff\xf2ABOR\r\n".to_vec()),
+        Just(b"\r\n".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..12),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -106,9 +130,6 @@ proptest! {
         for cut in cuts {
             let (piece, tail) = rest.split_at(cut.min(rest.len()));
             pieces.extend(lines_of(&mut parser, piece));
-            // What the map holds between two packets is all that the parser is.
-            let kept = parser;
-            parser = kept;
             rest = tail;
         }
         pieces.extend(lines_of(&mut parser, rest));

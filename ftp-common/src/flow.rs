@@ -108,7 +108,10 @@ impl Flow {
             }
             // Only who got the SYN-ACK knows its number. The sequence number may be any in the
             // window: the listening end takes those too (RFC 9293 §3.10.7.4).
-            if self.state == state::ANSWERED && acks && !syn && flags & tcp::RST == 0
+            if self.state == state::ANSWERED
+                && acks
+                && !syn
+                && flags & tcp::RST == 0
                 && ack == self.answered_at.wrapping_add(1)
             {
                 return Step::Completed;
@@ -141,9 +144,21 @@ mod tests {
     use super::*;
 
     const BEGUN: Flow = Flow {
-        generation: 1, since: 0, last_seen: 0, packets: [0; 2], bytes: [0; 2], serial: 0, begun_at: 100,
-        answered_at: 0, interface: 7, control_client_port: 0, control_server_port: 21, state: state::BEGUN,
-        mode: 1, begun_at_egress: 0, marks: 0,
+        generation: 1,
+        since: 0,
+        last_seen: 0,
+        packets: [0; 2],
+        bytes: [0; 2],
+        serial: 0,
+        begun_at: 100,
+        answered_at: 0,
+        interface: 7,
+        control_client_port: 0,
+        control_server_port: 21,
+        state: state::BEGUN,
+        mode: 1,
+        begun_at_egress: 0,
+        marks: 0,
     };
     const ANSWERED: Flow = Flow { answered_at: 500, state: state::ANSWERED, ..BEGUN };
     const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..ANSWERED };

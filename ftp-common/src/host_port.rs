@@ -133,7 +133,7 @@ impl Argument {
         match self.state {
             DELIMITER => {
                 self.delimiter = byte;
-                self.state = if byte >= 33 && byte <= 126 { FAMILY } else { MALFORMED };
+                self.state = if matches!(byte, 33..=126) { FAMILY } else { MALFORMED };
             }
             FAMILY => {
                 if byte == self.delimiter {
@@ -186,7 +186,7 @@ impl Argument {
         let letter = byte | 0x20;
         if self.digit(byte) {
             self.colon = 0;
-        } else if letter >= b'a' && letter <= b'f' {
+        } else if matches!(letter, b'a'..=b'f') {
             self.hex = self.hex << 4 | u32::from(letter - b'a' + 10);
             self.digits = self.digits.wrapping_add(1);
             self.letters = 1;

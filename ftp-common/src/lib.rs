@@ -7,7 +7,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`telnet`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
-//! | [`session`], [`client`], [`server`] | one control connection: order, ring of commands, dialogue |
+//! | [`session`], [`client`], [`server`] | one control connection: the order of its bytes, waiting commands |
+//! | [`dialogue`] | which command a reply answers, and what that opens |
 //! | [`expectation`], [`flow`] | data connections: negotiated, and let in |
 //! | [`policy`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
@@ -18,6 +19,7 @@ pub mod announced;
 pub mod client;
 pub mod command;
 pub mod counter;
+pub mod dialogue;
 pub mod event;
 pub mod expectation;
 pub mod flow;
@@ -28,6 +30,8 @@ pub mod reply;
 pub mod sequence;
 pub mod server;
 pub mod session;
+#[cfg(test)]
+mod talk;
 pub mod telnet;
 
 /// Version of every shape in this crate that both sides of a map see.

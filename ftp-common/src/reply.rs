@@ -89,7 +89,7 @@ impl ReplyParser {
 
     #[inline(always)]
     fn code_digit(&mut self, byte: u8) {
-        let first_is_off = self.state == 0 && !(byte >= b'1' && byte <= b'6');
+        let first_is_off = self.state == 0 && !matches!(byte, b'1'..=b'6');
         if !byte.is_ascii_digit() || first_is_off {
             self.state = NO_CODE;
             return;

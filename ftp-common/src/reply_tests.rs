@@ -37,7 +37,10 @@ fn golden_session() {
 
 #[test]
 fn inner_lines_say_nothing() {
-    assert_eq!(codes(b"214-Help\r\n227 x (1,2,3,4,5,6)\r\n 229 (|||9|)\r\n214-227 (1,2,3,4,5,6)\r\n214 Done\r\n"), [214]);
+    assert_eq!(
+        codes(b"214-Help\r\n227 x (1,2,3,4,5,6)\r\n 229 (|||9|)\r\n214-227 (1,2,3,4,5,6)\r\n214 Done\r\n"),
+        [214]
+    );
     assert_eq!(codes(b"211-Features:\r\n EPSV\r\n211x no\r\n211End\r\n2111 no\r\n211\r\n"), [211]);
 }
 
@@ -57,7 +60,10 @@ fn an_error_that_echoes_the_client_is_an_error() {
 fn a_multi_line_227_counts_by_its_last_line_else_its_first() {
     assert_eq!(replies(b"227-Passive\r\n227 (10,0,1,1,40,1)\r\n"), announces([10, 0, 1, 1], 10241));
     assert_eq!(replies(b"227-(10,0,1,1,40,2)\r\n227 Done\r\n"), announces([10, 0, 1, 1], 10242));
-    assert_eq!(replies(b"227-(10,0,1,1,40,2)\r\n (9,9,9,9,9,9)\r\n227 (10,0,1,1,40,1)\r\n"), announces([10, 0, 1, 1], 10241));
+    assert_eq!(
+        replies(b"227-(10,0,1,1,40,2)\r\n (9,9,9,9,9,9)\r\n227 (10,0,1,1,40,1)\r\n"),
+        announces([10, 0, 1, 1], 10241)
+    );
     assert_eq!(replies(b"229-(|||9|)\r\n227 (1,2,3,4,5,6)\r\n229 Done\r\n")[0].port, 9);
 }
 
@@ -88,8 +94,12 @@ fn a_gigantic_line_is_still_one_line() {
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        Just(b"227 Entering (10,0,1,1,40,1).\r\n".to_vec()), Just(b"229 (|||10241|)\r\n".to_vec()), Just(b"200 OK\r\n".to_vec()),
-        Just(b"214-\r\n".to_vec()), Just(b"214 x\r\n".to_vec()), prop::collection::vec(any::<u8>(), 0..12),
+        Just(b"227 Entering (10,0,1,1,40,1).\r\n".to_vec()),
+        Just(b"229 (|||10241|)\r\n".to_vec()),
+        Just(b"200 OK\r\n".to_vec()),
+        Just(b"214-\r\n".to_vec()),
+        Just(b"214 x\r\n".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..12),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }

@@ -1,0 +1,445 @@
+extern crate std;
+use std::format;
+
+use super::*;
+use crate::address::Address;
+use crate::counter::Counter;
+use crate::keys::Mode;
+use crate::policy::flag;
+use crate::server::decision;
+use crate::talk::{CLIENT, Talk, address};
+use crate::{SECOND, client::RING};
+
+const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
+
+#[test]
+fn a_227_that_answers_pasv_is_expected_of_this_client_only() {
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    let expected = talk.expected.unwrap();
+    assert_eq!(expected.port, 10241);
+    assert_eq!(expected.client, address(CLIENT));
+    assert_eq!(Mode::from_number(expected.mode), Mode::Passive);
+    assert_eq!(talk.refusals(), []);
+}
+
+#[test]
+fn a_229_that_answers_epsv_is_expected() {
+    let mut talk = Talk::greeted();
+    talk.exchange("epsv\r\n", "229 Entering Extended Passive Mode (|||10241|)\r\n");
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn a_port_is_expected_when_the_server_accepts_it_and_not_before() {
+    let mut talk = Talk::greeted();
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    assert_eq!(talk.port(), None);
+    talk.server_acknowledges();
+    assert_eq!(talk.port(), None);
+    talk.server("200 PORT command successful\r\n");
+    assert_eq!(talk.port(), Some(10241));
+    assert_eq!(Mode::from_number(talk.expected.unwrap().mode), Mode::Active);
+}
+
+#[test]
+fn a_command_that_the_server_refuses_opens_nothing() {
+    for (command, reply) in [
+        ("PORT 10,0,1,2,40,1\r\n", "500 Illegal PORT command.\r\n"),
+        ("EPRT |1|10.0.1.2|10241|\r\n", "425 No\r\n"),
+        ("PASV\r\n", "502 (10,0,1,1,40,1)\r\n"),
+        ("PASV\r\n", "200 (10,0,1,1,40,1)\r\n"),
+        ("PORT 10,0,1,2,40,1\r\n", "331 Password?\r\n"),
+        ("PORT 10,0,1,2,40,1\r\n", "150 Soon\r\n"),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.exchange(command, reply);
+        assert_eq!(talk.port(), None, "{command}{reply}");
+        assert_eq!(talk.refusals(), [], "{command}{reply}");
+    }
+}
+
+#[test]
+fn a_227_that_nobody_waits_for_opens_nothing() {
+    let mut talk = Talk::greeted();
+    talk.server(PASV_ANSWER);
+    talk.exchange("NOOP\r\n", PASV_ANSWER);
+    talk.exchange("EPSV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited]);
+    assert_eq!(talk.count(Counter::RefusedUnsolicited), 3);
+}
+
+#[test]
+fn a_227_after_another_reply_answered_the_pasv_opens_nothing() {
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", "500 No\r\n227 (10,0,1,1,40,1)\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited]);
+}
+
+#[test]
+fn a_reply_answers_nothing_that_the_server_has_not_acknowledged() {
+    let mut talk = Talk::greeted();
+    let before = talk.client_next;
+    talk.client("PASV\r\n");
+    talk.server_bytes(talk.server_next, before, PASV_ANSWER.as_bytes());
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited]);
+}
+
+#[test]
+fn refused_negotiations_each_have_their_counter() {
+    for (command, reply, refusal) in [
+        ("PASV", "227 Passive", Counter::RefusedMalformedReply),
+        ("PASV", "227 (10,0,1,1,40,256)", Counter::RefusedMalformedReply),
+        ("EPSV", "229 (||10241|)", Counter::RefusedMalformedReply),
+        ("PASV", "227 (10,0,1,1,3,255)", Counter::RefusedLowPort),
+        ("EPSV", "229 (|||0|)", Counter::RefusedLowPort),
+        ("PASV", "227 (10,0,1,1,39,255)", Counter::RefusedOutOfRange),
+        ("PASV", "227 (10,0,1,1,80,1)", Counter::RefusedOutOfRange),
+        ("PORT 10,0,1,3,40,1", "200 OK", Counter::RefusedForeignAddress),
+        ("EPRT |2|::1|10241|", "200 OK", Counter::RefusedForeignAddress),
+        ("PORT 10,0,1,2,0,22", "200 OK", Counter::RefusedLowPort),
+        ("PORT 10,0,1,2,0,0", "200 OK", Counter::RefusedLowPort),
+        ("PORT 10,0,0,258,40,1", "200 OK", Counter::RefusedMalformedCommand),
+        ("EPRT |1|10.0.1.2|65558|", "200 OK", Counter::RefusedMalformedCommand),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.exchange(&format!("{command}\r\n"), &format!("{reply}\r\n"));
+        assert_eq!(talk.port(), None, "{command} {reply}");
+        assert_eq!(talk.refusals(), [refusal], "{command} {reply}");
+    }
+}
+
+#[test]
+fn the_ends_of_the_range_belong_to_it() {
+    for port in [10240, 20480] {
+        let mut talk = Talk::greeted();
+        talk.exchange("EPSV\r\n", &format!("229 (|||{port}|)\r\n"));
+        assert_eq!(talk.port(), Some(port));
+    }
+}
+
+#[test]
+fn a_mode_that_the_policy_lacks_is_refused() {
+    let mut talk = Talk::greeted();
+    talk.policy.passive_first = 0;
+    talk.policy.passive_last = 0;
+    talk.policy.active_port = 0;
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    talk.exchange("PORT 10,0,1,2,40,1\r\n", "200 OK\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedPassiveOff, Counter::RefusedActiveOff]);
+}
+
+#[test]
+fn a_227_opens_on_the_sessions_own_server_whatever_address_it_names() {
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", "227 (0,0,0,0,40,1)\r\n");
+    assert_eq!(talk.port(), Some(10241));
+    assert_eq!(talk.count(Counter::AnnouncedAddressDiffers), 1);
+    talk.policy.flags = flag::ANNOUNCED_STRICT;
+    talk.exchange("PASV\r\n", "227 (0,0,0,0,40,1)\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedAnnouncedAddress]);
+}
+
+#[test]
+fn promiscuous_policies_let_another_address_in() {
+    let mut talk = Talk::greeted();
+    talk.policy.flags = flag::PASV_PROMISCUOUS | flag::PORT_PROMISCUOUS;
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.expected.unwrap().client, Address::ANY);
+    talk.exchange("PORT 10,0,1,9,40,1\r\n", "200 OK\r\n");
+    assert_eq!(talk.expected.unwrap().client, address("10.0.1.9"));
+    // Two foreign ones at once: only the last is remembered, and the first opens nothing.
+    talk.client("PORT 10,0,1,8,40,1\r\nPORT 10,0,1,9,40,2\r\n");
+    talk.server("200 OK\r\n");
+    assert_eq!(talk.port(), None);
+    talk.server("200 OK\r\n");
+    assert_eq!(talk.port(), Some(10242));
+}
+
+#[test]
+fn the_next_negotiation_that_is_accepted_takes_the_place_of_the_last() {
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    talk.exchange("PORT 10,0,1,2,40,3\r\n", "500 No\r\n");
+    assert_eq!(talk.port(), Some(10241), "a refused one leaves it");
+    talk.exchange("PORT 10,0,1,2,40,3\r\n", "200 OK\r\n");
+    assert_eq!(talk.port(), Some(10243));
+    talk.exchange("PASV\r\n", "227 (10,0,1,1,0,22)\r\n");
+    assert_eq!(talk.port(), None, "the server goes by the new one, which is refused");
+}
+
+#[test]
+fn rein_and_fin_take_the_expectation_with_them() {
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    talk.exchange("REIN\r\n", "500 No\r\n");
+    assert_eq!(talk.port(), Some(10241));
+    talk.exchange("REIN\r\n", "220 Again\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.count(Counter::Reinitialized), 1);
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    let fin = Segment { flags: tcp::FIN | tcp::ACK, ..talk.server_segment(0) };
+    talk.session.server.finish(&fin);
+    assert_eq!(talk.session.server.decision, decision::WITHDRAW);
+}
+
+#[test]
+fn an_accepted_auth_makes_the_session_opaque() {
+    for code in [234, 235] {
+        let mut talk = Talk::greeted();
+        talk.exchange("PASV\r\n", PASV_ANSWER);
+        talk.exchange("AUTH TLS\r\n", &format!("{code} Go on\r\n"));
+        assert_eq!(talk.port(), None);
+        assert_ne!(talk.session.server.opaque, 0);
+        assert!(!talk.session.is_in_step());
+    }
+    let mut talk = Talk::greeted();
+    talk.exchange("AUTH TLS\r\n", "530 No\r\n");
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn pipelined_commands_are_answered_in_their_order() {
+    let mut talk = Talk::greeted();
+    talk.client("NOOP\r\nPORT 10,0,1,2,40,1\r\nRETR a\r\nQUIT\r\n");
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.port(), None, "that 200 was for NOOP");
+    talk.server("200 PORT\r\n150 Here\r\n226 Done\r\n221 Bye\r\n");
+    assert_eq!(talk.port(), Some(10241));
+    assert_eq!(talk.expected.unwrap().transfers_before, 0);
+    assert_eq!(talk.session.client.transfers, 1);
+    assert_eq!(talk.session.waiting(), 0);
+}
+
+#[test]
+fn commands_sent_before_the_greeting_wait_for_their_own_replies() {
+    let mut talk = Talk::from_the_start();
+    talk.client("HOST a\r\nPORT 10,0,1,2,40,1\r\n");
+    talk.server("220 Greeting\r\n");
+    talk.server("220 HOST accepted\r\n");
+    assert_eq!(talk.port(), None);
+    talk.server("200 OK\r\n");
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn a_421_and_a_1xx_answer_nothing() {
+    let mut talk = Talk::greeted();
+    talk.client("PASV\r\n");
+    talk.server("421 Data timeout\r\n150 x\r\n");
+    talk.server(PASV_ANSWER);
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn what_the_server_leaves_unanswered_is_dropped_after_a_silence() {
+    let mut talk = Talk::greeted();
+    talk.client("ABOR\r\n"); // pure-ftpd answers RETR + ABOR with one 226
+    talk.server_acknowledges();
+    talk.now += SECOND;
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("200 OK\r\n");
+    assert_eq!(talk.port(), Some(10241));
+    assert_eq!(talk.count(Counter::CommandsUnanswered), 1);
+}
+
+#[test]
+fn nothing_is_dropped_without_silence_or_during_a_transfer() {
+    let mut talk = Talk::greeted();
+    talk.client("ABOR\r\n");
+    talk.server_acknowledges();
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("200 OK\r\n");
+    assert_eq!(talk.port(), None);
+    let mut talk = Talk::greeted();
+    talk.exchange("RETR a\r\n", "150 Here\r\n");
+    talk.now += 60 * SECOND;
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("226 Done\r\n");
+    assert_eq!(talk.port(), None);
+    talk.server("200 OK\r\n");
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn early_segments_of_the_client_are_held_back() {
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next;
+    assert_eq!(talk.client_bytes(seq.wrapping_add(2), b"SV\r\n"), Intake::Hold);
+    assert_eq!(talk.client_bytes(seq, b"PA"), Intake::Read { skip: 0, compare: 0 });
+    assert_eq!(talk.client_bytes(seq, b"PASV\r\n"), Intake::Read { skip: 0, compare: 2 });
+    talk.client_next = seq.wrapping_add(6);
+    talk.server(PASV_ANSWER);
+    assert_eq!(talk.port(), Some(10241));
+    assert_eq!(talk.count(Counter::StepsLost), 0);
+}
+
+#[test]
+fn repeated_bytes_change_nothing() {
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next;
+    talk.client("PASV\r\n");
+    talk.client_bytes(seq, b"PASV\r\n");
+    talk.client_bytes(seq.wrapping_add(1), b"ASV");
+    let seq = talk.server_next;
+    talk.server(PASV_ANSWER);
+    talk.server_bytes(seq, talk.client_next, PASV_ANSWER.as_bytes());
+    assert_eq!(talk.count(Counter::Commands), 1);
+    assert_eq!(talk.count(Counter::Replies), 2);
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn other_bytes_in_the_place_of_unacknowledged_ones_lose_step() {
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next;
+    // The server's TCP drops this one (a bad checksum, say), and takes the next.
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.client_bytes(seq, b"NOOP AAAAAAAAAAAAA\r\n");
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.count(Counter::OverlapsDiffer), 1);
+    assert_eq!(talk.count(Counter::StepsLost), 1);
+}
+
+#[test]
+fn bytes_that_only_the_receiver_saw_lose_step() {
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    talk.client_next = talk.client_next.wrapping_add(6);
+    talk.server_acknowledges();
+    assert_eq!(talk.port(), None);
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    talk.server_next = talk.server_next.wrapping_add(6);
+    talk.client_acknowledges();
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.count(Counter::StepsLost), 1);
+    assert!(!talk.session.is_in_step());
+}
+
+#[test]
+fn a_session_that_lost_step_finds_it_again_after_one_whole_exchange() {
+    let mut talk = Talk::greeted();
+    talk.client_next = talk.client_next.wrapping_add(6);
+    talk.server_acknowledges();
+    talk.exchange("NOOP\r\n", "200 OK\r\n"); // ends a line that may have begun unseen
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedNotInStep]);
+    assert!(talk.session.is_in_step());
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn a_session_met_in_the_middle_opens_nothing_until_it_is_in_step() {
+    let mut talk = Talk::met();
+    talk.server("rest of a line\r\n");
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), None);
+    talk.exchange("PORT 10,0,1,2,40,1\r\n", "200 OK\r\n");
+    assert_eq!(talk.port(), None);
+    // The first PASV may have been the end of a longer line, so its answer counts as unasked.
+    assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited, Counter::RefusedNotInStep]);
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), Some(10241));
+    assert_eq!(talk.count(Counter::StepsFound), 1);
+}
+
+#[test]
+fn an_unasked_reply_keeps_a_session_out_of_step() {
+    let mut talk = Talk::met();
+    talk.exchange("x\r\n", "200 y\r\n");
+    talk.client("NOOP\r\n");
+    talk.server("226 Transfer from before\r\n");
+    talk.server("200 NOOP\r\n");
+    talk.client_acknowledges();
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!(talk.port(), None);
+}
+
+#[test]
+fn more_commands_than_the_ring_holds_lose_step() {
+    let mut talk = Talk::greeted();
+    for _ in 0..RING {
+        talk.client("NOOP\r\n");
+    }
+    assert_eq!(talk.count(Counter::StepsLost), 0);
+    talk.client("NOOP\r\n");
+    assert_eq!(talk.count(Counter::CommandsOverflow), 1);
+    assert!(!talk.session.is_in_step());
+}
+
+#[test]
+fn an_early_segment_of_the_server_is_held_back_where_it_can_be() {
+    let mut talk = Talk::greeted();
+    talk.client("PASV\r\n");
+    let (seq, ack) = (talk.server_next, talk.client_next);
+    assert_eq!(talk.server_bytes(seq.wrapping_add(4), ack, &PASV_ANSWER.as_bytes()[4..]), Intake::Hold);
+    talk.server(PASV_ANSWER);
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn a_stream_of_early_segments_ends_in_lost_step_and_not_in_a_stuck_connection() {
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next.wrapping_add(10);
+    for _ in 0..MOST_HELD {
+        assert_eq!(talk.client_bytes(seq, b"NOOP\r\n"), Intake::Hold);
+    }
+    assert_eq!(talk.client_bytes(seq, b"NOOP\r\n"), Intake::Pass);
+    assert!(!talk.session.is_in_step());
+}
+
+#[test]
+fn blind_segments_change_nothing() {
+    let mut talk = Talk::greeted();
+    let far = talk.client_next.wrapping_add(WINDOW + 1);
+    let before = talk.session;
+    assert_eq!(talk.client_bytes(far, b"PASV\r\n"), Intake::Pass);
+    assert_eq!(talk.client_bytes(talk.client_next.wrapping_sub(WINDOW + 1), b"PASV\r\n"), Intake::Pass);
+    assert_eq!(talk.session, before);
+    let reset = Segment { seq: talk.client_next.wrapping_add(1), flags: tcp::RST, ..Segment::default() };
+    assert!(!talk.session.client_resets(&reset));
+    assert!(talk.session.client_resets(&Segment { seq: talk.client_next, ..reset }));
+}
+
+#[test]
+fn a_session_is_closed_when_both_fins_are_acknowledged() {
+    let mut talk = Talk::greeted();
+    let fin = tcp::FIN | tcp::ACK;
+    talk.session.server.finish(&Segment { flags: fin, ..talk.server_segment(0) });
+    talk.server_next = talk.server_next.wrapping_add(1);
+    talk.client_acknowledges();
+    assert!(!talk.session.is_closed());
+    talk.session.client.finish(&Segment { flags: fin, ..talk.client_segment(0) });
+    talk.client_next = talk.client_next.wrapping_add(1);
+    assert!(!talk.session.is_closed());
+    talk.server_acknowledges();
+    assert!(talk.session.is_closed());
+}
+
+#[test]
+fn every_way_of_cutting_gives_the_same_expectation() {
+    let commands = "USER a\r\nPASV\r\nPORT 10,0,1,2,40,2\r\n";
+    let replies = "331 b\r\n227-x\r\n227 (10,0,1,1,40,1)\r\n200 OK\r\n";
+    for cut in 1..commands.len().max(replies.len()) {
+        let mut talk = Talk::greeted();
+        for piece in commands.as_bytes().chunks(cut) {
+            talk.client(core::str::from_utf8(piece).unwrap());
+        }
+        for piece in replies.as_bytes().chunks(cut) {
+            talk.server(core::str::from_utf8(piece).unwrap());
+        }
+        assert_eq!(talk.port(), Some(10242), "pieces of {cut}");
+        assert_eq!(talk.count(Counter::Commands), 3);
+        assert_eq!(talk.count(Counter::Replies), 4);
+    }
+}

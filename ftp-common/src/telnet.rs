@@ -38,7 +38,7 @@ impl Telnet {
             if byte == IAC {
                 return true; // a doubled IAC is the byte itself
             }
-            if byte >= WILL && byte <= DONT {
+            if matches!(byte, WILL..=DONT) {
                 self.state = OPTION;
             }
         }

@@ -1,6 +1,6 @@
 //! Packets on a control port: whose voice, handshakes, and the life of sessions.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST, __sk_buff};
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
@@ -17,7 +17,12 @@ use crate::{expectations, multipath, report, servers};
 /// The verdict on a packet of a control connection; `None` if it isn't of one.
 #[inline(always)]
 pub(crate) fn control(
-    skb: *mut __sk_buff, packet: &Packet, key: &mut ConnectionKey, generation: u32, source: u8, destination: u8,
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    key: &mut ConnectionKey,
+    generation: u32,
+    source: u8,
+    destination: u8,
 ) -> Option<i32> {
     let opens = packet.segment.has(SYN) && !packet.segment.has(ACK);
     if destination & class::CONTROL != 0
@@ -294,7 +299,10 @@ fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interf
 fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
     report::event(scratch, kind, key, interface);
     scratch.event.session = session.generation;
-    scratch.event.reason =
-        (if session.client.head == 0 && session.server.opaque != 0 { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
+    scratch.event.reason = (if session.client.head == 0 && session.server.opaque != 0 {
+        Counter::SessionsMultipath
+    } else {
+        Counter::SessionsEncrypted
+    }) as u8;
     report::send(scratch);
 }

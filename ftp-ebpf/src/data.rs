@@ -1,6 +1,6 @@
 //! Packets on a guarded port: claim an expectation, follow the flow, or deny.
 
-use aya_ebpf::bindings::{BPF_ANY, __sk_buff};
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
@@ -17,7 +17,12 @@ use crate::{expectations, report, servers};
 /// The verdict on a packet of which at least one port is guarded by some policy.
 #[inline(always)]
 pub(crate) fn data(
-    skb: *mut __sk_buff, packet: &Packet, key: &mut ConnectionKey, generation: u32, source: u8, destination: u8,
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    key: &mut ConnectionKey,
+    generation: u32,
+    source: u8,
+    destination: u8,
 ) -> i32 {
     const GUARDED: u8 = class::PASSIVE | class::ACTIVE;
     if destination & GUARDED != 0 {
@@ -145,8 +150,14 @@ fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy, mode: Mode
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "inlined into its one caller")]
 fn follow(
-    skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation: u32, flow: &mut Flow, step: Step,
-    from_client: bool, from_beginner: bool,
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    key: &ConnectionKey,
+    generation: u32,
+    flow: &mut Flow,
+    step: Step,
+    from_client: bool,
+    from_beginner: bool,
 ) -> i32 {
     if step == Step::Completed && !establish(packet, key, flow) {
         flow.state = flow::state::DENIED;
@@ -242,9 +253,8 @@ fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) {
     report::count(Counter::FlowsEnded);
     tell(packet, key, flow, EventKind::FlowEnded);
     // Some servers leave an aborted transfer without a final reply: what waits may be dropped then.
-    let control = ConnectionKey {
-        client_port: flow.control_client_port, server_port: flow.control_server_port, ..*key
-    };
+    let control =
+        ConnectionKey { client_port: flow.control_client_port, server_port: flow.control_server_port, ..*key };
     if let Some(owner) = session(&control).filter(|owner| owner.generation == flow.generation) {
         owner.server.transfer = 0;
     }

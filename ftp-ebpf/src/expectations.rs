@@ -37,7 +37,11 @@ pub(crate) fn get(key: &ExpectationKey) -> Option<&'static mut Expectation> {
 /// Carries out what a segment of the server decided.
 #[inline(never)]
 pub(crate) fn carry_out(
-    scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, policy: &ServerPolicy, interface: u32,
+    scratch: &mut Scratch,
+    key: &ConnectionKey,
+    session: &mut Session,
+    policy: &ServerPolicy,
+    interface: u32,
 ) {
     let decided = session.server.decision;
     session.server.decision = decision::KEEP;
@@ -117,7 +121,12 @@ pub(crate) fn renew(key: &ConnectionKey, session: &Session, policy: &ServerPolic
 
 #[inline(always)]
 fn tell(
-    scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, negotiated: &Negotiated, session: u64, interface: u32,
+    scratch: &mut Scratch,
+    kind: EventKind,
+    key: &ConnectionKey,
+    negotiated: &Negotiated,
+    session: u64,
+    interface: u32,
 ) {
     report::event(scratch, kind, key, interface);
     scratch.event.session = session;

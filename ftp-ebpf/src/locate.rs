@@ -9,10 +9,10 @@ use core::hint::black_box;
 use aya_ebpf::bindings::__sk_buff;
 
 use crate::maps::Current;
+use crate::maps::LINK_HEADER;
 use crate::packet::{
     FRAGMENT_OFFSET, IPV4, IPV6, Ipv4Front, Ipv6Front, Layout, MORE_FRAGMENTS, Memory, TCP, TCP_HEADER, is_vlan,
 };
-use crate::maps::LINK_HEADER;
 
 /// What the closer look found.
 pub(crate) mod found {
@@ -109,11 +109,12 @@ fn ipv6(memory: Memory, layout: &mut Layout) -> Option<u32> {
         }
         let [then, units, high, low] = memory.load::<[u8; 4]>(at)?;
         let units = u32::from(units);
-        layout.transport = at + match next {
-            44 => 8,
-            51 => (units + 2) * 4,
-            _ => (units + 1) * 8,
-        };
+        layout.transport = at
+            + match next {
+                44 => 8,
+                51 => (units + 2) * 4,
+                _ => (units + 1) * 8,
+            };
         if next == 44 {
             layout.fragmented = true;
             let begins = u32::from(u16::from_be_bytes([high, low]) & 0xfff8);

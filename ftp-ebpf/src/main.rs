@@ -6,6 +6,10 @@
 //! [`report`] counts and tells.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "without the borrow a key or value would be copied to the stack, which has 512 bytes"
+)]
 
 mod control;
 mod data;
@@ -25,8 +29,8 @@ use aya_ebpf::programs::TcContext;
 use ftp_common::counter::Counter;
 use ftp_common::keys::ConnectionKey;
 
-use maps::Current;
 use locate::found;
+use maps::Current;
 use packet::{Layout, Located, Memory};
 use verdict::{DROP, PASS, deny};
 

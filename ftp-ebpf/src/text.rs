@@ -78,7 +78,11 @@ pub(crate) fn read_client(skb: *mut __sk_buff, key: &ConnectionKey, session: &mu
 /// Reads the server's text as `scratch.progress` says.
 #[inline(never)]
 pub(crate) fn read_server(
-    skb: *mut __sk_buff, key: &ConnectionKey, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch,
+    skb: *mut __sk_buff,
+    key: &ConnectionKey,
+    policy: &ServerPolicy,
+    session: &mut Session,
+    scratch: &mut Scratch,
 ) {
     let mut reading = Reading { skb, session, scratch, key, policy: Some(policy) };
     turn(&mut reading, server_turn);

@@ -1,0 +1,242 @@
+//! The dialogue: which command each reply answers, and what that opens.
+//!
+//! The server vouches: nothing here wants an expectation but a final reply of the server to the very
+//! command that asks for it.
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use crate::address::Address;
+use crate::client::{ClientHalf, Command, RING, fault, kind};
+use crate::counter::{Counter, Tally};
+use crate::keys::{ConnectionKey, Mode};
+use crate::policy::{ServerPolicy, flag};
+use crate::reply::Reply;
+use crate::sequence::after;
+use crate::server::{ServerHalf, decision};
+
+/// The lowest port that can be negotiated.
+pub const LOWEST_PORT: u16 = 1024;
+
+impl ServerHalf {
+    /// A line has ended: if it ends a reply, that answers a command.
+    #[inline(always)]
+    pub fn end_line(
+        &mut self,
+        client: &ClientHalf,
+        key: &ConnectionKey,
+        policy: &ServerPolicy,
+        ack: u32,
+        now: u64,
+        tally: &mut Tally,
+    ) {
+        let mut reply = Reply::default();
+        if !self.parser.end_line(&mut reply) {
+            return;
+        }
+        tally.mark(Counter::Replies);
+        self.last_word = now;
+        if reply.code < 200 {
+            self.transfer = 1;
+            self.renew = 1;
+            return;
+        }
+        if reply.code == 421 {
+            return; // the server says that it goes away; pyftpdlib does so between two replies
+        }
+        if self.greeted == 0 {
+            // Whatever its code and whatever was sent before it: the server speaks first.
+            self.greeted = 1;
+            self.transfer = 0; // a 120 may have come before it
+            return;
+        }
+        if reply.code == 234 || reply.code == 235 {
+            self.opaque = 1;
+            self.decision = decision::WITHDRAW;
+            tally.mark(Counter::SessionsEncrypted);
+            return;
+        }
+        if self.take_command(client, reply.code, ack) {
+            self.answer(client, key, policy, &reply, tally);
+        } else {
+            self.answers_nothing(&reply, tally);
+        }
+    }
+
+    /// Takes the command that a final reply answers into `taken`: the oldest, but a 227 or 229 takes the
+    /// oldest PASV or EPSV and what stands before it. Only what the server has acknowledged can be
+    /// answered. False if there is none.
+    ///
+    /// A function of its own, and its result in memory: the verifier would otherwise follow the rest
+    /// once for each place in the ring.
+    #[inline(never)]
+    fn take_command(&mut self, client: &ClientHalf, code: u16, ack: u32) -> bool {
+        let wanted = match code {
+            227 => kind::PASV,
+            229 => kind::EPSV,
+            _ => kind::OTHER,
+        };
+        let head = client.head;
+        compiler_fence(Ordering::Acquire);
+        let mut at = self.tail;
+        let mut i = 0;
+        while i < RING {
+            i += 1;
+            if at == head {
+                return false;
+            }
+            let command = &client.ring[at as usize % RING];
+            if after(command.end, ack) {
+                return false;
+            }
+            at = at.wrapping_add(1);
+            if client.voided != 0 && !after(command.end, client.void_before) {
+                self.tail = at;
+            } else if wanted == kind::OTHER || command.kind & !kind::NOT_IN_STEP == wanted {
+                self.tail = at;
+                self.taken = *command;
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn answers_nothing(&mut self, reply: &Reply, tally: &mut Tally) {
+        self.witnessed = 0;
+        tally.mark(Counter::RepliesUnasked);
+        if reply.code == 227 || reply.code == 229 {
+            tally.mark(Counter::RefusedUnsolicited);
+        }
+    }
+
+    #[inline(always)]
+    fn answer(
+        &mut self,
+        client: &ClientHalf,
+        key: &ConnectionKey,
+        policy: &ServerPolicy,
+        reply: &Reply,
+        tally: &mut Tally,
+    ) {
+        let command = self.taken;
+        self.transfer = 0;
+        let in_step = command.kind & kind::NOT_IN_STEP == 0;
+        self.witnessed = u8::from(!in_step && self.tail == client.head);
+        let accepted = reply.code < 300;
+        let asked = command.kind & !kind::NOT_IN_STEP;
+        if asked == kind::REIN && accepted {
+            tally.mark(Counter::Reinitialized);
+            self.decision = decision::WITHDRAW;
+        }
+        if asked != kind::PASV && asked != kind::EPSV && asked != kind::PORT {
+            return;
+        }
+        if reply.code >= 400 {
+            tally.mark(Counter::RejectedByServer);
+            return;
+        }
+        if !accepted || asked != kind::PORT && reply.code != 227 && reply.code != 229 {
+            return;
+        }
+        let refusal = if !in_step {
+            Err(Counter::RefusedNotInStep)
+        } else if asked == kind::PORT {
+            self.want_active(client, key, policy, &command)
+        } else {
+            self.want_passive(key, policy, reply, tally)
+        };
+        match refusal {
+            Ok(()) => {
+                self.wanted.transfers_before = self.transfers_before(client);
+                self.decision = decision::REPLACE;
+            }
+            // The server goes by the new one all the same: the old one is void.
+            Err(refusal) => {
+                tally.mark(refusal);
+                self.decision = decision::WITHDRAW;
+            }
+        }
+    }
+
+    /// Sets `wanted` by a 227 or 229, or says what is against it. The fields are set in place: a struct
+    /// in a `Result` would leave registers that no path has set, which the verifier doesn't take.
+    #[inline(always)]
+    fn want_passive(
+        &mut self,
+        key: &ConnectionKey,
+        policy: &ServerPolicy,
+        reply: &Reply,
+        tally: &mut Tally,
+    ) -> Result<(), Counter> {
+        if !reply.announces {
+            return Err(Counter::RefusedMalformedReply);
+        }
+        let port = reply.port;
+        if policy.passive_first == 0 {
+            return Err(Counter::RefusedPassiveOff);
+        }
+        if port < LOWEST_PORT {
+            return Err(Counter::RefusedLowPort);
+        }
+        if !policy.is_passive(port) {
+            return Err(Counter::RefusedOutOfRange);
+        }
+        if reply.code == 227 && Address::from_v4_word(reply.address) != key.server {
+            tally.mark(Counter::AnnouncedAddressDiffers);
+            if policy.has(flag::ANNOUNCED_STRICT) {
+                return Err(Counter::RefusedAnnouncedAddress);
+            }
+        }
+        self.wanted.client = if policy.has(flag::PASV_PROMISCUOUS) { Address::ANY } else { key.client };
+        self.wanted.port = port;
+        self.wanted.mode = Mode::Passive.number();
+        Ok(())
+    }
+
+    /// Sets `wanted` by an accepted PORT or EPRT, or says what is against it.
+    #[inline(always)]
+    fn want_active(
+        &mut self,
+        client: &ClientHalf,
+        key: &ConnectionKey,
+        policy: &ServerPolicy,
+        command: &Command,
+    ) -> Result<(), Counter> {
+        if command.fault == fault::MALFORMED {
+            return Err(Counter::RefusedMalformedCommand);
+        }
+        if policy.active_port == 0 {
+            return Err(Counter::RefusedActiveOff);
+        }
+        self.wanted.client = key.client;
+        if command.fault == fault::FOREIGN {
+            // Only the last foreign address is remembered: one that was named since is another's.
+            if !policy.has(flag::PORT_PROMISCUOUS) || client.named_end != command.end {
+                return Err(Counter::RefusedForeignAddress);
+            }
+            self.wanted.client = client.named;
+        }
+        if command.port < LOWEST_PORT {
+            return Err(Counter::RefusedLowPort);
+        }
+        self.wanted.port = command.port;
+        self.wanted.mode = Mode::Active.number();
+        Ok(())
+    }
+
+    /// The count of transfer commands without those that wait behind the one just answered.
+    #[inline(never)]
+    fn transfers_before(&self, client: &ClientHalf) -> u16 {
+        let mut transfers = client.transfers;
+        let mut at = self.tail;
+        let mut i = 0;
+        while i < RING && at != client.head {
+            if client.ring[at as usize % RING].kind & !kind::NOT_IN_STEP == kind::TRANSFER {
+                transfers = transfers.wrapping_sub(1);
+            }
+            at = at.wrapping_add(1);
+            i += 1;
+        }
+        transfers
+    }
+}
