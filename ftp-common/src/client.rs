@@ -185,6 +185,11 @@ impl ClientHalf {
             return Intake::Pass;
         }
         let ahead = segment.seq.wrapping_sub(self.next);
+        let near = ahead <= WINDOW || self.next.wrapping_sub(segment.seq) <= WINDOW;
+        if segment.hides_a_byte && near {
+            tally.mark(Counter::UrgentData);
+            return self.lose_step(tally);
+        }
         if ahead == 0 {
             self.held = 0;
             return Intake::Read { skip: 0, compare: 0 };

@@ -73,6 +73,8 @@ counters! {
     SessionsEncrypted = "sessions_encrypted",
     /// Expectations withdrawn by a REIN.
     Reinitialized = "reinitialized",
+    /// Client segments whose urgent byte is no Telnet command: what the server reads can't be known.
+    UrgentData = "urgent_data",
 
     /// Sessions followed from their handshake on.
     SessionsStarted = "sessions_started",
@@ -161,7 +163,7 @@ impl Counter {
     }
 }
 
-const _: () = assert!((Counter::Reinitialized as usize) < Counter::TALLIED);
+const _: () = assert!((Counter::UrgentData as usize) < Counter::TALLIED);
 
 /// Counters raised while one segment is read; flushed to STATS, and told, when it is done. The kernel
 /// keeps one for each CPU.

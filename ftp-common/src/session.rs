@@ -19,6 +19,9 @@ pub struct Segment {
     pub length: u32,
     /// Bits of [`tcp`].
     pub flags: u8,
+    /// Its urgent byte is in it and is no Telnet command. The receiver may take that byte out of the
+    /// stream (RFC 6093 §3.1), so what it reads isn't what we read.
+    pub hides_a_byte: bool,
 }
 
 impl Segment {

@@ -412,6 +412,21 @@ fn blind_segments_change_nothing() {
 }
 
 #[test]
+fn an_urgent_byte_that_the_server_may_not_read_loses_step() {
+    let mut talk = Talk::greeted();
+    let segment = Segment { hides_a_byte: true, flags: tcp::ACK | tcp::URG, ..talk.client_segment(6) };
+    let Session { client, server, .. } = &mut talk.session;
+    assert_eq!(client.receive(server, &segment, talk.now, true, &mut talk.tally), Intake::Pass);
+    assert_eq!(talk.count(Counter::UrgentData), 1);
+    assert!(!talk.session.is_in_step());
+    let mut talk = Talk::greeted();
+    let blind = Segment { seq: talk.client_next.wrapping_add(WINDOW + 1), ..segment };
+    let Session { client, server, .. } = &mut talk.session;
+    assert_eq!(client.receive(server, &blind, talk.now, true, &mut talk.tally), Intake::Pass);
+    assert!(talk.session.is_in_step());
+}
+
+#[test]
 fn a_session_is_closed_when_both_fins_are_acknowledged() {
     let mut talk = Talk::greeted();
     let fin = tcp::FIN | tcp::ACK;

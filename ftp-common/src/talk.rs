@@ -93,11 +93,11 @@ impl Talk {
     }
 
     pub(crate) fn client_segment(&self, length: u32) -> Segment {
-        Segment { seq: self.client_next, ack: self.server_next, length, flags: tcp::ACK }
+        Segment { seq: self.client_next, ack: self.server_next, length, flags: tcp::ACK, hides_a_byte: false }
     }
 
     pub(crate) fn server_segment(&self, length: u32) -> Segment {
-        Segment { seq: self.server_next, ack: self.client_next, length, flags: tcp::ACK }
+        Segment { seq: self.server_next, ack: self.client_next, length, flags: tcp::ACK, hides_a_byte: false }
     }
 
     /// The client sends text; the server gets it.
@@ -143,7 +143,7 @@ impl Talk {
 
     /// A segment of the server with these bytes at that position.
     pub(crate) fn server_bytes(&mut self, seq: u32, ack: u32, bytes: &[u8]) -> Intake {
-        let segment = Segment { seq, ack, length: bytes.len() as u32, flags: tcp::ACK };
+        let segment = Segment { seq, ack, length: bytes.len() as u32, flags: tcp::ACK, hides_a_byte: false };
         let Session { client, server, .. } = &mut self.session;
         let intake = server.receive(client, &segment, true, &mut self.tally);
         if let Intake::Read { skip, .. } = intake {

@@ -9,7 +9,7 @@ use ftp_common::policy::{ServerPolicy, Side, class, flag};
 use ftp_common::session::{Handshake, Intake, Session};
 
 use crate::maps::{BLANK, HANDSHAKES, SESSIONS, SIDE, Scratch, scratch, session};
-use crate::packet::Packet;
+use crate::packet::{Memory, Packet};
 use crate::text::{self, Progress};
 use crate::verdict::{self, PASS, deny};
 use crate::{expectations, multipath, report, servers};
@@ -18,7 +18,7 @@ use crate::{expectations, multipath, report, servers};
 #[inline(always)]
 pub(crate) fn control(
     skb: *mut __sk_buff,
-    packet: &Packet,
+    packet: &mut Packet,
     key: &mut ConnectionKey,
     generation: u32,
     source: u8,
@@ -29,7 +29,7 @@ pub(crate) fn control(
         && let Some(policy) = servers::policy(generation, &packet.destination)
         && policy.is_control(packet.destination_port)
     {
-        *key = packet.to_server();
+        *key = packet.as_client();
         return Some(client_speaks(skb, packet, key, policy));
     }
     // A SYN from a control port speaks for no server: it may still begin a data connection.
@@ -38,7 +38,7 @@ pub(crate) fn control(
         && let Some(policy) = servers::policy(generation, &packet.source)
         && policy.is_control(packet.source_port)
     {
-        *key = packet.from_server();
+        *key = packet.as_server();
         return Some(server_speaks(skb, packet, key, policy));
     }
     None
@@ -60,13 +60,14 @@ fn may_hold(packet: &Packet, policy: &ServerPolicy) -> bool {
 }
 
 #[inline(never)]
-fn client_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
+fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
     if packet.mapped {
         return deny(policy, Counter::DeniedMappedAddress, key, 0, packet.interface);
     }
     if !is_right_side(packet, false) {
         return deny(policy, Counter::DeniedWrongSide, key, 0, packet.interface);
     }
+    packet.segment.hides_a_byte = packet.hides_a_byte(Memory { skb });
     let segment = &packet.segment;
     if segment.has(SYN) && !segment.has(ACK) {
         // A SYN makes nothing. Its data (Fast Open) would be read by the server and not by us.

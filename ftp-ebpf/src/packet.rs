@@ -8,6 +8,7 @@ use core::hint::black_box;
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
 use ftp_common::address::Address;
+use ftp_common::flow::tcp::URG;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::session::Segment;
 
@@ -230,6 +231,8 @@ pub(crate) struct Packet {
     pub(crate) payload: u32,
     /// Bytes of TCP options in front of it.
     pub(crate) options: u32,
+    /// The urgent pointer, host byte order: from the first byte to the one behind the urgent byte.
+    pub(crate) urgent: u16,
     pub(crate) scope: u32,
     pub(crate) interface: u32,
     pub(crate) egress: bool,
@@ -241,9 +244,19 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// The connection, if it goes to a server.
+    /// Whether its urgent byte is in it and is no Telnet command (RFC 854: 240 to 255).
     #[inline(always)]
-    pub(crate) fn to_server(&self) -> ConnectionKey {
+    pub(crate) fn hides_a_byte(&self, memory: Memory) -> bool {
+        let urgent = u32::from(self.urgent);
+        if !self.segment.has(URG) || urgent == 0 || urgent > self.segment.length {
+            return false;
+        }
+        memory.load::<u8>(self.payload + urgent - 1).is_none_or(|byte| byte < 240)
+    }
+
+    /// The connection, if its sender is the FTP client.
+    #[inline(always)]
+    pub(crate) fn as_client(&self) -> ConnectionKey {
         ConnectionKey {
             client: self.source,
             server: self.destination,
@@ -253,9 +266,9 @@ impl Packet {
         }
     }
 
-    /// The connection, if it comes from a server.
+    /// The connection, if its sender is the FTP server.
     #[inline(always)]
-    pub(crate) fn from_server(&self) -> ConnectionKey {
+    pub(crate) fn as_server(&self) -> ConnectionKey {
         ConnectionKey {
             client: self.destination,
             server: self.source,
@@ -298,8 +311,10 @@ fn read_into(memory: Memory, layout: &Layout, egress: bool, packet: &mut Packet)
             ack: u32::from_be(header.ack),
             length: end - payload,
             flags: header.flags,
+            hides_a_byte: false,
         },
         payload,
+        urgent: u16::from_be(header.urgent),
         options: header_length - 20,
         scope: if link_local { interface } else { 0 },
         interface,

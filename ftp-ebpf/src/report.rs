@@ -27,7 +27,8 @@ pub(crate) fn count(counter: Counter) {
 fn count_times(index: u32, times: u64) {
     if let Some(total) = STATS.get_ptr_mut(index) {
         // SAFETY: a per-CPU value, which no other packet of this CPU can be writing.
-        unsafe { *total = (*total).wrapping_add(times) };
+        let total = unsafe { &mut *total };
+        *total = total.wrapping_add(times);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::report;
 /// Passes the packet on to the programs behind ours (TCX_NEXT has the same number).
 pub(crate) const PASS: i32 = TC_ACT_UNSPEC;
 /// Drops the packet.
-pub(crate) const DROP: i32 = TC_ACT_SHOT as i32;
+pub(crate) const DROP: i32 = TC_ACT_SHOT;
 
 /// Denies a packet of a connection: counted and told. In monitor mode it passes all the same.
 ///
