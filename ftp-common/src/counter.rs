@@ -84,6 +84,8 @@ counters! {
     SessionsEnded = "sessions_ended",
     /// Sessions that are opaque because the handshake agreed on Multipath TCP.
     SessionsMultipath = "sessions_multipath",
+    /// Control connections not followed: their client had as many as the policy allows.
+    SessionsOverLimit = "sessions_over_limit",
     /// Resets on a control connection that were out of sequence and ignored.
     ResetsIgnored = "resets_ignored",
     /// Early segments on a control connection that were held back, for TCP to repeat.

@@ -76,6 +76,28 @@ pub struct ExpectationKey {
     pub scope: u32,
 }
 
+/// Whom a limit counts together: all sessions of one client with one server. 36 bytes, no padding.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ClientKey {
+    /// An IPv4 client's address; of an IPv6 client the first 64 bits, as it can have any address in
+    /// its subnet.
+    pub client: Address,
+    /// The server's address.
+    pub server: Address,
+    /// As in [`ConnectionKey::scope`].
+    pub scope: u32,
+}
+
+impl From<&ConnectionKey> for ClientKey {
+    #[inline(always)]
+    fn from(session: &ConnectionKey) -> Self {
+        let Address([a, b, c, d]) = session.client;
+        let client = if session.client.is_v4() { Address([a, b, c, d]) } else { Address([a, b, 0, 0]) };
+        Self { client, server: session.server, scope: session.scope }
+    }
+}
+
 /// A server's address in one generation of the policy, as the LPM trie wants it: bytes from the
 /// most significant on. The prefix length counts from the start of `generation`.
 #[repr(C)]

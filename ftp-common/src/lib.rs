@@ -10,7 +10,7 @@
 //! | [`session`], [`client`], [`server`] | one control connection: the order of its bytes, waiting commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
 //! | [`expectation`], [`flow`] | data connections: negotiated, and let in |
-//! | [`policy`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
+//! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ pub mod expectation;
 pub mod flow;
 pub mod host_port;
 pub mod keys;
+pub mod limit;
 pub mod policy;
 pub mod reply;
 pub mod sequence;

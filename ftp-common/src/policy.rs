@@ -55,6 +55,8 @@ pub struct PortClasses {
 
 /// Control ports that one policy may name.
 pub const CONTROL_PORTS: usize = 8;
+/// The most that [`ServerPolicy::sessions_per_client`] can be.
+pub const MAX_SESSIONS_PER_CLIENT: u32 = 128;
 /// Server policies in one generation: the size of half the POLICIES map.
 pub const MAX_POLICIES: u32 = 64;
 
@@ -75,8 +77,9 @@ pub struct ServerPolicy {
     pub flags: u16,
     /// Seconds that an expectation lives after the server's word.
     pub expectation_timeout: u32,
-    /// Always 0.
-    pub zero: u32,
+    /// Control connections of one client (an IPv4 address, an IPv6 /64) that are followed at a time;
+    /// at most [`MAX_SESSIONS_PER_CLIENT`].
+    pub sessions_per_client: u32,
 }
 
 /// Bits of [`ServerPolicy::flags`].

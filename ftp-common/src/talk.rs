@@ -48,7 +48,7 @@ impl Talk {
             active_port: 20,
             flags: 0,
             expectation_timeout: 300,
-            zero: 0,
+            sessions_per_client: 128,
         };
         let key = ConnectionKey {
             client: address(CLIENT),

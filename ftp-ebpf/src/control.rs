@@ -12,7 +12,7 @@ use crate::maps::{BLANK, HANDSHAKES, SESSIONS, SIDE, Scratch, scratch, session};
 use crate::packet::{Memory, Packet};
 use crate::text::{self, Progress};
 use crate::verdict::{self, PASS, deny};
-use crate::{expectations, multipath, report, servers};
+use crate::{expectations, limit, multipath, report, servers};
 
 /// The verdict on a packet of a control connection; `None` if it isn't of one.
 #[inline(always)]
@@ -77,7 +77,7 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
         return PASS;
     }
     let Some(scratch) = scratch() else { return PASS };
-    complete_handshake(scratch, key, packet);
+    complete_handshake(scratch, key, policy, packet);
     let Some(session) = session(key) else { return PASS };
     if session.client_resets(segment) {
         end(scratch, key, session, packet.interface);
@@ -181,8 +181,9 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) {
             return PASS;
         }
-        if let Some(met) = make_session(key) {
-            met.meet(report::now(), report::now(), segment);
+        let now = report::now();
+        if let Some(met) = make_session(key, policy, now) {
+            met.meet(now, now, segment);
             report::count(Counter::SessionsMet);
         }
     }
@@ -242,7 +243,7 @@ fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, scr
 
 /// The client's first acknowledgement of the SYN-ACK begins the session.
 #[inline(never)]
-fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, packet: &Packet) {
+fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &ServerPolicy, packet: &Packet) {
     let segment = &packet.segment;
     if !segment.has(ACK) || segment.has(RST) || segment.has(SYN) {
         return;
@@ -260,8 +261,8 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, packet: &Packe
     if let Some(old) = session(key) {
         end(scratch, key, old, packet.interface);
     }
-    let Some(session) = make_session(key) else { return };
     let now = report::now();
+    let Some(session) = make_session(key, policy, now) else { return };
     session.start(now, now, &handshake);
     if handshake.multipath != 0 {
         report::count(Counter::SessionsMultipath);
@@ -272,9 +273,13 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, packet: &Packe
     tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
 }
 
-/// A zeroed session under this key, if there was none.
+/// A zeroed session under this key, if there was none and its client may have one more.
 #[inline(always)]
-fn make_session(key: &ConnectionKey) -> Option<&'static mut Session> {
+fn make_session(key: &ConnectionKey, policy: &ServerPolicy, generation: u64) -> Option<&'static mut Session> {
+    if !limit::admits(key, policy, generation) {
+        report::count(Counter::SessionsOverLimit);
+        return None;
+    }
     let blank = BLANK.get(0)?;
     if SESSIONS.insert(key, blank, u64::from(BPF_NOEXIST)).is_err() {
         report::count(Counter::MapErrors);

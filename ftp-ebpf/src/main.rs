@@ -14,6 +14,7 @@
 mod control;
 mod data;
 mod expectations;
+mod limit;
 mod locate;
 mod maps;
 mod multipath;

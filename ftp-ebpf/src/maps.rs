@@ -7,7 +7,8 @@ use ftp_common::counter::{Counter, Tally};
 use ftp_common::event::Event;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::session::{Handshake, Session};
 
@@ -53,6 +54,11 @@ pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(
 /// the rest of the program once, and not once for each combination of headers.
 #[map]
 pub(crate) static CURRENT: PerCpuArray<Current> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub(crate) static CLIENTS: LruHashMap<ClientKey, ClientSessions> = LruHashMap::with_max_entries(1_024, 0);
+/// As [`BLANK`], for [`CLIENTS`].
+#[map]
+pub(crate) static BLANK_CLIENT: Array<ClientSessions> = Array::with_max_entries(1, 0);
 /// A session of zeros to make new ones from: it is too large for the stack. Never written.
 #[map]
 pub(crate) static BLANK: Array<Session> = Array::with_max_entries(1, 0);
