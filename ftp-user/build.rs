@@ -32,43 +32,26 @@ fn build() -> Result<()> {
         _ => "bpfel-unknown-none",
     };
     let compiler = Compiler::find(target).with_context(|| {
-        format!("no compiler for {target} (Debian's rustc-web, or rustup's nightly with rust-src); run 'cargo xtask setup'")
+        format!(
+            "no compiler for {target} (Debian's rustc-web, or rustup's nightly with rust-src); run 'cargo xtask setup'"
+        )
     })?;
-    let linker =
-        toolchain::bpf_linker().context("bpf-linker is not installed; run 'cargo xtask setup'")?;
+    let linker = toolchain::bpf_linker().context("bpf-linker is not installed; run 'cargo xtask setup'")?;
 
     let object = compile(compiler, &linker, target, workspace, &out_dir)?;
     let embedded = out_dir.join("ftptrack.bpf.o");
-    fs::copy(&object, &embedded)
-        .with_context(|| format!("copy {} to {}", object.display(), embedded.display()))?;
+    fs::copy(&object, &embedded).with_context(|| format!("copy {} to {}", object.display(), embedded.display()))?;
 
     // Said last: cargo shows a failed script's output, and repeats a failed script anyway.
-    let inputs = [
-        "Cargo.lock",
-        "Cargo.toml",
-        "ftp-common",
-        "ftp-ebpf",
-        "ftp-user/build.rs",
-        "xtask/src/toolchain.rs",
-    ];
-    for input in inputs
-        .map(|input| workspace.join(input))
-        .iter()
-        .chain([&linker])
-    {
+    let inputs = ["Cargo.lock", "Cargo.toml", "ftp-common", "ftp-ebpf", "ftp-user/build.rs", "xtask/src/toolchain.rs"];
+    for input in inputs.map(|input| workspace.join(input)).iter().chain([&linker]) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
     Ok(())
 }
 
 /// Compiles ftp-ebpf, silently unless it fails, and returns its object's path.
-fn compile(
-    compiler: Compiler,
-    linker: &Path,
-    target: &str,
-    workspace: &Path,
-    out_dir: &Path,
-) -> Result<PathBuf> {
+fn compile(compiler: Compiler, linker: &Path, target: &str, workspace: &Path, out_dir: &Path) -> Result<PathBuf> {
     // A directory of its own: the outer cargo holds a lock on its target directory.
     let target_dir = out_dir.join("ftp-ebpf");
     // aya-ebpf chooses its `pt_regs` by the architecture that the object will run on.
@@ -92,9 +75,7 @@ fn compile(
         .arg("--target-dir")
         .arg(&target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    let output = cargo
-        .output()
-        .with_context(|| format!("run {}", cargo.get_program().display()))?;
+    let output = cargo.output().with_context(|| format!("run {}", cargo.get_program().display()))?;
     if !output.status.success() {
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
         process::exit(1);
@@ -108,9 +89,7 @@ fn cargo(compiler: Compiler) -> Result<Command> {
     let mut cargo = match compiler {
         Compiler::Distribution => {
             let mut cargo = Command::new(variable("CARGO")?);
-            cargo
-                .arg("build")
-                .env("RUSTC", compiler.rustc().get_program());
+            cargo.arg("build").env("RUSTC", compiler.rustc().get_program());
             // aya-ebpf asks for unstable features, which this compiler has but does not offer.
             cargo.env("RUSTC_BOOTSTRAP", "1");
             cargo
@@ -122,9 +101,7 @@ fn cargo(compiler: Compiler) -> Result<Command> {
             cargo
         }
     };
-    cargo
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env_remove("RUSTFLAGS");
+    cargo.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("RUSTFLAGS");
     Ok(cargo)
 }
 

@@ -74,35 +74,15 @@ impl Applier {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        generation: u32,
-        policy: &Policy,
-        entries: &[(ServersKey, u32)],
-    ) -> Result<(), Failure> {
+    fn write(&mut self, generation: u32, policy: &Policy, entries: &[(ServersKey, u32)]) -> Result<(), Failure> {
         let half = generation & 1;
         let classes = Wire(*policy.port_classes());
-        self.ports
-            .set(half, classes, 0)
-            .or_fail("port classes", REMEDY)?;
-        self.policies
-            .set(half * MAX_POLICIES, Wire(policy.to_kernel()), 0)
-            .or_fail("policy", REMEDY)?;
+        self.ports.set(half, classes, 0).or_fail("port classes", REMEDY)?;
+        self.policies.set(half * MAX_POLICIES, Wire(policy.to_kernel()), 0).or_fail("policy", REMEDY)?;
         for (key, place) in entries {
-            self.servers
-                .insert(key, place, 0)
-                .or_fail(format_args!("{} server addresses", entries.len()), REMEDY)?;
+            self.servers.insert(key, place, 0).or_fail(format_args!("{} server addresses", entries.len()), REMEDY)?;
         }
-        self.config
-            .set(
-                0,
-                Wire(Config {
-                    generation,
-                    zero: 0,
-                }),
-                0,
-            )
-            .or_fail("policy generation", REMEDY)
+        self.config.set(0, Wire(Config { generation, zero: 0 }), 0).or_fail("policy generation", REMEDY)
     }
 
     fn forget(&mut self, keys: &Vec<ServersKey>) {

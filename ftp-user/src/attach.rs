@@ -4,9 +4,7 @@ use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
 use aya::programs::links::FdLink;
-use aya::programs::tc::{
-    NlOptions, SchedClassifier, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
-};
+use aya::programs::tc::{NlOptions, SchedClassifier, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact};
 use aya::programs::{LinkOrder, TcAttachType};
 
 use crate::bpf;
@@ -37,18 +35,14 @@ pub fn choose_hook(asked: Option<Hook>, interfaces: &[Interface]) -> Result<Hook
         return Ok(Hook::Clsact);
     }
     // Asking what is attached is refused where there is no TCX, and changes nothing.
-    let has = |interface: &Interface| {
-        SchedClassifier::query_tcx(&interface.name, TcAttachType::Egress).is_ok()
-    };
+    let has = |interface: &Interface| SchedClassifier::query_tcx(&interface.name, TcAttachType::Egress).is_ok();
     let has_tcx = interfaces.iter().all(has);
     match (has_tcx, asked) {
         (true, _) => Ok(Hook::Tcx),
         (false, None) => Ok(Hook::Clsact),
-        (false, Some(_)) => Err(Failure::failed(
-            "--hook tcx",
-            "this kernel has no TCX, which came with Linux 6.6",
-            "use --hook clsact",
-        )),
+        (false, Some(_)) => {
+            Err(Failure::failed("--hook tcx", "this kernel has no TCX, which came with Linux 6.6", "use --hook clsact"))
+        }
     }
 }
 
@@ -58,22 +52,21 @@ pub fn choose_hook(asked: Option<Hook>, interfaces: &[Interface]) -> Result<Hook
 /// # Errors
 ///
 /// The kernel's refusal. What was attached then is remembered in the pins, for `detach`.
-pub fn attach(
-    ebpf: &mut Ebpf,
-    interface: &Interface,
-    side: SideName,
-    hook: Hook,
-    pins: &Pins,
-) -> Result<(), Failure> {
-    let made_qdisc = hook == Hook::Clsact && make_clsact(interface)?;
-    pins.remember(&Record {
+pub fn attach(ebpf: &mut Ebpf, interface: &Interface, side: SideName, hook: Hook, pins: &Pins) -> Result<(), Failure> {
+    let mut record = Record {
         name: interface.name.clone(),
         index: interface.index,
         side,
         hook,
-        made_qdisc,
+        made_qdisc: hook == Hook::Clsact,
         namespace: network_namespace()?,
-    })?;
+    };
+    // Remembered before it is made, so that it is found however this process ends.
+    pins.remember(&record)?;
+    if hook == Hook::Clsact && !make_clsact(interface)? {
+        record.made_qdisc = false;
+        pins.remember(&record)?;
+    }
     for direction in DIRECTIONS {
         let program = program(ebpf, direction)?;
         match hook {
@@ -94,15 +87,11 @@ fn attach_tcx(
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
     let id = program
         .attach_with_options(&interface.name, direction.into(), options)
-        .or_fail(
-            &given,
-            "see whether another program insists on the first place: bpftool net",
-        )?;
+        .or_fail(&given, "see whether another program insists on the first place: bpftool net")?;
     let link = program.take_link(id).or_fail(&given, "report this")?;
     let link = FdLink::try_from(link).or_fail(&given, "report this")?;
     // Unpinned by now, so a failure here detaches it.
-    link.pin(pins.link(&interface.name, direction))
-        .or_fail(&given, "report this")?;
+    link.pin(pins.link(&interface.name, direction)).or_fail(&given, "report this")?;
     Ok(())
 }
 
@@ -116,14 +105,9 @@ fn attach_clsact(
     let given = format!("-i {}", interface.name);
     let fd = program.fd().or_fail(&given, "report this")?;
     bpf::pin(fd.as_fd(), &pins.link(&interface.name, direction)).or_fail(&given, "report this")?;
-    let options = NlOptions {
-        priority: FIRST,
-        handle: TcHandle::AUTO_ASSIGN,
-        classid: None,
-    };
-    let id = program
-        .attach_with_options(&interface.name, direction.into(), TcAttachOptions::Netlink(options))
-        .or_fail(
+    let options = NlOptions { priority: FIRST, handle: TcHandle::AUTO_ASSIGN, classid: None };
+    let id =
+        program.attach_with_options(&interface.name, direction.into(), TcAttachOptions::Netlink(options)).or_fail(
             &given,
             format_args!(
                 "give a filter of another kind at priority 1 a later one (tc filter show dev {} {}), or load the \
@@ -142,9 +126,7 @@ fn attach_clsact(
 fn make_clsact(interface: &Interface) -> Result<bool, Failure> {
     match qdisc_add_clsact(&interface.name) {
         Ok(()) => Ok(true),
-        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
-            Ok(false)
-        }
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
         Err(error) => Err(error).or_fail(
             format_args!("-i {}", interface.name),
             "load the kernel module sch_ingress, or remove an ingress qdisc (tc qdisc show)",

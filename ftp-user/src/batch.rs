@@ -27,9 +27,7 @@ pub fn entries<K: Pod + Default, V: Pod + Default>(map: &MapData) -> io::Result<
     loop {
         let mut count = 0;
         // SAFETY: the sizes were compared above, and `Pod` types take any bytes.
-        let next = unsafe {
-            bpf::lookup_batch(map.fd().as_fd(), from, &mut keys, &mut values, &mut count)
-        };
+        let next = unsafe { bpf::lookup_batch(map.fd().as_fd(), from, &mut keys, &mut values, &mut count) };
         let count = usize::try_from(count).map_err(io::Error::other)?;
         match next {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -49,15 +47,10 @@ pub fn entries<K: Pod + Default, V: Pod + Default>(map: &MapData) -> io::Result<
 }
 
 fn check_sizes<K, V>(map: &MapData) -> io::Result<()> {
-    let info = map
-        .info()
-        .map_err(|error: MapError| io::Error::other(error))?;
+    let info = map.info().map_err(|error: MapError| io::Error::other(error))?;
     let sizes = (info.key_size() as usize, info.value_size() as usize);
     if sizes == (size_of::<K>(), size_of::<V>()) {
         return Ok(());
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("keys and values of {sizes:?} bytes"),
-    ))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("keys and values of {sizes:?} bytes")))
 }

@@ -37,10 +37,7 @@ struct ObjectAttribute {
 /// Opens a pinned link, map or program.
 pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attribute = ObjectAttribute {
-        path: path.as_ptr().expose_provenance() as u64,
-        ..Default::default()
-    };
+    let mut attribute = ObjectAttribute { path: path.as_ptr().expose_provenance() as u64, ..Default::default() };
     // SAFETY: the path lives and ends with a zero byte.
     let fd = unsafe { bpf(OBJ_GET, &mut attribute) }?;
     // SAFETY: the kernel has just given us this descriptor.
@@ -51,11 +48,7 @@ pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
 pub(crate) fn pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let fd = fd.as_raw_fd().unsigned_abs();
-    let mut attribute = ObjectAttribute {
-        path: path.as_ptr().expose_provenance() as u64,
-        fd,
-        flags: 0,
-    };
+    let mut attribute = ObjectAttribute { path: path.as_ptr().expose_provenance() as u64, fd, flags: 0 };
     // SAFETY: the path lives and ends with a zero byte.
     unsafe { bpf(OBJ_PIN, &mut attribute) }.map(drop)
 }
@@ -99,9 +92,7 @@ struct LinkAttribute {
 
 /// Detaches a link at once. Closing and unpinning do it too, but some time after they return.
 pub(crate) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attribute = LinkAttribute {
-        fd: link.as_raw_fd().unsigned_abs(),
-    };
+    let mut attribute = LinkAttribute { fd: link.as_raw_fd().unsigned_abs() };
     // SAFETY: there are no addresses in it.
     unsafe { bpf(LINK_DETACH, &mut attribute) }.map(drop)
 }

@@ -22,10 +22,7 @@ const MAGIC: FsWord = 0xcafe_4a11;
 /// It is another file system, or the mount was refused.
 pub fn prepare(pin_dir: &Path) -> Result<bool, Failure> {
     let given = format!("--pin-dir {}", pin_dir.display());
-    if is_bpffs(pin_dir)
-        .or_else(|_| is_bpffs(parent(pin_dir)))
-        .or_fail(&given, "make its parent directory first")?
-    {
+    if is_bpffs(pin_dir).or_else(|_| is_bpffs(parent(pin_dir))).or_fail(&given, "make its parent directory first")? {
         return Ok(false);
     }
     if parent(pin_dir) != Path::new(USUAL) {
@@ -33,23 +30,10 @@ pub fn prepare(pin_dir: &Path) -> Result<bool, Failure> {
             "mount one there (mount -t bpf bpf {}) or choose a directory below {USUAL}",
             parent(pin_dir).display()
         );
-        return Err(Failure::failed(
-            given,
-            "it is not on a BPF file system",
-            remedy,
-        ));
+        return Err(Failure::failed(given, "it is not on a BPF file system", remedy));
     }
-    mount(
-        "bpf",
-        USUAL,
-        "bpf",
-        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        None,
-    )
-    .or_fail(
-        USUAL,
-        format_args!("as root, run: mount -t bpf bpf {USUAL}"),
-    )?;
+    mount("bpf", USUAL, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+        .or_fail(USUAL, format_args!("as root, run: mount -t bpf bpf {USUAL}"))?;
     Ok(true)
 }
 
@@ -71,7 +55,5 @@ pub fn in_private_mount_namespace() -> bool {
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

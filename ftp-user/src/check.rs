@@ -21,19 +21,14 @@ const NEEDED: [(CapabilitySet, &str); 3] = [
 ///
 /// The capabilities that are missing.
 pub fn privileges() -> Result<(), Failure> {
-    let effective = capabilities(None)
-        .or_fail("capabilities", "run as root")?
-        .effective;
+    let effective = capabilities(None).or_fail("capabilities", "run as root")?.effective;
     let missing = missing(effective);
     if missing.is_empty() {
         return Ok(());
     }
     Err(Failure::failed(
         "run",
-        format_args!(
-            "it needs {}, which this process has not",
-            missing.join(" and ")
-        ),
+        format_args!("it needs {}, which this process has not", missing.join(" and ")),
         "run as root, or give them with setcap or systemd's AmbientCapabilities",
     ))
 }
@@ -55,32 +50,17 @@ fn missing(effective: CapabilitySet) -> Vec<&'static str> {
 ///
 /// The first thing that it has not, with the version that brought it.
 pub fn kernel() -> Result<(), Failure> {
-    require(
-        is_program_supported(ProgramType::SchedClassifier),
-        "programs at TC",
-        "4.1",
-    )?;
+    require(is_program_supported(ProgramType::SchedClassifier), "programs at TC", "4.1")?;
     require(is_map_supported(MapType::LpmTrie), "LPM tries", "4.11")?;
-    require(
-        is_map_supported(MapType::RingBuf),
-        "BPF ring buffers",
-        "5.8",
-    )?;
+    require(is_map_supported(MapType::RingBuf), "BPF ring buffers", "5.8")?;
     let bpf_loop = is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_loop);
     require(bpf_loop, "the helper bpf_loop", "5.17")
 }
 
-fn require<E: std::error::Error>(
-    has: Result<bool, E>,
-    what: &str,
-    since: &str,
-) -> Result<(), Failure> {
+fn require<E: std::error::Error>(has: Result<bool, E>, what: &str, since: &str) -> Result<(), Failure> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let given = format!("Linux {}", release.trim());
-    if has.or_fail(
-        &given,
-        "run as root, outside of a container that forbids bpf(2)",
-    )? {
+    if has.or_fail(&given, "run as root, outside of a container that forbids bpf(2)")? {
         return Ok(());
     }
     Err(Failure::failed(
@@ -96,10 +76,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(
-            missing(CapabilitySet::empty()),
-            ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]
-        );
+        assert_eq!(missing(CapabilitySet::empty()), ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
         assert_eq!(missing(CapabilitySet::SYS_ADMIN), ["CAP_NET_ADMIN"]);
         assert!(missing(CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN).is_empty());
     }

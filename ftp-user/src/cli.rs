@@ -20,13 +20,7 @@ use crate::{detach, diagnostics, query, run, show};
 #[command(name = "ftptrack", version)]
 struct Cli {
     /// Directory on a BPF file system that keeps maps and filters in force
-    #[arg(
-        long,
-        global = true,
-        env = "FTPTRACK_PIN_DIR",
-        value_name = "DIR",
-        default_value = "/sys/fs/bpf/ftptrack"
-    )]
+    #[arg(long, global = true, env = "FTPTRACK_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/ftptrack")]
     pin_dir: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -132,13 +126,7 @@ impl RunArguments {
             HookArgument::Tcx => Hook::Tcx,
             HookArgument::Clsact => Hook::Clsact,
         });
-        run::Options {
-            interfaces: self.interface,
-            request,
-            force: self.force,
-            hook,
-            verbose: self.verbose,
-        }
+        run::Options { interfaces: self.interface, request, force: self.force, hook, verbose: self.verbose }
     }
 }
 
@@ -149,9 +137,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime
         .or_fail("runtime", "free some memory or descriptors")
         .and_then(|runtime| runtime.block_on(cli.execute()));
@@ -175,39 +161,21 @@ impl Cli {
             }
             Command::Detach(_) => {
                 let records = detach::all(pin_dir).await?;
-                print(
-                    &records
-                        .iter()
-                        .map(|record| format!("detached: {}\n", record.name))
-                        .collect::<String>(),
-                )
+                print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
             }
-            Command::Status(format) => {
-                format.print(&query::status(pin_dir, &pins()?).await?, show::status)
+            Command::Status(format) => format.print(&query::status(pin_dir, &pins()?).await?, show::status),
+            Command::Stats(format) => format.print(&query::stats(Tables::new(&pins()?))?, show::stats),
+            Command::Sessions(format) => format.print(&query::sessions(Tables::new(&pins()?))?[..], show::sessions),
+            Command::Expectations(format) => {
+                format.print(&query::expectations(Tables::new(&pins()?))?[..], show::expectations)
             }
-            Command::Stats(format) => {
-                format.print(&query::stats(Tables::new(&pins()?))?, show::stats)
-            }
-            Command::Sessions(format) => {
-                format.print(&query::sessions(Tables::new(&pins()?))?[..], show::sessions)
-            }
-            Command::Expectations(format) => format.print(
-                &query::expectations(Tables::new(&pins()?))?[..],
-                show::expectations,
-            ),
-            Command::Flows(format) => {
-                format.print(&query::flows(Tables::new(&pins()?))?[..], show::flows)
-            }
+            Command::Flows(format) => format.print(&query::flows(Tables::new(&pins()?))?[..], show::flows),
         }
     }
 }
 
 impl Format {
-    fn print<T: Serialize + ?Sized>(
-        &self,
-        value: &T,
-        table: fn(&T) -> String,
-    ) -> Result<(), Failure> {
+    fn print<T: Serialize + ?Sized>(&self, value: &T, table: fn(&T) -> String) -> Result<(), Failure> {
         if !self.json {
             return print(&table(value));
         }
@@ -227,10 +195,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Help and version as they are; misuse as one line, like every other failure.
 fn misused(error: &clap::Error) -> ExitCode {
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -247,11 +212,7 @@ fn usage_line(error: &clap::Error) -> Failure {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     let wrong = first.trim_start_matches("error: ");
-    Failure::usage(
-        "command line",
-        wrong,
-        "see ftptrack --help, ftptrack run --help",
-    )
+    Failure::usage("command line", wrong, "see ftptrack --help, ftptrack run --help")
 }
 
 #[cfg(test)]

@@ -31,9 +31,7 @@ fn options_may_be_given_again_and_odd_values_reach_the_policy() {
     let line = "ftptrack run -i a -i b --control-port 21 --control-port 2121 --passive-range -5 --pin-dir /p -vv";
     let cli = Cli::try_parse_from(line.split(' ')).unwrap();
     assert_eq!(cli.pin_dir, PathBuf::from("/p"));
-    let Command::Run(arguments) = cli.command else {
-        panic!("not run")
-    };
+    let Command::Run(arguments) = cli.command else { panic!("not run") };
     let options = arguments.into_options();
     assert_eq!(options.interfaces, ["a", "b"]);
     assert_eq!(options.request.control_ports, ["21", "2121"]);

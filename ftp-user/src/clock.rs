@@ -31,15 +31,10 @@ pub fn seconds(nanoseconds: u64) -> f64 {
 #[must_use]
 pub fn wall(kernel: u64) -> String {
     let ahead = nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Monotonic);
-    let time = i64::try_from(kernel)
-        .unwrap_or(i64::MAX)
-        .saturating_add(ahead);
+    let time = i64::try_from(kernel).unwrap_or(i64::MAX).saturating_add(ahead);
     let milliseconds = time.rem_euclid(SECOND) / 1_000_000;
     let local = local(time.div_euclid(SECOND));
-    format!(
-        "{:02}:{:02}:{:02}.{milliseconds:03}",
-        local.tm_hour, local.tm_min, local.tm_sec
-    )
+    format!("{:02}:{:02}:{:02}.{milliseconds:03}", local.tm_hour, local.tm_min, local.tm_sec)
 }
 
 fn nanoseconds(clock: ClockId) -> i64 {

@@ -1,8 +1,11 @@
 //! Taking everything out again, by what the pins remember: after a clean stop, after a failed start
 //! and after a process that was killed.
 
+use std::io;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use aya::programs::links::Link as _;
 use aya::programs::tc::SchedClassifierLink;
 use aya::programs::{SchedClassifier, TcAttachType};
 
@@ -19,11 +22,7 @@ use crate::pins::{DIRECTIONS, Direction, Hold, Hook, Pins, Record, network_names
 pub async fn all(pin_dir: &Path) -> Result<Vec<Record>, Failure> {
     let given = format!("--pin-dir {}", pin_dir.display());
     if Pins::all(pin_dir).is_empty() {
-        return Err(Failure::failed(
-            given,
-            "nothing of ftptrack's is there",
-            "give the --pin-dir of ftptrack run",
-        ));
+        return Err(Failure::failed(given, "nothing of ftptrack's is there", "give the --pin-dir of ftptrack run"));
     }
     let hold = Hold::take(pin_dir)?;
     let mut records = Vec::new();
@@ -47,26 +46,22 @@ pub async fn everything(pins: &Pins) -> Result<(), Failure> {
         result = result.and(one(pins, record).await);
     }
     result?;
-    pins.remove()
-        .or_fail("pins", "run as root, and remove what is left by hand")
+    pins.remove().or_fail("pins", "run as root, and remove what is left by hand")
 }
 
 async fn one(pins: &Pins, record: &Record) -> Result<(), Failure> {
     match record.hook {
-        Hook::Tcx => DIRECTIONS
-            .iter()
-            .try_for_each(|direction| detach_tcx(pins, record, *direction)),
+        Hook::Tcx => DIRECTIONS.iter().try_for_each(|direction| detach_tcx(pins, record, *direction)),
         Hook::Clsact => detach_clsact(pins, record).await,
     }
 }
 
 /// Unpinning alone would detach too, but only a while after this process has ended.
 fn detach_tcx(pins: &Pins, record: &Record, direction: Direction) -> Result<(), Failure> {
-    use std::os::fd::AsFd as _;
     let path = pins.link(&record.name, direction);
     match bpf::open_pinned(&path) {
         Ok(link) => bpf::detach_link(link.as_fd()).or_fail(path.display(), "run as root"),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).or_fail(path.display(), "run as root"),
     }
 }
@@ -81,15 +76,13 @@ async fn detach_clsact(pins: &Pins, record: &Record) -> Result<(), Failure> {
     }
     let netlink = Netlink::open()?;
     let links = netlink.links().await?;
-    if !links
-        .iter()
-        .any(|link| link.index == record.index && link.name == record.name)
-    {
+    // By its index: it may have been renamed.
+    let Some(link) = links.iter().find(|link| link.index == record.index) else {
         return Ok(()); // the interface is gone, and its filter with it
-    }
+    };
     for direction in DIRECTIONS {
         if let Some(filter) = our_filter(&netlink, pins, record, direction).await? {
-            remove_filter(record, direction, &filter)?;
+            remove_filter(&link.name, direction, &filter)?;
         }
     }
     let mut others = 0;
@@ -118,15 +111,12 @@ pub async fn our_filter(
     };
     let id = program.info().or_fail(&record.name, "run as root")?.id();
     let filters = netlink.filters(record.index, direction.into()).await?;
-    Ok(filters
-        .into_iter()
-        .find(|filter| filter.program == Some(id)))
+    Ok(filters.into_iter().find(|filter| filter.program == Some(id)))
 }
 
-fn remove_filter(record: &Record, direction: Direction, filter: &Filter) -> Result<(), Failure> {
-    let hook = TcAttachType::from(direction);
-    let link =
-        SchedClassifierLink::attached(&record.name, hook, filter.priority, filter.handle, None)
-            .or_fail(&record.name, "run as root")?;
-    aya::programs::links::Link::detach(link).or_fail(&record.name, "run as root")
+fn remove_filter(interface: &str, direction: Direction, filter: &Filter) -> Result<(), Failure> {
+    let (hook, priority) = (TcAttachType::from(direction), filter.priority);
+    SchedClassifierLink::attached(interface, hook, priority, filter.handle, None)
+        .or_fail(interface, "run as root")
+        .and_then(|link| link.detach().or_fail(interface, "run as root"))
 }

@@ -18,14 +18,8 @@ use crate::tables::Tables;
 
 /// Events that the kernel counted and did not report: the counter, and how a line tells of them.
 const UNTOLD: [(Counter, &str); 2] = [
-    (
-        Counter::EventsLost,
-        "lost      more happened than could be told: events not shown",
-    ),
-    (
-        Counter::EventsSuppressed,
-        "denied    more connections than are shown one by one: not shown",
-    ),
+    (Counter::EventsLost, "lost      more happened than could be told: events not shown"),
+    (Counter::EventsSuppressed, "denied    more connections than are shown one by one: not shown"),
 ];
 /// How long after an event these counters are looked at.
 const RECOUNT: Duration = Duration::from_secs(1);
@@ -48,13 +42,7 @@ impl Events {
     pub fn open(tables: Tables<'_>) -> Result<Self, Failure> {
         let ring = watch(tables.events()?).or_fail("EVENTS", "report this")?;
         let stats = tables.stats()?;
-        Ok(Self {
-            ring,
-            stats,
-            lines: EventLines::default(),
-            untold: [0; UNTOLD.len()],
-            recount_at: None,
-        })
+        Ok(Self { ring, stats, lines: EventLines::default(), untold: [0; UNTOLD.len()], recount_at: None })
     }
 
     /// Waits for events or for the time to look at what was not reported, and writes lines.
@@ -90,17 +78,10 @@ impl Events {
     fn tell_untold(&mut self, output: &mut Output) -> io::Result<bool> {
         let mut more = false;
         for ((counter, text), told) in UNTOLD.iter().zip(&mut self.untold) {
-            let values = self
-                .stats
-                .get(&counter.index(), 0)
-                .map_err(io::Error::other)?;
+            let values = self.stats.get(&counter.index(), 0).map_err(io::Error::other)?;
             let count: u64 = values.iter().sum();
             if count > *told {
-                output.line(&format!(
-                    "{} {text}: {}",
-                    clock::wall(clock::monotonic()),
-                    count - *told
-                ));
+                output.line(&format!("{} {text}: {}", clock::wall(clock::monotonic()), count - *told));
                 *told = count;
                 more = true;
             }
@@ -136,9 +117,7 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self {
-            out: Some(io::BufWriter::new(io::stdout())),
-        }
+        Self { out: Some(io::BufWriter::new(io::stdout())) }
     }
 }
 

@@ -23,35 +23,17 @@ pub struct Failure {
 
 impl Failure {
     /// Something in the machine's state stands in the way.
-    pub fn failed(
-        given: impl fmt::Display,
-        wrong: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> Self {
+    pub fn failed(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self::new(given, wrong, remedy, Exit::Failed)
     }
 
     /// The arguments are wrong whatever the machine's state.
-    pub fn usage(
-        given: impl fmt::Display,
-        wrong: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> Self {
+    pub fn usage(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self::new(given, wrong, remedy, Exit::Usage)
     }
 
-    fn new(
-        given: impl fmt::Display,
-        wrong: impl fmt::Display,
-        remedy: impl fmt::Display,
-        exit: Exit,
-    ) -> Self {
-        Self {
-            given: one_line(&given),
-            wrong: one_line(&wrong),
-            remedy: one_line(&remedy),
-            exit,
-        }
+    fn new(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display, exit: Exit) -> Self {
+        Self { given: one_line(&given), wrong: one_line(&wrong), remedy: one_line(&remedy), exit }
     }
 
     /// What was given and what is wrong, without a remedy.
@@ -107,10 +89,7 @@ fn causes(error: &dyn Error) -> String {
 
 /// Errors of the verifier and of netlink span lines; a failure is one line.
 fn one_line(text: &impl fmt::Display) -> String {
-    text.to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -37,11 +37,7 @@ impl Interface {
         let mut found: Vec<Self> = Vec::new();
         for name in names {
             if found.iter().any(|interface| interface.name == *name) {
-                return Err(Failure::usage(
-                    format_args!("-i {name}"),
-                    "it is given twice",
-                    "name each interface once",
-                ));
+                return Err(Failure::usage(format_args!("-i {name}"), "it is given twice", "name each interface once"));
             }
             found.push(Self::among(&links, name)?);
         }
@@ -65,12 +61,7 @@ impl Interface {
                 "attach to an ethernet, tunnel or point-to-point interface",
             )
         })?;
-        Ok(Self {
-            name: link.name.clone(),
-            index: link.index,
-            link_header,
-            loopback: link.kind == LOOPBACK,
-        })
+        Ok(Self { name: link.name.clone(), index: link.index, link_header, loopback: link.kind == LOOPBACK })
     }
 
     /// Where servers are, seen from this interface, given what was asked for.
@@ -134,18 +125,9 @@ mod tests {
     use super::*;
 
     fn links() -> Vec<Link> {
-        [
-            (1, "lo", 772),
-            (2, "eth0", 1),
-            (3, "wg0", 65534),
-            (4, "ib0", 32),
-        ]
-        .map(|(index, name, kind)| Link {
-            index,
-            name: name.to_owned(),
-            kind,
-        })
-        .to_vec()
+        [(1, "lo", 772), (2, "eth0", 1), (3, "wg0", 65534), (4, "ib0", 32)]
+            .map(|(index, name, kind)| Link { index, name: name.to_owned(), kind })
+            .to_vec()
     }
 
     fn found(name: &str) -> Result<Interface, String> {
@@ -154,10 +136,7 @@ mod tests {
 
     #[test]
     fn an_unknown_interface_is_answered_with_those_there_are() {
-        assert_eq!(
-            found("eth1").unwrap_err(),
-            "-i eth1: there is no such interface; choose one of lo, eth0, wg0, ib0"
-        );
+        assert_eq!(found("eth1").unwrap_err(), "-i eth1: there is no such interface; choose one of lo, eth0, wg0, ib0");
     }
 
     #[test]
@@ -166,22 +145,12 @@ mod tests {
         assert_eq!(header("eth0"), Ok(14));
         assert_eq!(header("lo"), Ok(14));
         assert_eq!(header("wg0"), Ok(0));
-        assert!(
-            header("ib0")
-                .unwrap_err()
-                .contains("link type (32) can't be read")
-        );
+        assert!(header("ib0").unwrap_err().contains("link type (32) can't be read"));
     }
 
     #[test]
     fn on_loopback_both_sides_speak() {
-        assert_eq!(
-            found("lo").unwrap().side(Side::ServersBeyond),
-            SideName::Both
-        );
-        assert_eq!(
-            found("eth0").unwrap().side(Side::ServersBeyond),
-            SideName::ServersBeyond
-        );
+        assert_eq!(found("lo").unwrap().side(Side::ServersBeyond), SideName::Both);
+        assert_eq!(found("eth0").unwrap().side(Side::ServersBeyond), SideName::ServersBeyond);
     }
 }

@@ -43,20 +43,13 @@ pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> 
         return Ok(());
     };
     // The kernel lists a family's listening sockets first: the rest, maybe a million, need not be read.
-    let listening = FAMILIES
-        .into_iter()
-        .flat_map(|family| sockets(family).take_while(|socket| socket.listens));
-    let concerned: Vec<_> = listening
-        .filter(|socket| socket.concerns(range, servers))
-        .collect();
+    let listening = FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens));
+    let concerned: Vec<_> = listening.filter(|socket| socket.concerns(range, servers)).collect();
     // Whose they are takes a look at all sockets and processes, so only if there are any.
     if concerned.is_empty() {
         return Ok(());
     }
-    let control = FAMILIES
-        .into_iter()
-        .flat_map(sockets)
-        .filter(|socket| policy.control_ports.contains(&socket.port));
+    let control = FAMILIES.into_iter().flat_map(sockets).filter(|socket| policy.control_ports.contains(&socket.port));
     let control: BTreeSet<u64> = control.map(|socket| socket.inode).collect();
     let others = others(&concerned, &control, &processes());
     if others.is_empty() {
@@ -64,10 +57,7 @@ pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> 
     }
     Err(Failure::failed(
         format_args!("--passive-range {range}"),
-        format_args!(
-            "others than the FTP server listen there and would be cut off: {}",
-            others.join(", ")
-        ),
+        format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
         "choose another range, here and in the server's configuration, or go on all the same with --force",
     ))
 }
@@ -75,23 +65,15 @@ pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> 
 impl Socket {
     fn concerns(&self, range: PortRange, servers: &BTreeSet<IpNet>) -> bool {
         range.contains(self.port)
-            && (self.address.is_unspecified()
-                || servers.iter().any(|net| net.contains(&self.address)))
+            && (self.address.is_unspecified() || servers.iter().any(|net| net.contains(&self.address)))
     }
 }
 
 /// Those that belong to no FTP server, as `port (name/process)`, each once.
-fn others(
-    concerned: &[Socket],
-    control: &BTreeSet<u64>,
-    processes: &BTreeMap<u32, Process>,
-) -> Vec<String> {
+fn others(concerned: &[Socket], control: &BTreeSet<u64>, processes: &BTreeMap<u32, Process>) -> Vec<String> {
     let mut others = BTreeSet::new();
     for socket in concerned {
-        let mut owners = processes
-            .iter()
-            .filter(|(_, process)| process.sockets.contains(&socket.inode))
-            .peekable();
+        let mut owners = processes.iter().filter(|(_, process)| process.sockets.contains(&socket.inode)).peekable();
         if owners.peek().is_none() {
             others.insert((socket.port, "process unknown".to_owned()));
         }
@@ -99,10 +81,7 @@ fn others(
             others.insert((socket.port, format!("{}/{id}", process.name)));
         }
     }
-    others
-        .into_iter()
-        .map(|(port, owner)| format!("{port} ({owner})"))
-        .collect()
+    others.into_iter().map(|(port, owner)| format!("{port} ({owner})")).collect()
 }
 
 /// Whether a process or one of its ancestors listens or serves a session on a control port. Not by
@@ -125,8 +104,7 @@ fn is_ftp_server(id: u32, control: &BTreeSet<u64>, processes: &BTreeMap<u32, Pro
 fn sockets(family: &str) -> impl Iterator<Item = Socket> {
     // IPv6 may be off.
     let file = fs::File::open(family).ok().into_iter();
-    file.flat_map(|file| BufReader::new(file).lines().skip(1).map_while(Result::ok))
-        .filter_map(|line| socket(&line))
+    file.flat_map(|file| BufReader::new(file).lines().skip(1).map_while(Result::ok)).filter_map(|line| socket(&line))
 }
 
 /// A line of /proc/net/tcp: number, local address, remote address, state, …, inode tenth.
@@ -143,11 +121,7 @@ fn socket(line: &str) -> Option<Socket> {
 
 /// Words of the address in the machine's byte order, in hexadecimal.
 fn hexadecimal_address(text: &str) -> Option<IpAddr> {
-    let word = |at: usize| {
-        u32::from_str_radix(text.get(at..at + 8)?, 16)
-            .ok()
-            .map(u32::to_ne_bytes)
-    };
+    let word = |at: usize| u32::from_str_radix(text.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
     if text.len() == 8 {
         return Some(Ipv4Addr::from(word(0)?).into());
     }
@@ -170,26 +144,10 @@ fn process(id: u32) -> Option<Process> {
     let (before, after) = stat.rsplit_once(')')?;
     let name = before.split_once('(')?.1.to_owned();
     let parent = after.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let descriptors = fs::read_dir(format!("/proc/{id}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let socket = |link: std::path::PathBuf| {
-        link.to_str()?
-            .strip_prefix("socket:[")?
-            .strip_suffix(']')?
-            .parse()
-            .ok()
-    };
-    let sockets = descriptors
-        .filter_map(|entry| fs::read_link(entry.path()).ok())
-        .filter_map(socket)
-        .collect();
-    Some(Process {
-        name,
-        parent,
-        sockets,
-    })
+    let descriptors = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+    let socket = |link: std::path::PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    let sockets = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).filter_map(socket).collect();
+    Some(Process { name, parent, sockets })
 }
 
 #[cfg(test)]

@@ -20,19 +20,11 @@ fn processes() -> BTreeMap<u32, Process> {
 }
 
 fn listener(address: &str, port: u16, inode: u64) -> Socket {
-    Socket {
-        address: address.parse().unwrap(),
-        port,
-        listens: true,
-        inode,
-    }
+    Socket { address: address.parse().unwrap(), port, listens: true, inode }
 }
 
 fn others_of(ports: &[u16]) -> Vec<String> {
-    let sockets: Vec<_> = ports
-        .iter()
-        .map(|port| listener("0.0.0.0", *port, u64::from(*port)))
-        .collect();
+    let sockets: Vec<_> = ports.iter().map(|port| listener("0.0.0.0", *port, u64::from(*port))).collect();
     others(&sockets, &BTreeSet::from([CONTROL]), &processes())
 }
 
@@ -53,24 +45,15 @@ fn lines_of_proc_are_read() {
     assert_eq!(socket(line), Some(listener("10.0.0.1", 11499, 4242)));
     assert!(!socket(&line.replace(" 0A ", " 01 ")).unwrap().listens);
     assert_eq!(socket("  sl  local_address rem_address"), None);
-    assert_eq!(
-        hexadecimal_address("00000000000000000000000001000000"),
-        Some("::1".parse().unwrap())
-    );
-    assert_eq!(
-        hexadecimal_address("0000000000000000FFFF00000100000A"),
-        Some("10.0.0.1".parse().unwrap())
-    );
+    assert_eq!(hexadecimal_address("00000000000000000000000001000000"), Some("::1".parse().unwrap()));
+    assert_eq!(hexadecimal_address("0000000000000000FFFF00000100000A"), Some("10.0.0.1".parse().unwrap()));
     assert_eq!(hexadecimal_address("xyz"), None);
 }
 
 #[test]
 fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
     let servers = BTreeSet::from(["10.0.0.1/32".parse().unwrap()]);
-    let range = PortRange {
-        first: 10240,
-        last: 20480,
-    };
+    let range = PortRange { first: 10240, last: 20480 };
     let concerns = |address: &str, port| listener(address, port, 0).concerns(range, &servers);
     assert!(concerns("0.0.0.0", 10240));
     assert!(concerns("::", 20480));
@@ -83,16 +66,6 @@ fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
 fn this_process_is_found_with_its_sockets() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let inode = FAMILIES
-        .into_iter()
-        .flat_map(sockets)
-        .find(|socket| socket.port == port)
-        .unwrap()
-        .inode;
-    assert!(
-        process(std::process::id())
-            .unwrap()
-            .sockets
-            .contains(&inode)
-    );
+    let inode = FAMILIES.into_iter().flat_map(sockets).find(|socket| socket.port == port).unwrap().inode;
+    assert!(process(std::process::id()).unwrap().sockets.contains(&inode));
 }

@@ -1,8 +1,10 @@
 //! The kernel object, loaded once for each interface: its constants differ, its maps are shared.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
-use aya::programs::{ProgramError, SchedClassifier};
+use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::LEVEL;
 use ftp_common::policy::Side;
@@ -10,7 +12,7 @@ use ftp_common::policy::Side;
 use crate::failure::{Failure, OrFail as _};
 use crate::interface::{Interface, SideName};
 use crate::object::OBJECT;
-use crate::pins::{DIRECTIONS, Direction, Pins};
+use crate::pins::{Direction, Pins};
 use crate::tables::{SHARED, Tables};
 
 const REMEDY: &str = "report this with the output of uname -r";
@@ -30,18 +32,10 @@ pub const fn program_name(direction: Direction) -> &'static str {
 /// # Errors
 ///
 /// The kernel's or its verifier's refusal, or a pinned map of another shape.
-pub fn load(
-    interface: &Interface,
-    side: SideName,
-    pins: &Pins,
-    log_level: u8,
-) -> Result<Ebpf, Failure> {
+pub fn load(interface: &Interface, side: SideName, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
     let side = Side::from(side).number();
     let loopback = u8::from(interface.loopback);
-    let paths: Vec<(&str, PathBuf)> = SHARED
-        .iter()
-        .map(|shape| (shape.name, pins.map(shape.name)))
-        .collect();
+    let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
     let mut loader = EbpfLoader::new();
     loader
         // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
@@ -55,12 +49,24 @@ pub fn load(
     }
     let mut ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
     Tables::new(pins).check()?;
-    for direction in DIRECTIONS {
-        program(&mut ebpf, direction)?
-            .load()
-            .map_err(|error| refused(&error))?;
-    }
+    verify(&mut ebpf)?;
     Ok(ebpf)
+}
+
+/// Has the kernel verify all programs, side by side: it takes most of the time of starting.
+fn verify(ebpf: &mut Ebpf) -> Result<(), Failure> {
+    let verify_one = |program: &mut Program| -> Result<(), ProgramError> {
+        let program: &mut SchedClassifier = program.try_into()?;
+        program.load()
+    };
+    thread::scope(|scope| {
+        let programs = ebpf.programs_mut();
+        let threads: Vec<_> = programs.map(|(_, program)| scope.spawn(move || verify_one(program))).collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(verified) => verified.map_err(|error| refused(&error)),
+            Err(panic) => resume_unwind(panic),
+        })
+    })
 }
 
 /// A direction's program.
@@ -72,30 +78,16 @@ pub fn program(ebpf: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassi
     let name = program_name(direction);
     ebpf.program_mut(name)
         .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| {
-            Failure::failed(
-                "kernel object",
-                format_args!("it has no program {name}"),
-                "rebuild ftptrack",
-            )
-        })
+        .ok_or_else(|| Failure::failed("kernel object", format_args!("it has no program {name}"), "rebuild ftptrack"))
 }
 
 /// The verifier's log is long; its last lines say why.
 fn refused(error: &ProgramError) -> Failure {
-    let ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    } = error
-    else {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
         return Failure::failed("kernel program", error, REMEDY);
     };
     let log = verifier_log.to_string();
     let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines[lines.len().saturating_sub(3)..].join(" / ");
-    Failure::failed(
-        "kernel program",
-        format_args!("the kernel refused it: {io_error}: {last}"),
-        REMEDY,
-    )
+    Failure::failed("kernel program", format_args!("the kernel refused it: {io_error}: {last}"), REMEDY)
 }

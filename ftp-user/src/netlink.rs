@@ -54,8 +54,7 @@ impl Netlink {
     ///
     /// The kernel's refusal.
     pub fn open() -> Result<Self, Failure> {
-        let (connection, handle, _) =
-            rtnetlink::new_connection().or_fail("routing socket", REMEDY)?;
+        let (connection, handle, _) = rtnetlink::new_connection().or_fail("routing socket", REMEDY)?;
         tokio::spawn(connection);
         Ok(Self { handle })
     }
@@ -68,18 +67,11 @@ impl Netlink {
     pub async fn links(&self) -> Result<Vec<Link>, Failure> {
         let mut links = Vec::new();
         let mut messages = self.handle.link().get().execute();
-        while let Some(message) = messages
-            .try_next()
-            .await
-            .or_fail("list of interfaces", REMEDY)?
-        {
-            let name = message
-                .attributes
-                .into_iter()
-                .find_map(|attribute| match attribute {
-                    LinkAttribute::IfName(name) => Some(name),
-                    _ => None,
-                });
+        while let Some(message) = messages.try_next().await.or_fail("list of interfaces", REMEDY)? {
+            let name = message.attributes.into_iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name),
+                _ => None,
+            });
             let (index, kind) = (message.header.index, message.header.link_layer_type.into());
             links.extend(name.map(|name| Link { index, name, kind }));
         }
@@ -94,11 +86,7 @@ impl Netlink {
     pub async fn addresses(&self, interfaces: &[u32]) -> Result<BTreeSet<IpNet>, Failure> {
         let mut addresses = BTreeSet::new();
         let mut messages = self.handle.address().get().execute();
-        while let Some(message) = messages
-            .try_next()
-            .await
-            .or_fail("addresses of interfaces", REMEDY)?
-        {
+        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", REMEDY)? {
             if interfaces.contains(&message.header.index) {
                 addresses.extend(own_address(&message));
             }
@@ -111,20 +99,10 @@ impl Netlink {
     /// # Errors
     ///
     /// The kernel's refusal.
-    pub async fn filters(
-        &self,
-        interface: u32,
-        hook: TcAttachType,
-    ) -> Result<Vec<Filter>, Failure> {
+    pub async fn filters(&self, interface: u32, hook: TcAttachType) -> Result<Vec<Filter>, Failure> {
         let request = self.handle.traffic_filter(index(interface)).get();
-        let request = if hook == TcAttachType::Ingress {
-            request.ingress()
-        } else {
-            request.egress()
-        };
-        collect_filters(request.execute(), hook)
-            .await
-            .or_fail("list of TC filters", REMEDY)
+        let request = if hook == TcAttachType::Ingress { request.ingress() } else { request.egress() };
+        collect_filters(request.execute(), hook).await.or_fail("list of TC filters", REMEDY)
     }
 
     /// Removes the clsact qdisc of an interface, with all filters on it.
@@ -151,11 +129,7 @@ impl Changes {
     ///
     /// The kernel's refusal.
     pub fn listen() -> Result<Self, Failure> {
-        let groups = [
-            MulticastGroup::Link,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-        ];
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
         let (connection, _, messages) =
             rtnetlink::new_multicast_connection(&groups).or_fail("changes of addresses", REMEDY)?;
         tokio::spawn(connection);
@@ -174,14 +148,11 @@ impl Changes {
 /// On a point-to-point interface the address attribute is the peer's, and the local one ours.
 fn own_address(message: &AddressMessage) -> Option<IpNet> {
     let find = |local: bool| {
-        message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Local(address) if local => Some(*address),
-                AddressAttribute::Address(address) if !local => Some(*address),
-                _ => None,
-            })
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(address) if local => Some(*address),
+            AddressAttribute::Address(address) if !local => Some(*address),
+            _ => None,
+        })
     };
     let address: IpAddr = find(true).or_else(|| find(false))?;
     IpNet::new(address, message.header.prefix_len).ok()
@@ -191,11 +162,7 @@ async fn collect_filters(
     messages: impl Stream<Item = Result<TcMessage, Error>>,
     hook: TcAttachType,
 ) -> Result<Vec<Filter>, Error> {
-    let minor = if hook == TcAttachType::Ingress {
-        Parent::MIN_INGRESS
-    } else {
-        Parent::MIN_EGRESS
-    };
+    let minor = if hook == TcAttachType::Ingress { Parent::MIN_INGRESS } else { Parent::MIN_EGRESS };
     let mut messages = std::pin::pin!(messages);
     let mut filters = Vec::new();
     while let Some(message) = messages.try_next().await? {
@@ -213,16 +180,11 @@ async fn collect_filters(
 }
 
 fn program_of(message: &TcMessage) -> Option<u32> {
-    let is_bpf = message
-        .attributes
-        .contains(&TcAttribute::Kind("bpf".to_owned()));
-    let options = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            TcAttribute::Options(options) if is_bpf => Some(options),
-            _ => None,
-        })?;
+    let is_bpf = message.attributes.contains(&TcAttribute::Kind("bpf".to_owned()));
+    let options = message.attributes.iter().find_map(|attribute| match attribute {
+        TcAttribute::Options(options) if is_bpf => Some(options),
+        _ => None,
+    })?;
     options.iter().find_map(|option| {
         let TcOption::Other(nested) = option else {
             return None;

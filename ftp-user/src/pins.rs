@@ -91,24 +91,14 @@ impl Pins {
     /// The part for this program's version. Nothing is made or looked at.
     #[must_use]
     pub fn new(pin_dir: &Path) -> Self {
-        Self {
-            root: pin_dir.join(format!("v{ABI_VERSION}")),
-        }
+        Self { root: pin_dir.join(format!("v{ABI_VERSION}")) }
     }
 
     /// The parts of all versions that are there.
     #[must_use]
     pub fn all(pin_dir: &Path) -> Vec<Self> {
-        let is_version = |name: &str| {
-            name.strip_prefix('v')
-                .is_some_and(|rest| rest.parse::<u32>().is_ok())
-        };
-        names(pin_dir)
-            .filter(|name| is_version(name))
-            .map(|name| Self {
-                root: pin_dir.join(name),
-            })
-            .collect()
+        let is_version = |name: &str| name.strip_prefix('v').is_some_and(|rest| rest.parse::<u32>().is_ok());
+        names(pin_dir).filter(|name| is_version(name)).map(|name| Self { root: pin_dir.join(name) }).collect()
     }
 
     /// Makes its directories.
@@ -117,16 +107,8 @@ impl Pins {
     ///
     /// The file system's refusal.
     pub fn make(&self) -> Result<(), Failure> {
-        for directory in [
-            self.root.clone(),
-            self.maps(),
-            self.links(),
-            self.interfaces(),
-        ] {
-            fs::create_dir(&directory).or_fail(
-                directory.display(),
-                "run as root, with a pin directory of your own",
-            )?;
+        for directory in [self.root.clone(), self.maps(), self.links(), self.interfaces()] {
+            fs::create_dir(&directory).or_fail(directory.display(), "run as root, with a pin directory of your own")?;
         }
         Ok(())
     }
@@ -160,11 +142,10 @@ impl Pins {
     /// Where a TCX link, or the program of a clsact filter, is pinned.
     #[must_use]
     pub fn link(&self, interface: &str, direction: Direction) -> PathBuf {
-        self.links()
-            .join(format!("{}-{}", pin_name(interface), direction.as_str()))
+        self.links().join(format!("{}-{}", pin_name(interface), direction.as_str()))
     }
 
-    /// Remembers an attachment, before it is made: whatever happens then, `detach` knows of it.
+    /// Remembers an attachment, in the place of what was remembered of its interface.
     ///
     /// # Errors
     ///
@@ -172,10 +153,9 @@ impl Pins {
     pub fn remember(&self, record: &Record) -> Result<(), Failure> {
         let place = self.interfaces().join(pin_name(&record.name));
         let text = serde_json::to_string(record).or_fail(&record.name, "report this")?;
-        symlink(text, &place).or_fail(
-            place.display(),
-            "run as root, with a pin directory of your own",
-        )
+        absent_is_fine(fs::remove_file(&place))
+            .and_then(|()| symlink(text, &place))
+            .or_fail(place.display(), "run as root, with a pin directory of your own")
     }
 
     /// The attachments that are remembered.
@@ -184,9 +164,7 @@ impl Pins {
     ///
     /// One was remembered by a version that this one doesn't understand.
     pub fn records(&self) -> Result<Vec<Record>, Failure> {
-        names(&self.interfaces())
-            .map(|name| self.record(&self.interfaces().join(name)))
-            .collect()
+        names(&self.interfaces()).map(|name| self.record(&self.interfaces().join(name))).collect()
     }
 
     fn record(&self, place: &Path) -> Result<Record, Failure> {
@@ -227,12 +205,8 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 
 fn names(directory: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(directory).ok();
-    let mut names: Vec<_> = entries
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<_> =
+        entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names.into_iter()
 }
@@ -240,16 +214,7 @@ fn names(directory: &Path) -> impl Iterator<Item = String> {
 /// An interface's name as a file's: the BPF file system takes no dots.
 fn pin_name(interface: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    interface
-        .bytes()
-        .map(|b| {
-            if plain(b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02x}")
-            }
-        })
-        .collect()
+    interface.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
 }
 
 /// Inode of this process's network namespace.
@@ -281,8 +246,7 @@ impl Hold {
         loop {
             match fs::create_dir(pin_dir) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error)
-                        .or_fail(given, "run as root, and make its parent directory first");
+                    return Err(error).or_fail(given, "run as root, and make its parent directory first");
                 }
                 _ => {}
             }
@@ -291,10 +255,7 @@ impl Hold {
             };
             match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if is_still_there(pin_dir, &directory) => {
-                    return Ok(Self {
-                        path: pin_dir.to_owned(),
-                        _directory: directory,
-                    });
+                    return Ok(Self { path: pin_dir.to_owned(), _directory: directory });
                 }
                 Ok(()) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -326,9 +287,7 @@ fn open(directory: &Path) -> io::Result<Option<File>> {
 /// It may have been removed between opening and locking.
 fn is_still_there(path: &Path, directory: &File) -> bool {
     let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    directory
-        .metadata()
-        .is_ok_and(|ours| fs::metadata(path).is_ok_and(|now| inode(ours) == inode(now)))
+    directory.metadata().is_ok_and(|ours| fs::metadata(path).is_ok_and(|now| inode(ours) == inode(now)))
 }
 
 #[cfg(test)]
@@ -345,10 +304,7 @@ mod tests {
     #[test]
     fn pins_stand_below_the_version() {
         let pins = Pins::new(Path::new("/pins"));
-        assert_eq!(
-            pins.map("FLOWS"),
-            Path::new(&format!("/pins/v{ABI_VERSION}/maps/FLOWS"))
-        );
+        assert_eq!(pins.map("FLOWS"), Path::new(&format!("/pins/v{ABI_VERSION}/maps/FLOWS")));
         assert_eq!(
             pins.link("eth0.1", Direction::Ingress),
             Path::new(&format!("/pins/v{ABI_VERSION}/links/eth0%2e1-ingress"))

@@ -42,13 +42,7 @@ impl Plan {
         let netlink = Netlink::open()?;
         let interfaces = Interface::find(&options.interfaces, &netlink).await?;
         let hook = choose_hook(options.hook, &interfaces)?;
-        Ok(Self {
-            policy,
-            interfaces,
-            hook,
-            netlink,
-            side: options.request.side,
-        })
+        Ok(Self { policy, interfaces, hook, netlink, side: options.request.side })
     }
 
     /// The servers' prefixes, now. On loopback all of an address's prefix is the host's own.
@@ -62,19 +56,11 @@ impl Plan {
         }
         let ordinary = self.netlink.addresses(&self.indices(false)).await?;
         let loopback = self.netlink.addresses(&self.indices(true)).await?;
-        Ok(ordinary
-            .iter()
-            .map(|net| net.addr().into())
-            .chain(loopback.iter().map(IpNet::trunc))
-            .collect())
+        Ok(ordinary.iter().map(|net| net.addr().into()).chain(loopback.iter().map(IpNet::trunc)).collect())
     }
 
     fn indices(&self, loopback: bool) -> Vec<u32> {
-        self.interfaces
-            .iter()
-            .filter(|i| i.loopback == loopback)
-            .map(|i| i.index)
-            .collect()
+        self.interfaces.iter().filter(|i| i.loopback == loopback).map(|i| i.index).collect()
     }
 
     /// Whether other programs would be cut off. Only servers on this host can have such neighbours,
@@ -107,11 +93,7 @@ impl Plan {
     pub fn attached_line(&self, interface: &Interface, servers: &BTreeSet<IpNet>) -> String {
         let policy = &self.policy;
         let refused = || "refused".to_owned();
-        let control: Vec<_> = policy
-            .control_ports
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let control: Vec<_> = policy.control_ports.iter().map(ToString::to_string).collect();
         format!(
             "attached: {} ({}, {}): servers {}; control {}; passive {}; active {}",
             interface.name,
@@ -119,12 +101,8 @@ impl Plan {
             self.side(interface).as_str(),
             listed(servers),
             control.join(", "),
-            policy
-                .passive_range
-                .map_or_else(refused, |range| range.to_string()),
-            policy
-                .active_port
-                .map_or_else(refused, |port| port.to_string()),
+            policy.passive_range.map_or_else(refused, |range| range.to_string()),
+            policy.active_port.map_or_else(refused, |port| port.to_string()),
         )
     }
 }
@@ -135,11 +113,7 @@ pub fn listed(servers: &BTreeSet<IpNet>) -> String {
     const SHOWN: usize = 8;
     let is_host = |net: &IpNet| net.prefix_len() == net.max_prefix_len();
     let name = |net: &IpNet| {
-        if is_host(net) {
-            net.addr().to_string()
-        } else {
-            net.to_string()
-        }
+        if is_host(net) { net.addr().to_string() } else { net.to_string() }
     };
     let names: Vec<_> = servers.iter().take(SHOWN).map(name).collect();
     match servers.len().saturating_sub(SHOWN) {
@@ -160,18 +134,11 @@ pub fn refuse_leftovers(pin_dir: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let names: Vec<_> = versions.iter().flat_map(Pins::interface_names).collect();
-    let on = if names.is_empty() {
-        String::new()
-    } else {
-        format!(" on {}", names.join(", "))
-    };
+    let on = if names.is_empty() { String::new() } else { format!(" on {}", names.join(", ")) };
     Err(Failure::failed(
         format_args!("--pin-dir {}", pin_dir.display()),
         format_args!("an ftptrack that was killed left its filter in force{on}"),
-        format_args!(
-            "remove it with ftptrack --pin-dir {} detach --all, then start again",
-            pin_dir.display()
-        ),
+        format_args!("remove it with ftptrack --pin-dir {} detach --all, then start again", pin_dir.display()),
     ))
 }
 
@@ -180,19 +147,14 @@ mod tests {
     use super::*;
 
     fn servers(count: u8) -> BTreeSet<IpNet> {
-        (1..=count)
-            .map(|last| IpNet::new([10, 0, 0, last].into(), 32).unwrap())
-            .collect()
+        (1..=count).map(|last| IpNet::new([10, 0, 0, last].into(), 32).unwrap()).collect()
     }
 
     #[test]
     fn single_addresses_go_without_their_length_and_long_lists_end() {
         assert_eq!(listed(&servers(0)), "none");
         assert_eq!(listed(&servers(2)), "10.0.0.1, 10.0.0.2");
-        assert_eq!(
-            listed(&BTreeSet::from(["10.0.0.0/8".parse().unwrap()])),
-            "10.0.0.0/8"
-        );
+        assert_eq!(listed(&BTreeSet::from(["10.0.0.0/8".parse().unwrap()])), "10.0.0.0/8");
         assert!(listed(&servers(8)).ends_with("10.0.0.8"));
         assert!(listed(&servers(11)).ends_with("10.0.0.8 and 3 more"));
     }

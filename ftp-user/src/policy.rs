@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use ftp_common::policy::{CONTROL_PORTS, PortClasses, ServerPolicy, Side, class, flag};
+use ftp_common::policy::{CONTROL_PORTS, MAX_SESSIONS_PER_CLIENT, PortClasses, ServerPolicy, Side, class, flag};
 use ipnet::IpNet;
 
 use crate::failure::Failure;
@@ -96,32 +96,18 @@ impl Request {
     ///
     /// The first thing that is wrong, as a usage failure.
     pub fn resolve(&self) -> Result<Policy, Failure> {
-        let passive_range = self
-            .passive_range
-            .as_deref()
-            .map(passive_range)
-            .transpose()?;
+        let passive_range = self.passive_range.as_deref().map(passive_range).transpose()?;
         let control_ports = control_ports(&self.control_ports)?;
         let active_port = active_port(self.active_port.as_deref())?;
-        let policy = Policy {
-            servers: self.servers()?,
-            control_ports,
-            passive_range,
-            active_port,
-            monitor: self.monitor,
-        };
+        let policy =
+            Policy { servers: self.servers()?, control_ports, passive_range, active_port, monitor: self.monitor };
         policy.check_overlaps()?;
         Ok(policy)
     }
 
     fn servers(&self) -> Result<Servers, Failure> {
         if !self.servers.is_empty() {
-            return self
-                .servers
-                .iter()
-                .map(|text| servers::parse(text))
-                .collect::<Result<_, _>>()
-                .map(Servers::Named);
+            return self.servers.iter().map(|text| servers::parse(text)).collect::<Result<_, _>>().map(Servers::Named);
         }
         if self.side == Side::ServersBeyond {
             return Err(Failure::usage(
@@ -177,10 +163,7 @@ impl Policy {
     #[must_use]
     pub fn to_kernel(&self) -> ServerPolicy {
         let mut control_ports = [0; CONTROL_PORTS];
-        control_ports
-            .iter_mut()
-            .zip(&self.control_ports)
-            .for_each(|(place, port)| *place = *port);
+        control_ports.iter_mut().zip(&self.control_ports).for_each(|(place, port)| *place = *port);
         ServerPolicy {
             control_ports,
             passive_first: self.passive_range.map_or(0, |range| range.first),
@@ -188,7 +171,7 @@ impl Policy {
             active_port: self.active_port.unwrap_or(0),
             flags: if self.monitor { flag::MONITOR } else { 0 },
             expectation_timeout: EXPECTATION_TIMEOUT,
-            zero: 0,
+            sessions_per_client: MAX_SESSIONS_PER_CLIENT,
         }
     }
 
@@ -197,16 +180,9 @@ impl Policy {
     pub fn port_classes(&self) -> Box<PortClasses> {
         let mut classes = Box::new(PortClasses { of: [0; 65536] });
         let mut mark = |port: u16, bit: u8| classes.of[usize::from(port)] |= bit;
-        self.control_ports
-            .iter()
-            .for_each(|port| mark(*port, class::CONTROL));
-        self.passive_range
-            .iter()
-            .flat_map(PortRange::ports)
-            .for_each(|port| mark(port, class::PASSIVE));
-        self.active_port
-            .iter()
-            .for_each(|port| mark(*port, class::ACTIVE));
+        self.control_ports.iter().for_each(|port| mark(*port, class::CONTROL));
+        self.passive_range.iter().flat_map(PortRange::ports).for_each(|port| mark(port, class::PASSIVE));
+        self.active_port.iter().for_each(|port| mark(*port, class::ACTIVE));
         classes
     }
 
@@ -216,21 +192,26 @@ impl Policy {
         let mut notes = Vec::new();
         if self.passive_range.is_none() {
             notes.push(
-                "passive mode is refused: no --passive-range was given, so only active mode works"
+                "passive mode is refused, as no --passive-range was given; but then no passive port is guarded: \
+                 leave them shut in the firewall"
                     .to_owned(),
             );
         }
-        match self.active_port {
-            None => notes.push("active mode is refused: --active-port none; only passive mode works".to_owned()),
-            Some(port) => notes.push(format!(
+        notes.push(match self.active_port {
+            None => "active mode is refused, by --active-port none; but then no source port is guarded: data \
+                     connections that the server opens all the same pass"
+                .to_owned(),
+            Some(port) => format!(
                 "active data connections from other source ports than {port} pass unguarded (vsftpd without \
                  connect_from_port_20=YES, unprivileged proftpd, pyftpdlib)"
-            )),
+            ),
+        });
+        if self.passive_range.is_some() {
+            notes.push(
+                "encrypted control connections (FTPS) can't be read: their passive data connections are denied"
+                    .to_owned(),
+            );
         }
-        notes.push(
-            "FTPS control connections can't be read: their passive data connections are denied"
-                .to_owned(),
-        );
         if self.monitor {
             notes.push("monitor mode: nothing is denied, only counted and shown".to_owned());
         }
@@ -246,19 +227,12 @@ fn number(text: &str) -> Option<u32> {
 
 fn port(option: &str, text: &str) -> Result<u16, Failure> {
     let given = format!("{option} {text}");
-    let port = number(text).ok_or_else(|| {
-        Failure::usage(&given, "it is not a number", "give a port from 1 to 65535")
-    })?;
+    let port =
+        number(text).ok_or_else(|| Failure::usage(&given, "it is not a number", "give a port from 1 to 65535"))?;
     u16::try_from(port)
         .ok()
         .filter(|port| *port != 0)
-        .ok_or_else(|| {
-            Failure::usage(
-                &given,
-                "there is no such port",
-                "give a port from 1 to 65535",
-            )
-        })
+        .ok_or_else(|| Failure::usage(&given, "there is no such port", "give a port from 1 to 65535"))
 }
 
 fn control_ports(texts: &[String]) -> Result<Vec<u16>, Failure> {
@@ -267,11 +241,7 @@ fn control_ports(texts: &[String]) -> Result<Vec<u16>, Failure> {
         let port = port("--control-port", text)?;
         if ports.contains(&port) {
             let given = format!("--control-port {port}");
-            return Err(Failure::usage(
-                given,
-                "it is given twice",
-                "give each control port once",
-            ));
+            return Err(Failure::usage(given, "it is given twice", "give each control port once"));
         }
         ports.push(port);
     }
@@ -299,21 +269,12 @@ fn active_port(text: Option<&str>) -> Result<Option<u16>, Failure> {
 /// `A-B`, or `A:B` as in iptables.
 fn passive_range(text: &str) -> Result<PortRange, Failure> {
     let given = format!("--passive-range {text}");
-    let malformed = || {
-        Failure::usage(
-            &given,
-            "it is not a range of ports",
-            "write it as FIRST-LAST, for example 10240-20480",
-        )
-    };
+    let malformed =
+        || Failure::usage(&given, "it is not a range of ports", "write it as FIRST-LAST, for example 10240-20480");
     let (first, last) = text.split_once(['-', ':']).ok_or_else(malformed)?;
     let (first, last) = number(first).zip(number(last)).ok_or_else(malformed)?;
     let Some((first, last)) = u16::try_from(first).ok().zip(u16::try_from(last).ok()) else {
-        return Err(Failure::usage(
-            &given,
-            "ports end at 65535",
-            "choose a range from 1024 to 65535",
-        ));
+        return Err(Failure::usage(&given, "ports end at 65535", "choose a range from 1024 to 65535"));
     };
     if first > last {
         return Err(reversed(&given, first, last));

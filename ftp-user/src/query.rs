@@ -31,11 +31,9 @@ pub fn pins(pin_dir: &Path) -> Result<Pins, Failure> {
     let given = format!("--pin-dir {}", pin_dir.display());
     if let Err(error) = std::fs::read_dir(pins.maps()) {
         return Err(match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::failed(
-                given,
-                "ftptrack is not attached",
-                "start it with ftptrack run, or give its --pin-dir",
-            ),
+            std::io::ErrorKind::NotFound => {
+                Failure::failed(given, "ftptrack is not attached", "start it with ftptrack run, or give its --pin-dir")
+            }
             _ => Failure::failed(given, error, "run as root"),
         });
     }
@@ -51,10 +49,7 @@ pub fn sessions(tables: Tables<'_>) -> Result<Vec<SessionRow>, Failure> {
     let mut all: Vec<(Wire<ConnectionKey>, Wire<Session>)> = read(&tables.sessions()?)?;
     all.sort_by_key(|(_, session)| session.0.since);
     let now = clock::monotonic();
-    Ok(all
-        .iter()
-        .map(|(key, session)| SessionRow::new(&key.0, &session.0, now))
-        .collect())
+    Ok(all.iter().map(|(key, session)| SessionRow::new(&key.0, &session.0, now)).collect())
 }
 
 /// The expectations that stand: not expired, and their session lives. Those that expire next first.
@@ -65,22 +60,16 @@ pub fn sessions(tables: Tables<'_>) -> Result<Vec<SessionRow>, Failure> {
 pub fn expectations(tables: Tables<'_>) -> Result<Vec<ExpectationRow>, Failure> {
     let all: Vec<(Wire<ExpectationKey>, Wire<Expectation>)> = read(&tables.expectations()?)?;
     let sessions: HashMap<_, Wire<ConnectionKey>, Wire<Session>> =
-        HashMap::try_from(Map::LruHashMap(tables.sessions()?))
-            .or_fail("SESSIONS", "run ftptrack detach --all")?;
+        HashMap::try_from(Map::LruHashMap(tables.sessions()?)).or_fail("SESSIONS", "run ftptrack detach --all")?;
     let now = clock::monotonic();
     let lives = |expectation: &Expectation| {
         let session = sessions.get(&Wire(expectation.session), 0);
         session.is_ok_and(|session| session.0.generation == expectation.generation)
     };
-    let mut standing: Vec<_> = all
-        .into_iter()
-        .filter(|(_, expectation)| expectation.0.expires > now && lives(&expectation.0))
-        .collect();
+    let mut standing: Vec<_> =
+        all.into_iter().filter(|(_, expectation)| expectation.0.expires > now && lives(&expectation.0)).collect();
     standing.sort_by_key(|(_, expectation)| expectation.0.expires);
-    Ok(standing
-        .iter()
-        .map(|(key, expectation)| ExpectationRow::new(&key.0, &expectation.0, now))
-        .collect())
+    Ok(standing.iter().map(|(key, expectation)| ExpectationRow::new(&key.0, &expectation.0, now)).collect())
 }
 
 /// All flows, the oldest first.
@@ -92,10 +81,7 @@ pub fn flows(tables: Tables<'_>) -> Result<Vec<FlowRow>, Failure> {
     let mut all: Vec<(Wire<ConnectionKey>, Wire<Flow>)> = read(&tables.flows()?)?;
     all.sort_by_key(|(_, flow)| flow.0.since);
     let now = clock::monotonic();
-    Ok(all
-        .iter()
-        .map(|(key, flow)| FlowRow::new(&key.0, &flow.0, now))
-        .collect())
+    Ok(all.iter().map(|(key, flow)| FlowRow::new(&key.0, &flow.0, now)).collect())
 }
 
 /// What was counted, on all CPUs together.
@@ -106,16 +92,10 @@ pub fn flows(tables: Tables<'_>) -> Result<Vec<FlowRow>, Failure> {
 pub fn stats(tables: Tables<'_>) -> Result<Stats, Failure> {
     let stats = tables.stats()?;
     let sum = |counter: &Counter| {
-        let values = stats
-            .get(&counter.index(), 0)
-            .or_fail("STATS", "run as root")?;
+        let values = stats.get(&counter.index(), 0).or_fail("STATS", "run as root")?;
         Ok((*counter, values.iter().sum()))
     };
-    Counter::ALL
-        .iter()
-        .map(sum)
-        .collect::<Result<_, _>>()
-        .map(Stats)
+    Counter::ALL.iter().map(sum).collect::<Result<_, _>>().map(Stats)
 }
 
 /// The whole state.
@@ -128,20 +108,8 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
     let mut interfaces = Vec::new();
     for record in pins.records()? {
         let attached = is_attached(pins, &record).await?;
-        let Record {
-            name,
-            index,
-            side,
-            hook,
-            ..
-        } = record;
-        interfaces.push(InterfaceRow {
-            name,
-            index,
-            side,
-            hook,
-            attached,
-        });
+        let Record { name, index, side, hook, .. } = record;
+        interfaces.push(InterfaceRow { name, index, side, hook, attached });
     }
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -160,18 +128,14 @@ async fn is_attached(pins: &Pins, record: &Record) -> Result<bool, Failure> {
     match record.hook {
         Hook::Tcx => Ok(DIRECTIONS.iter().all(|direction| {
             let link = bpf::open_pinned(&pins.link(&record.name, *direction));
-            link.and_then(|link| bpf::tcx_interface(link.as_fd()))
-                .is_ok_and(|index| index == record.index)
+            link.and_then(|link| bpf::tcx_interface(link.as_fd())).is_ok_and(|index| index == record.index)
         })),
         // From elsewhere it can't be seen.
         Hook::Clsact if record.namespace != network_namespace()? => Ok(false),
         Hook::Clsact => {
             let netlink = Netlink::open()?;
             for direction in DIRECTIONS {
-                if detach::our_filter(&netlink, pins, record, direction)
-                    .await?
-                    .is_none()
-                {
+                if detach::our_filter(&netlink, pins, record, direction).await?.is_none() {
                     return Ok(false);
                 }
             }
@@ -182,37 +146,17 @@ async fn is_attached(pins: &Pins, record: &Record) -> Result<bool, Failure> {
 
 fn policy(tables: Tables<'_>) -> Result<PolicyRow, Failure> {
     let remedy = "run as root";
-    let generation = tables
-        .config()?
-        .get(&0, 0)
-        .or_fail("CONFIG", remedy)?
-        .0
-        .generation;
+    let generation = tables.config()?.get(&0, 0).or_fail("CONFIG", remedy)?.0.generation;
     let place = (generation & 1) * MAX_POLICIES;
-    let policy = tables
-        .policies()?
-        .get(&place, 0)
-        .or_fail("POLICIES", remedy)?
-        .0;
-    let range = PortRange {
-        first: policy.passive_first,
-        last: policy.passive_last,
-    };
+    let policy = tables.policies()?.get(&place, 0).or_fail("POLICIES", remedy)?.0;
+    let range = PortRange { first: policy.passive_first, last: policy.passive_last };
     Ok(PolicyRow {
         generation,
         servers: servers_of(tables, generation)?,
-        control_ports: policy
-            .control_ports
-            .into_iter()
-            .filter(|port| *port != 0)
-            .collect(),
+        control_ports: policy.control_ports.into_iter().filter(|port| *port != 0).collect(),
         passive_range: (range.last != 0).then(|| range.to_string()),
         active_port: Some(policy.active_port).filter(|port| *port != 0),
-        mode: if policy.has(flag::MONITOR) {
-            "monitor"
-        } else {
-            "enforce"
-        },
+        mode: if policy.has(flag::MONITOR) { "monitor" } else { "enforce" },
     })
 }
 
@@ -221,11 +165,7 @@ fn servers_of(tables: Tables<'_>, generation: u32) -> Result<Vec<String>, Failur
     let mut servers = Vec::new();
     for entry in map.iter() {
         let (key, place) = entry.or_fail("SERVERS", "run as root")?;
-        servers.extend(
-            servers::from_entry(&key, place)
-                .filter(|(of, _)| *of == generation)
-                .map(|(_, net)| net),
-        );
+        servers.extend(servers::from_entry(&key, place).filter(|(of, _)| *of == generation).map(|(_, net)| net));
     }
     servers.sort();
     Ok(servers.iter().map(ToString::to_string).collect())

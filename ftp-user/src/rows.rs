@@ -142,11 +142,7 @@ pub struct Stats(pub Vec<(Counter, u64)>);
 /// As an object: counts by the counters' names.
 impl Serialize for Stats {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.0
-                .iter()
-                .map(|(counter, count)| (counter.name(), count)),
-        )
+        serializer.collect_map(self.0.iter().map(|(counter, count)| (counter.name(), count)))
     }
 }
 
@@ -182,12 +178,7 @@ impl ExpectationRow {
             port: key.port,
             mode: Mode::from_number(key.mode).name(),
             expires_in_seconds: clock::seconds(expectation.expires.saturating_sub(now)),
-            session: pair(
-                session.client,
-                session.client_port,
-                session.server,
-                session.server_port,
-            ),
+            session: pair(session.client, session.client_port, session.server, session.server_port),
         }
     }
 }
@@ -210,12 +201,7 @@ impl FlowRow {
             packets: flow.packets.into(),
             bytes: flow.bytes.into(),
             age_seconds: clock::seconds_since(flow.since, now),
-            control: pair(
-                key.client,
-                flow.control_client_port,
-                key.server,
-                flow.control_server_port,
-            ),
+            control: pair(key.client, flow.control_client_port, key.server, flow.control_server_port),
         }
     }
 }
@@ -227,11 +213,7 @@ pub fn endpoint(address: Address, port: u16) -> String {
 }
 
 fn pair(client: Address, client_port: u16, server: Address, server_port: u16) -> String {
-    format!(
-        "{}-{}",
-        endpoint(client, client_port),
-        endpoint(server, server_port)
-    )
+    format!("{}-{}", endpoint(client, client_port), endpoint(server, server_port))
 }
 
 #[cfg(test)]

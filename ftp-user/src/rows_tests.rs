@@ -7,13 +7,7 @@ fn address(text: &str) -> Address {
 }
 
 fn connection(client: &str, client_port: u16, server: &str, server_port: u16) -> ConnectionKey {
-    ConnectionKey {
-        client: address(client),
-        server: address(server),
-        client_port,
-        server_port,
-        scope: 0,
-    }
+    ConnectionKey { client: address(client), server: address(server), client_port, server_port, scope: 0 }
 }
 
 fn json_of(row: &impl Serialize) -> Value {
@@ -45,17 +39,8 @@ fn a_flow_in_json() {
 
 #[test]
 fn ipv6_addresses_stand_in_brackets_where_a_port_follows() {
-    let flow = Flow {
-        mode: 2,
-        control_client_port: 5,
-        control_server_port: 21,
-        ..Flow::default()
-    };
-    let row = json_of(&FlowRow::new(
-        &connection("2001:db8::2", 1, "2001:db8::1", 20),
-        &flow,
-        0,
-    ));
+    let flow = Flow { mode: 2, control_client_port: 5, control_server_port: 21, ..Flow::default() };
+    let row = json_of(&FlowRow::new(&connection("2001:db8::2", 1, "2001:db8::1", 20), &flow, 0));
     assert_eq!(row["client"], "[2001:db8::2]:1");
     assert_eq!(row["mode"], "active");
     assert_eq!(row["state"], "begun");
@@ -65,11 +50,7 @@ fn ipv6_addresses_stand_in_brackets_where_a_port_follows() {
 #[test]
 fn an_expectation_in_json() {
     let session = connection("10.0.0.2", 39999, "10.0.0.1", 21);
-    let expectation = Expectation {
-        expires: 301 * SECOND,
-        session,
-        ..Expectation::default()
-    };
+    let expectation = Expectation { expires: 301 * SECOND, session, ..Expectation::default() };
     let key = ExpectationKey {
         client: address("10.0.0.2"),
         server: address("10.0.0.1"),
@@ -85,23 +66,14 @@ fn an_expectation_in_json() {
             "expires_in_seconds": 300.0, "session": "10.0.0.2:39999-10.0.0.1:21",
         })
     );
-    let promiscuous = ExpectationKey {
-        client: Address::ANY,
-        ..key
-    };
-    assert_eq!(
-        json_of(&ExpectationRow::new(&promiscuous, &expectation, SECOND))["client"],
-        Value::Null
-    );
+    let promiscuous = ExpectationKey { client: Address::ANY, ..key };
+    assert_eq!(json_of(&ExpectationRow::new(&promiscuous, &expectation, SECOND))["client"], Value::Null);
 }
 
 #[test]
 fn a_session_in_json() {
     let key = connection("10.0.0.2", 39999, "10.0.0.1", 21);
-    let mut session = Session {
-        since: SECOND,
-        ..Session::default()
-    };
+    let mut session = Session { since: SECOND, ..Session::default() };
     session.client.head = 3;
     session.server.tail = 1;
     let row = json_of(&SessionRow::new(&key, &session, 2 * SECOND));
@@ -157,12 +129,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
 
 #[test]
 fn every_counter_is_in_the_stats_object() {
-    let stats = Stats(
-        Counter::ALL
-            .iter()
-            .map(|counter| (*counter, u64::from(counter.index())))
-            .collect(),
-    );
+    let stats = Stats(Counter::ALL.iter().map(|counter| (*counter, u64::from(counter.index()))).collect());
     let object = json_of(&stats);
     assert_eq!(object.as_object().unwrap().len(), Counter::ALL.len());
     assert_eq!(object["denied_passive"], Counter::DeniedPassive.index());

@@ -64,10 +64,7 @@ pub async fn run(options: &Options, pin_dir: &Path) -> Result<(), Failure> {
 fn notes(plan: &Plan, servers: &BTreeSet<IpNet>, mounted: bool) -> Vec<String> {
     let mut notes = plan.policy.notes();
     if servers.is_empty() {
-        notes.push(
-            "no server is guarded yet: the interface has no address, and no --server was given"
-                .to_owned(),
-        );
+        notes.push("no server is guarded yet: the interface has no address, and no --server was given".to_owned());
     }
     if mounted && bpffs::in_private_mount_namespace() {
         notes.push(format!(
@@ -90,20 +87,10 @@ async fn guard(
     pins.make()?;
     let mut objects = Vec::new();
     for interface in &plan.interfaces {
-        objects.push(load::load(
-            interface,
-            plan.side(interface),
-            pins,
-            diagnostics::level(verbose),
-        )?);
+        objects.push(load::load(interface, plan.side(interface), pins, diagnostics::level(verbose))?);
     }
     let tables = Tables::new(pins);
-    let mut follower = Follower {
-        plan,
-        applier: Applier::new(tables)?,
-        servers,
-        gone: BTreeSet::new(),
-    };
+    let mut follower = Follower { plan, applier: Applier::new(tables)?, servers, gone: BTreeSet::new() };
     follower.applier.apply(&plan.policy, &follower.servers)?;
     let mut events = Events::open(tables)?;
     for (interface, object) in plan.interfaces.iter().zip(&mut objects) {
@@ -111,8 +98,10 @@ async fn guard(
     }
     let mut output = Output::default();
     for (interface, mut object) in plan.interfaces.iter().zip(objects) {
-        if verbose != 0 {
-            diagnostics::show(&mut object)?;
+        if verbose != 0
+            && let Err(failure) = diagnostics::show(&mut object)
+        {
+            eprintln!("note: {failure}");
         }
         output.line(&plan.attached_line(interface, &follower.servers));
     }
@@ -153,11 +142,7 @@ impl Follower<'_> {
         let servers = self.plan.servers().await?;
         if servers != self.servers {
             self.applier.apply(&self.plan.policy, &servers)?;
-            output.line(&format!(
-                "{} servers   {}",
-                clock::wall(clock::monotonic()),
-                listed(&servers)
-            ));
+            output.line(&format!("{} servers   {}", clock::wall(clock::monotonic()), listed(&servers)));
             output.flush();
             self.servers = servers;
         }

@@ -29,17 +29,9 @@ const MAPPED_BITS: u32 = 96;
 /// A usage failure: what it is not, or which prefix may have been meant.
 pub fn parse(text: &str) -> Result<IpNet, Failure> {
     let given = format!("--server {text}");
-    let net = text
-        .parse::<IpAddr>()
-        .map(IpNet::from)
-        .or_else(|_| text.parse::<IpNet>())
-        .map_err(|_| {
-            Failure::usage(
-                &given,
-                "it is no address or prefix",
-                "write it like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32",
-            )
-        })?;
+    let net = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        Failure::usage(&given, "it is no address or prefix", "write it like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32")
+    })?;
     if let IpNet::V6(v6) = net
         && v6.prefix_len() >= 96
         && let Some(v4) = v6.addr().to_ipv4_mapped()
@@ -64,10 +56,7 @@ pub fn parse(text: &str) -> Result<IpNet, Failure> {
 /// The entries of the SERVERS map for these servers, in one generation of the policy.
 #[must_use]
 pub fn entries(generation: u32, servers: &[IpNet]) -> Vec<(ServersKey, u32)> {
-    let mut entries: Vec<_> = servers
-        .iter()
-        .map(|net| (key(generation, *net), POLICY))
-        .collect();
+    let mut entries: Vec<_> = servers.iter().map(|net| (key(generation, *net), POLICY)).collect();
     // In the trie an IPv4 address is one of ::ffff:0:0/96, and a short IPv6 prefix would take in all
     // of them unless they are cut out again. A longer match wins.
     let v4 = Ipv4Net::default();
@@ -87,23 +76,14 @@ fn key(generation: u32, net: IpNet) -> ServersKey {
         IpNet::V6(_) => GENERATION_BITS,
     };
     let address = Address::from(net.addr());
-    Key::new(
-        before + u32::from(net.prefix_len()),
-        Wire(ServerKey {
-            generation,
-            address,
-        }),
-    )
+    Key::new(before + u32::from(net.prefix_len()), Wire(ServerKey { generation, address }))
 }
 
 /// The server prefix that an entry of the SERVERS map stands for, and its generation.
 #[must_use]
 pub fn from_entry(key: &ServersKey, place: u32) -> Option<(u32, IpNet)> {
     let bits = u8::try_from(key.prefix_len().checked_sub(GENERATION_BITS)?).ok()?;
-    let Wire(ServerKey {
-        generation,
-        address,
-    }) = key.data();
+    let Wire(ServerKey { generation, address }) = key.data();
     if place == NO_POLICY {
         return None;
     }
@@ -128,14 +108,9 @@ mod tests {
 
     #[test]
     fn addresses_and_prefixes_are_taken() {
-        let shown: Vec<_> = nets(&["10.0.0.1", "10.0.0.0/8", "::1", "fe80::/10", "::/0"])
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            shown,
-            ["10.0.0.1/32", "10.0.0.0/8", "::1/128", "fe80::/10", "::/0"]
-        );
+        let shown: Vec<_> =
+            nets(&["10.0.0.1", "10.0.0.0/8", "::1", "fe80::/10", "::/0"]).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.0.0.1/32", "10.0.0.0/8", "::1/128", "fe80::/10", "::/0"]);
     }
 
     #[test]
@@ -157,21 +132,9 @@ mod tests {
 
     #[test]
     fn entries_come_back_as_the_servers_they_stand_for() {
-        let servers = nets(&[
-            "10.0.0.1",
-            "10.1.0.0/16",
-            "2001:db8::/32",
-            "::1",
-            "0.0.0.0/0",
-        ]);
-        let back: Vec<_> = entries(7, &servers)
-            .iter()
-            .map(|(key, place)| from_entry(key, *place).unwrap())
-            .collect();
-        assert_eq!(
-            back,
-            servers.iter().map(|net| (7, *net)).collect::<Vec<_>>()
-        );
+        let servers = nets(&["10.0.0.1", "10.1.0.0/16", "2001:db8::/32", "::1", "0.0.0.0/0"]);
+        let back: Vec<_> = entries(7, &servers).iter().map(|(key, place)| from_entry(key, *place).unwrap()).collect();
+        assert_eq!(back, servers.iter().map(|net| (7, *net)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -25,23 +25,11 @@ pub struct Shape {
 }
 
 const fn array<V>(name: &'static str, entries: u32) -> Shape {
-    Shape {
-        name,
-        kind: MapType::Array,
-        key: 4,
-        value: size_of::<V>(),
-        entries: Some(entries),
-    }
+    Shape { name, kind: MapType::Array, key: 4, value: size_of::<V>(), entries: Some(entries) }
 }
 
 const fn lru<K, V>(name: &'static str) -> Shape {
-    Shape {
-        name,
-        kind: MapType::LruHash,
-        key: size_of::<K>(),
-        value: size_of::<V>(),
-        entries: None,
-    }
+    Shape { name, kind: MapType::LruHash, key: size_of::<K>(), value: size_of::<V>(), entries: None }
 }
 
 const CONFIG: Shape = array::<Config>("CONFIG", 1);
@@ -58,20 +46,9 @@ const SERVERS: Shape = Shape {
 const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
 const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
-const STATS: Shape = Shape {
-    name: "STATS",
-    kind: MapType::PerCpuArray,
-    key: 4,
-    value: 8,
-    entries: Some(Counter::COUNT),
-};
-const EVENTS: Shape = Shape {
-    name: "EVENTS",
-    kind: MapType::RingBuf,
-    key: 0,
-    value: 0,
-    entries: None,
-};
+const STATS: Shape =
+    Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
+const EVENTS: Shape = Shape { name: "EVENTS", kind: MapType::RingBuf, key: 0, value: 0, entries: None };
 
 /// All maps that are pinned and shared by the programs of all interfaces.
 pub const SHARED: [Shape; 10] = [
@@ -90,18 +67,15 @@ pub const SHARED: [Shape; 10] = [
 impl Shape {
     /// Compares it to a map's. A pinned map of another shape would be reused without a word.
     fn check(&self, info: &MapInfo) -> Result<(), String> {
-        let is = (
-            info.map_type().ok(),
-            info.key_size() as usize,
-            info.value_size() as usize,
-        );
+        let is = (info.map_type().ok(), info.key_size() as usize, info.value_size() as usize);
         let entries = self.entries.unwrap_or(info.max_entries());
         if is == (Some(self.kind), self.key, self.value) && entries == info.max_entries() {
             return Ok(());
         }
-        let (kind, key, value) = is;
+        let kind = is.0.map_or_else(|| "map".to_owned(), |kind| format!("{kind:?}"));
+        let (_, key, value) = is;
         Err(format!(
-            "it is a {kind:?} of {} entries of {key} + {value} bytes, and not a {:?} of {entries} of {} + {}",
+            "it is a {kind} of {} entries of {key} + {value} bytes, and not a {:?} of {entries} of {} + {}",
             info.max_entries(),
             self.kind,
             self.key,
@@ -127,9 +101,7 @@ impl<'a> Tables<'a> {
     ///
     /// The first that isn't, or can't be opened.
     pub fn check(self) -> Result<(), Failure> {
-        SHARED
-            .iter()
-            .try_for_each(|shape| self.open(*shape).map(drop))
+        SHARED.iter().try_for_each(|shape| self.open(*shape).map(drop))
     }
 
     /// The policy's generation in force.
@@ -215,17 +187,11 @@ impl<'a> Tables<'a> {
 
     fn open(self, shape: Shape) -> Result<MapData, Failure> {
         let path = self.0.map(shape.name);
-        let map = MapData::from_pin(&path).or_fail(
-            path.display(),
-            "run as root, with the --pin-dir of ftptrack run",
-        )?;
+        let map =
+            MapData::from_pin(&path).or_fail(path.display(), "run as root, with the --pin-dir of ftptrack run")?;
         let info = map.info().or_fail(path.display(), "run as root")?;
         shape.check(&info).map_err(|wrong| {
-            Failure::failed(
-                path.display(),
-                wrong,
-                "it was made by another ftptrack: run ftptrack detach --all",
-            )
+            Failure::failed(path.display(), wrong, "it was made by another ftptrack: run ftptrack detach --all")
         })?;
         Ok(map)
     }
@@ -236,9 +202,6 @@ impl<'a> Tables<'a> {
         kind: fn(MapData) -> Map,
     ) -> Result<T, Failure> {
         let map = kind(self.open(shape)?);
-        T::try_from(map).or_fail(
-            self.0.map(shape.name).display(),
-            "run ftptrack detach --all",
-        )
+        T::try_from(map).or_fail(self.0.map(shape.name).display(), "run ftptrack detach --all")
     }
 }

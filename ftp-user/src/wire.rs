@@ -19,14 +19,4 @@ macro_rules! pod {
     )+};
 }
 
-pod!(
-    Config,
-    ConnectionKey,
-    Expectation,
-    ExpectationKey,
-    Flow,
-    PortClasses,
-    ServerKey,
-    ServerPolicy,
-    Session
-);
+pod!(Config, ConnectionKey, Expectation, ExpectationKey, Flow, PortClasses, ServerKey, ServerPolicy, Session);

@@ -26,9 +26,7 @@ impl EventLines {
     pub fn line(&mut self, event: &Event) -> Option<String> {
         let kind = EventKind::from_number(event.kind)?;
         let text = match kind {
-            EventKind::SessionStarted | EventKind::SessionEnded | EventKind::SessionOpaque => {
-                self.session(kind, event)
-            }
+            EventKind::SessionStarted | EventKind::SessionEnded | EventKind::SessionOpaque => self.session(kind, event),
             _ => self.data(kind, event),
         };
         Some(format!("{} {text}", clock::wall(event.time)))
@@ -92,9 +90,7 @@ impl EventLines {
     }
 
     fn of_session(&self, session: u64) -> String {
-        self.clients
-            .get(&session)
-            .map_or_else(String::new, |client| format!(" (session {client})"))
+        self.clients.get(&session).map_or_else(String::new, |client| format!(" (session {client})"))
     }
 }
 
@@ -112,19 +108,13 @@ fn end(address: Address, port: u16) -> String {
 }
 
 fn times(times: u32) -> String {
-    if times > 1 {
-        format!(" ({times} times)")
-    } else {
-        String::new()
-    }
+    if times > 1 { format!(" ({times} times)") } else { String::new() }
 }
 
 fn amounts(event: &Event) -> String {
     let [up, down] = event.bytes;
     let [packets_up, packets_down] = event.packets;
-    format!(
-        "{up} bytes in {packets_up} packets from the client, {down} in {packets_down} from the server"
-    )
+    format!("{up} bytes in {packets_up} packets from the client, {down} in {packets_down} from the server")
 }
 
 /// Why, from the counter's own words: `Denied: its expectation had expired.`
@@ -138,10 +128,7 @@ fn reason(index: u8) -> String {
         Counter::SessionsMultipath => "Multipath TCP, it can't be read".to_owned(),
         _ => {
             let meaning = counter.meaning().trim_end_matches('.');
-            meaning
-                .split_once(": ")
-                .map_or(meaning, |(_, why)| why)
-                .to_owned()
+            meaning.split_once(": ").map_or(meaning, |(_, why)| why).to_owned()
         }
     }
 }
@@ -186,18 +173,12 @@ mod tests {
         let mut expected = event(EventKind::Expected, Some(Mode::Passive));
         (expected.client_port, expected.server_port) = (0, 10241);
         let passive = text(&mut lines, &expected);
-        assert_eq!(
-            passive,
-            "expected  passive 10.0.0.2 -> 10.0.0.1:10241 (session 10.0.0.2:40000)"
-        );
+        assert_eq!(passive, "expected  passive 10.0.0.2 -> 10.0.0.1:10241 (session 10.0.0.2:40000)");
 
         (expected.client_port, expected.server_port) = (40001, 0);
         expected.mode = Mode::Active.number();
         let active = text(&mut lines, &expected);
-        assert_eq!(
-            active,
-            "expected  active  10.0.0.1 -> 10.0.0.2:40001 (session 10.0.0.2:40000)"
-        );
+        assert_eq!(active, "expected  active  10.0.0.1 -> 10.0.0.2:40001 (session 10.0.0.2:40000)");
 
         text(&mut lines, &event(EventKind::SessionEnded, None));
         assert!(!text(&mut lines, &expected).contains("session"));
@@ -208,20 +189,11 @@ mod tests {
         let mut denied = event(EventKind::Denied, Some(Mode::Passive));
         (denied.client_port, denied.server_port) = (5555, 10250);
         denied.reason = Counter::DeniedPassive as u8;
-        shows(
-            &denied,
-            "denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: nobody negotiated it",
-        );
+        shows(&denied, "denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: nobody negotiated it");
         denied.reason = Counter::DeniedExpired as u8;
-        shows(
-            &denied,
-            "denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: its expectation had expired",
-        );
+        shows(&denied, "denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: its expectation had expired");
         denied.flag = 1;
-        shows(
-            &denied,
-            "passed    passive 10.0.0.2:5555 -> 10.0.0.1:10250: its expectation had expired (monitor mode)",
-        );
+        shows(&denied, "passed    passive 10.0.0.2:5555 -> 10.0.0.1:10250: its expectation had expired (monitor mode)");
     }
 
     #[test]
@@ -229,10 +201,7 @@ mod tests {
         let mut refused = event(EventKind::Refused, Some(Mode::Active));
         (refused.client_port, refused.server_port, refused.times) = (22, 0, 3);
         refused.reason = Counter::RefusedLowPort as u8;
-        shows(
-            &refused,
-            "refused   active  10.0.0.1 -> 10.0.0.2:22: a port below 1024 (3 times)",
-        );
+        shows(&refused, "refused   active  10.0.0.1 -> 10.0.0.2:22: a port below 1024 (3 times)");
     }
 
     #[test]
@@ -250,16 +219,10 @@ mod tests {
     fn other_kinds_of_sessions_say_what_they_are() {
         let mut met = event(EventKind::SessionStarted, None);
         met.flag = 1;
-        shows(
-            &met,
-            "session   met     10.0.0.2:40000 -> 10.0.0.1:21: it was under way before",
-        );
+        shows(&met, "session   met     10.0.0.2:40000 -> 10.0.0.1:21: it was under way before");
         let mut opaque = event(EventKind::SessionOpaque, None);
         opaque.reason = Counter::SessionsEncrypted as u8;
-        shows(
-            &opaque,
-            "session   opaque  10.0.0.2:40000 -> 10.0.0.1:21: encrypted, it can't be read any more",
-        );
+        shows(&opaque, "session   opaque  10.0.0.2:40000 -> 10.0.0.1:21: encrypted, it can't be read any more");
     }
 
     #[test]
@@ -267,10 +230,7 @@ mod tests {
         let mut expected = event(EventKind::Expected, Some(Mode::Passive));
         (expected.client, expected.server) = (Address::ANY, address("2001:db8::1"));
         expected.server_port = 10241;
-        shows(
-            &expected,
-            "expected  passive any client -> [2001:db8::1]:10241",
-        );
+        shows(&expected, "expected  passive any client -> [2001:db8::1]:10241");
         assert_eq!(EventLines::default().line(&Event::default()), None);
     }
 }

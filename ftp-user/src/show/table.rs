@@ -5,25 +5,16 @@ use comfy_table::{CellAlignment, Table};
 use crate::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
 
 /// Columns that hold numbers, and are aligned to the right.
-fn table<const N: usize>(
-    header: [&str; N],
-    numbers: &[usize],
-    rows: impl Iterator<Item = [String; N]>,
-) -> String {
+fn table<const N: usize>(header: [&str; N], numbers: &[usize], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table
-        .load_preset(comfy_table::presets::NOTHING)
-        .set_header(header)
-        .add_rows(rows);
+    table.load_preset(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         if numbers.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
-        .lines()
-        .fold(String::new(), |text, line| text + line.trim_end() + "\n")
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 /// Sessions.
@@ -33,19 +24,9 @@ pub fn sessions(rows: &[SessionRow]) -> String {
         return "no sessions\n".to_owned();
     }
     let rows = rows.iter().map(|row| {
-        [
-            row.client.clone(),
-            row.server.clone(),
-            row.state.to_owned(),
-            age(row.age_seconds),
-            row.waiting.to_string(),
-        ]
+        [row.client.clone(), row.server.clone(), row.state.to_owned(), age(row.age_seconds), row.waiting.to_string()]
     });
-    table(
-        ["CLIENT", "SERVER", "STATE", "AGE", "WAITING"],
-        &[3, 4],
-        rows,
-    )
+    table(["CLIENT", "SERVER", "STATE", "AGE", "WAITING"], &[3, 4], rows)
 }
 
 /// Expectations.
@@ -55,24 +36,11 @@ pub fn expectations(rows: &[ExpectationRow]) -> String {
         return "no expectations\n".to_owned();
     }
     let rows = rows.iter().map(|row| {
-        let client = row
-            .client
-            .map_or_else(|| "any".to_owned(), |address| address.to_string());
+        let client = row.client.map_or_else(|| "any".to_owned(), |address| address.to_string());
         let (mode, port) = (row.mode.to_owned(), row.port.to_string());
-        [
-            mode,
-            client,
-            row.server.to_string(),
-            port,
-            age(row.expires_in_seconds),
-            row.session.clone(),
-        ]
+        [mode, client, row.server.to_string(), port, age(row.expires_in_seconds), row.session.clone()]
     });
-    table(
-        ["MODE", "CLIENT", "SERVER", "PORT", "EXPIRES IN", "SESSION"],
-        &[3, 4],
-        rows,
-    )
+    table(["MODE", "CLIENT", "SERVER", "PORT", "EXPIRES IN", "SESSION"], &[3, 4], rows)
 }
 
 /// Flows.
@@ -93,16 +61,7 @@ pub fn flows(rows: &[FlowRow]) -> String {
             row.control.clone(),
         ]
     });
-    let header = [
-        "MODE",
-        "CLIENT",
-        "SERVER",
-        "STATE",
-        "BYTES UP",
-        "BYTES DOWN",
-        "AGE",
-        "CONTROL",
-    ];
+    let header = ["MODE", "CLIENT", "SERVER", "STATE", "BYTES UP", "BYTES DOWN", "AGE", "CONTROL"];
     table(header, &[4, 5, 6], rows)
 }
 
@@ -113,13 +72,9 @@ pub fn stats(stats: &Stats) -> String {
     if counted.is_empty() {
         return "nothing was counted yet\n".to_owned();
     }
-    let rows = counted.into_iter().map(|(counter, count)| {
-        [
-            count.to_string(),
-            counter.name().to_owned(),
-            counter.meaning().to_owned(),
-        ]
-    });
+    let rows = counted
+        .into_iter()
+        .map(|(counter, count)| [count.to_string(), counter.name().to_owned(), counter.meaning().to_owned()]);
     table(["COUNT", "NAME", "MEANING"], &[0], rows)
 }
 
@@ -128,65 +83,31 @@ pub fn stats(stats: &Stats) -> String {
 pub fn status(status: &Status) -> String {
     let policy = &status.policy;
     let refused = || "refused".to_owned();
-    let control: Vec<_> = policy
-        .control_ports
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let mut rows = vec![
-        ("version".to_owned(), status.version.to_owned()),
-        ("pin directory".to_owned(), status.pin_dir.clone()),
-    ];
-    rows.extend(
-        status
-            .interfaces
-            .iter()
-            .map(|interface| ("interface".to_owned(), self::interface(interface))),
-    );
+    let control: Vec<_> = policy.control_ports.iter().map(ToString::to_string).collect();
+    let mut rows =
+        vec![("version".to_owned(), status.version.to_owned()), ("pin directory".to_owned(), status.pin_dir.clone())];
+    rows.extend(status.interfaces.iter().map(|interface| ("interface".to_owned(), self::interface(interface))));
     rows.extend([
         ("mode".to_owned(), policy.mode.to_owned()),
         ("servers".to_owned(), policy.servers.join(", ")),
         ("control ports".to_owned(), control.join(", ")),
-        (
-            "passive range".to_owned(),
-            policy.passive_range.clone().unwrap_or_else(refused),
-        ),
-        (
-            "active port".to_owned(),
-            policy
-                .active_port
-                .map_or_else(refused, |port| port.to_string()),
-        ),
+        ("passive range".to_owned(), policy.passive_range.clone().unwrap_or_else(refused)),
+        ("active port".to_owned(), policy.active_port.map_or_else(refused, |port| port.to_string())),
         ("generation".to_owned(), policy.generation.to_string()),
         ("sessions".to_owned(), status.sessions.to_string()),
         ("expectations".to_owned(), status.expectations.to_string()),
         ("flows".to_owned(), status.flows.to_string()),
     ]);
-    rows.iter().fold(String::new(), |text, (name, value)| {
-        text + format!("{name:<15} {value}").trim_end() + "\n"
-    })
+    rows.iter().fold(String::new(), |text, (name, value)| text + format!("{name:<15} {value}").trim_end() + "\n")
 }
 
 fn interface(row: &InterfaceRow) -> String {
-    let state = if row.attached {
-        "attached"
-    } else {
-        "NOT ATTACHED: run ftptrack again"
-    };
-    format!(
-        "{} ({}, {}) {state}",
-        row.name,
-        row.side.as_str(),
-        row.hook.as_str()
-    )
+    let state = if row.attached { "attached" } else { "NOT ATTACHED: run ftptrack again" };
+    format!("{} ({}, {}) {state}", row.name, row.side.as_str(), row.hook.as_str())
 }
 
 /// `12.3s`, `4m05s`, `3h07m`, `2d11h`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "ages are positive and below a century"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ages are positive and below a century")]
 fn age(seconds: f64) -> String {
     if seconds < 60.0 {
         return format!("{seconds:.1}s");
@@ -208,10 +129,7 @@ mod tests {
 
     #[test]
     fn ages_have_two_units_at_most() {
-        let ages: Vec<_> = [0.04, 59.94, 245.0, 11_220.0, 212_400.0]
-            .into_iter()
-            .map(age)
-            .collect();
+        let ages: Vec<_> = [0.04, 59.94, 245.0, 11_220.0, 212_400.0].into_iter().map(age).collect();
         assert_eq!(ages, ["0.0s", "59.9s", "4m05s", "3h07m", "2d11h"]);
     }
 
@@ -222,14 +140,8 @@ mod tests {
             server: "10.0.0.1:10241".to_owned(),
             mode: "passive",
             state: "established",
-            packets: BothWays {
-                client: 3,
-                server: 4,
-            },
-            bytes: BothWays {
-                client: 0,
-                server: 67_108_864,
-            },
+            packets: BothWays { client: 3, server: 4 },
+            bytes: BothWays { client: 0, server: 67_108_864 },
             age_seconds: 2.0,
             control: "10.0.0.2:39999-10.0.0.1:21".to_owned(),
         };
@@ -247,18 +159,12 @@ passive  10.0.0.2:40000  10.0.0.1:10241  established         0    67108864  2.0s
         assert_eq!(flows(&[]), "no flows\n");
         assert_eq!(sessions(&[]), "no sessions\n");
         assert_eq!(expectations(&[]), "no expectations\n");
-        assert_eq!(
-            stats(&Stats(vec![(Counter::Commands, 0)])),
-            "nothing was counted yet\n"
-        );
+        assert_eq!(stats(&Stats(vec![(Counter::Commands, 0)])), "nothing was counted yet\n");
     }
 
     #[test]
     fn counters_that_counted_are_shown_with_their_meaning() {
         let text = stats(&Stats(vec![(Counter::Commands, 12), (Counter::Replies, 0)]));
-        assert_eq!(
-            text,
-            "COUNT  NAME      MEANING\n   12  commands  Command lines seen.\n"
-        );
+        assert_eq!(text, "COUNT  NAME      MEANING\n   12  commands  Command lines seen.\n");
     }
 }
