@@ -93,7 +93,7 @@ impl Flow {
     #[must_use]
     pub const fn counts_here(&self, interface: u32, egress: bool, loopback: bool, from_beginner: bool) -> bool {
         let first = (self.begun_at_egress != 0) == egress;
-        self.interface == interface && (first == from_beginner || loopback && first)
+        self.interface == interface && first == (loopback || from_beginner)
     }
 
     /// What a packet means, from its direction, flags and numbers (host byte order). Changes nothing.
@@ -203,15 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn each_packet_is_counted_once() {
-        // An ordinary interface: the beginner passes ingress, the other egress.
-        assert!(BEGUN.counts_here(7, false, false, true));
-        assert!(BEGUN.counts_here(7, true, false, false));
-        assert!(!BEGUN.counts_here(7, true, false, true));
-        assert!(!BEGUN.counts_here(8, false, false, true));
-        // Loopback: both directions pass both hooks; the first one counts.
-        assert!(BEGUN.counts_here(7, false, true, true));
-        assert!(BEGUN.counts_here(7, false, true, false));
-        assert!(!BEGUN.counts_here(7, true, true, true) || !BEGUN.counts_here(7, false, true, true));
+    fn an_ordinary_interface_counts_each_direction_at_the_hook_that_it_passes() {
+        let counted = |egress, from_beginner| BEGUN.counts_here(7, egress, false, from_beginner);
+        assert!(counted(false, true) && counted(true, false));
+        assert!(!counted(true, true) && !counted(false, false));
+        assert!(!BEGUN.counts_here(8, false, false, true), "another interface sees it too");
+    }
+
+    #[test]
+    fn the_loopback_interface_counts_each_packet_at_egress_only() {
+        let flow = Flow { begun_at_egress: 1, ..BEGUN };
+        for from_beginner in [true, false] {
+            assert!(flow.counts_here(7, true, true, from_beginner));
+            assert!(!flow.counts_here(7, false, true, from_beginner));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Packets on a control port: whose voice, handshakes, and the life of sessions.
 
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
+use aya_log_ebpf::debug;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
@@ -127,7 +128,17 @@ fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
     let now = report::now();
     let Session { client, server, .. } = session;
     let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
-    take(packet, scratch, now, intake)
+    let taken = take(packet, scratch, now, intake);
+    let segment = &packet.segment;
+    debug!(
+        0,
+        "client: seq {} ack {} length {}: intake {} (0 pass, 1 hold, 2 read)",
+        segment.seq,
+        segment.ack,
+        segment.length,
+        taken
+    );
+    taken
 }
 
 /// Asks the server's half what to do with a segment.
@@ -135,7 +146,17 @@ fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
 fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
     let Session { client, server, .. } = session;
     let intake = server.receive(client, &packet.segment, may_hold(packet, policy), &mut scratch.tally);
-    take(packet, scratch, report::now(), intake)
+    let taken = take(packet, scratch, report::now(), intake);
+    let segment = &packet.segment;
+    debug!(
+        0,
+        "server: seq {} ack {} length {}: intake {} (0 pass, 1 hold, 2 read)",
+        segment.seq,
+        segment.ack,
+        segment.length,
+        taken
+    );
+    taken
 }
 
 #[inline(always)]
