@@ -341,6 +341,7 @@ impl ClientHalf {
             && server.acked == self.next
             && self.head == server.tail
             && self.parser.at_line_start()
+            && server.parser.at_reply_start()
         {
             self.settled = 1;
             tally.mark(Counter::StepsFound);

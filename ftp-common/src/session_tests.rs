@@ -44,18 +44,19 @@ fn a_port_is_expected_when_the_server_accepts_it_and_not_before() {
 
 #[test]
 fn a_command_that_the_server_refuses_opens_nothing() {
-    for (command, reply) in [
-        ("PORT 10,0,1,2,40,1\r\n", "500 Illegal PORT command.\r\n"),
-        ("EPRT |1|10.0.1.2|10241|\r\n", "425 No\r\n"),
-        ("PASV\r\n", "502 (10,0,1,1,40,1)\r\n"),
-        ("PASV\r\n", "200 (10,0,1,1,40,1)\r\n"),
-        ("PORT 10,0,1,2,40,1\r\n", "331 Password?\r\n"),
-        ("PORT 10,0,1,2,40,1\r\n", "150 Soon\r\n"),
+    for (command, reply, rejected) in [
+        ("PORT 10,0,1,2,40,1\r\n", "500 Illegal PORT command.\r\n", 1),
+        ("EPRT |1|10.0.1.2|10241|\r\n", "425 No\r\n", 1),
+        ("PASV\r\n", "502 (10,0,1,1,40,1)\r\n", 1),
+        ("PASV\r\n", "200 (10,0,1,1,40,1)\r\n", 0),
+        ("PORT 10,0,1,2,40,1\r\n", "331 Password?\r\n", 0),
+        ("PORT 10,0,1,2,40,1\r\n", "150 Soon\r\n", 0),
     ] {
         let mut talk = Talk::greeted();
         talk.exchange(command, reply);
         assert_eq!(talk.port(), None, "{command}{reply}");
         assert_eq!(talk.refusals(), [], "{command}{reply}");
+        assert_eq!(talk.count(Counter::RejectedByServer), rejected, "{command}{reply}");
     }
 }
 
@@ -363,6 +364,16 @@ fn an_unasked_reply_keeps_a_session_out_of_step() {
     talk.client_acknowledges();
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), None);
+}
+
+#[test]
+fn a_reply_that_has_only_begun_keeps_a_session_out_of_step() {
+    let mut talk = Talk::met();
+    talk.exchange("x\r\n", "200 y\r\n");
+    talk.exchange("NOOP\r\n", "200 OK\r\n214-Something else\r\n");
+    talk.exchange("PASV\r\n", "214 end\r\n227 (10,0,1,1,40,1)\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.count(Counter::StepsFound), 0);
 }
 
 #[test]

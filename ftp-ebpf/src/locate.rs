@@ -107,7 +107,8 @@ fn ipv6(memory: Memory, layout: &mut Layout) -> Option<u32> {
         if at > FARTHEST {
             return Some(found::TOO_MANY_HEADERS);
         }
-        let [then, units, high, low] = memory.load::<[u8; 4]>(at)?;
+        // The chain of headers is cut: the rest is in another fragment (RFC 7112 forbids that).
+        let Some([then, units, high, low]) = memory.load::<[u8; 4]>(at) else { return Some(found::FRAGMENT) };
         let units = u32::from(units);
         layout.transport = at
             + match next {

@@ -32,9 +32,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 /// Runs `command` with its output left where ours goes. Its failing is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{}: cannot be run", shown(command)))?;
+    let status = command.status().with_context(|| format!("{}: cannot be run", shown(command)))?;
     if !status.success() {
         bail!("'{}' failed ({status})", shown(command));
     }
@@ -44,17 +42,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` and returns what it printed on standard output; what it says on standard error is shown only in
 /// the error when it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("{}: cannot be run", shown(command)))?;
+    let output = command.output().with_context(|| format!("{}: cannot be run", shown(command)))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "'{}' failed ({}): {}",
-            shown(command),
-            output.status,
-            complaint.trim()
-        );
+        bail!("'{}' failed ({}): {}", shown(command), output.status, complaint.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -67,11 +58,7 @@ pub(crate) fn is_root() -> bool {
 /// `command` as one would type it, the program without its directory.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let mut text = program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned();
+    let mut text = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     for argument in command.get_args() {
         text.push(' ');
         text.push_str(&argument.to_string_lossy());

@@ -11,9 +11,8 @@ mod scene;
 mod vsftpd;
 
 use std::{
-    collections::HashSet,
     fmt,
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _, Write as _},
     ops::RangeInclusive,
     path::Path,
@@ -22,12 +21,12 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use self::{
-    check::{expect, learned, uninvited},
+    check::{expect, transfers, uninvited},
     child::Interrupt,
-    curl::NEGOTIATIONS,
+    curl::{NEGOTIATIONS, StalledDownload},
     ftptrack::{Ftptrack, Tracker},
     probe::{Answer, listen},
-    scene::Scene,
+    scene::{INTERFACE, Scene},
     vsftpd::Vsftpd,
 };
 use crate::{build, command, setup};
@@ -43,9 +42,7 @@ const MEBIBYTES: usize = 4;
 
 pub(crate) fn run() -> Result<()> {
     if !command::is_root() {
-        bail!(
-            "the demo makes network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask demo'"
-        );
+        bail!("the demo makes network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask demo'");
     }
     setup::run()?;
     let binary = build::ftptrack(false)?;
@@ -63,22 +60,15 @@ fn story(binary: &Path, interrupt: &Interrupt) -> Result<()> {
     title("Two hosts joined by a cable: network namespaces, nothing outside them is touched");
     let scene = Scene::build()?;
     for (role, host) in [("server", &scene.server), ("client", &scene.client)] {
-        say(format_args!(
-            "   {role}  {}  {}  ({})",
-            host.v4, host.v6, host.name
-        ));
+        say(format_args!("   {role}  {}  {}  ({})", host.v4, host.v6, host.name));
     }
     interrupt.check()?;
 
     let range = format!("{}-{}", PASSIVE_RANGE.start(), PASSIVE_RANGE.end());
-    title(&format!(
-        "An FTP server: vsftpd, its passive range set to {range}"
-    ));
+    title(&format!("An FTP server: vsftpd, its passive range set to {range}"));
     let content = random(MEBIBYTES << 20)?;
     let server = Vsftpd::start(&scene, &content, interrupt)?;
-    say(format_args!(
-        "   It listens on port 21. Another program of the server listens on port {OTHER_PORT}."
-    ));
+    say(format_args!("   It listens on port 21. Another program of the server listens on port {OTHER_PORT}."));
     let other = scene.server.sockets(OTHER_PORT);
     {
         let _other = listen(&scene.server, OTHER_PORT)?;
@@ -88,63 +78,52 @@ fn story(binary: &Path, interrupt: &Interrupt) -> Result<()> {
     interrupt.check()?;
 
     title("ftptrack is attached to the server's interface");
-    let ftptrack = Ftptrack {
-        binary,
-        scene: &scene,
-    };
-    let tracker = Tracker::start(&ftptrack, interrupt)?;
+    let ftptrack = Ftptrack { binary, scene: &scene };
+    say(format_args!("   $ ftptrack run -i {INTERFACE} --passive-range {range}"));
+    let tracker = Tracker::start(&ftptrack, &range, interrupt)?;
     tracker.settle();
 
-    title(&format!(
-        "Transfers: every way to negotiate one, {MEBIBYTES} MiB down and {MEBIBYTES} MiB up"
-    ));
-    let mut known = HashSet::new();
+    title(&format!("Transfers: every way to negotiate one, {MEBIBYTES} MiB down and {MEBIBYTES} MiB up"));
     for negotiation in &NEGOTIATIONS {
         let (verb, family) = (negotiation.verb, negotiation.family());
-        say(format_args!(
-            "   {verb} over {family}: {}",
-            negotiation.meaning()
-        ));
-        negotiation.transfer(&scene, &server, &content, interrupt)?;
-        tracker.settle();
-        let ports = learned(&ftptrack, negotiation, &mut known)?;
-        say(format_args!(
-            "   -> both files arrived byte for byte, on the learned ports {ports}"
-        ));
+        say(format_args!("\n   {verb} over {family}: {}", negotiation.meaning()));
+        transfers(negotiation, &ftptrack, &tracker, || negotiation.transfer(&scene, &server, &content, interrupt))?;
+        say("   Both files arrived byte for byte.");
     }
-    let transfers = known.len();
 
-    title("The same ports without a negotiation");
-    let denied = uninvited(&ftptrack, &known)?;
-    tracker.settle();
-    interrupt.check()?;
-
-    for query in ["status", "flows"] {
-        title(&format!("$ ftptrack {query}"));
+    title("Meanwhile in another terminal, while a download is under way");
+    let download = StalledDownload::start(&scene)?;
+    let used = ftptrack.await_flow(interrupt)?;
+    for query in ["status", "sessions", "flows"] {
+        say(format_args!("\n   $ ftptrack {query}"));
         for line in ftptrack.table(query)?.lines() {
             say(format_args!("   {line}"));
         }
     }
+    say("");
+    download.finish(&content, interrupt)?;
+    tracker.settle();
+    say("   That file arrived byte for byte, too.");
+
+    title("The same ports without a negotiation");
+    let denied = uninvited(&ftptrack, used)?;
+    tracker.settle();
+    interrupt.check()?;
 
     title("ftptrack is told to stop (SIGTERM), and leaves nothing behind");
     let status = tracker.stop()?;
     ensure!(status.success(), "ftptrack ended with {status}");
-    let left: Vec<_> = fs::read_dir(scene.pins.path())?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    ensure!(left.is_empty(), "ftptrack left pins behind: {left:?}");
+    ensure!(!ftptrack.pins().exists(), "ftptrack left its pins behind in {}", ftptrack.pins().display());
     let _other = listen(&scene.server, OTHER_PORT)?;
     say("   The range is as open as it was before:");
     expect(Answer::Connected, &scene.client, None, &other)?;
 
     title("Held");
+    let arrived = 2 * NEGOTIATIONS.len() + 1;
     say(format_args!(
-        "   {transfers} of {transfers} transfers arrived byte for byte, each on a port that was learned from the control connection."
+        "   {arrived} of {arrived} transfers arrived byte for byte, each on a port learned from its control connection."
     ));
-    say(format_args!(
-        "   {denied} of {denied} connections that nobody had negotiated were denied."
-    ));
+    say(format_args!("   {denied} of {denied} connections that nobody had negotiated were denied."));
     Ok(())
 }
 

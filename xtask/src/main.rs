@@ -1,8 +1,9 @@
-//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test` and `demo`, a file each.
+//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate` and `demo`, a file each.
 
 mod build;
 mod command;
 mod demo;
+mod mutate;
 mod run;
 mod setup;
 mod test;
@@ -41,6 +42,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Switch off each check in turn, in a copy of the tree: the test that stands for it must fail. As root.
+    Mutate {
+        /// Only those whose check, file or test contains this.
+        filter: Option<String>,
+    },
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
         Task::Build { release } => build::run(release),
         Task::Run { arguments } => run::run(&arguments),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Mutate { filter } => mutate::run(filter.as_deref()),
         Task::Demo => demo::run(),
     };
     match result {

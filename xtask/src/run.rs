@@ -13,15 +13,10 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
         Command::new(&ftptrack)
     } else if let Some(sudo) = command::find("sudo") {
         let mut run = Command::new(sudo);
-        run.arg("--preserve-env=FTPTRACK_PIN_DIR,RUST_LOG")
-            .arg("--")
-            .arg(&ftptrack);
+        run.arg("--preserve-env=FTPTRACK_PIN_DIR,RUST_LOG").arg("--").arg(&ftptrack);
         run
     } else {
-        bail!(
-            "ftptrack needs root and there is no sudo; as root, run {}",
-            ftptrack.display()
-        );
+        bail!("ftptrack needs root and there is no sudo; as root, run {}", ftptrack.display());
     };
     let error = run.args(arguments).exec();
     Err(error).with_context(|| command::shown(&run))

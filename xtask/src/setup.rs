@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -15,11 +15,7 @@ use crate::{
 };
 
 /// The BPF target of this machine.
-const TARGET: &str = if cfg!(target_endian = "big") {
-    "bpfeb-unknown-none"
-} else {
-    "bpfel-unknown-none"
-};
+const TARGET: &str = if cfg!(target_endian = "big") { "bpfeb-unknown-none" } else { "bpfel-unknown-none" };
 
 /// The version that the kernel crate is known to link with.
 const BPF_LINKER: &str = "0.13.0";
@@ -49,8 +45,7 @@ pub(crate) fn run() -> Result<()> {
     if !missing.is_empty() {
         install_packages(&missing)?;
     }
-    let compiler = Compiler::find(TARGET)
-        .with_context(|| format!("there is still no compiler for {TARGET}"))?;
+    let compiler = Compiler::find(TARGET).with_context(|| format!("there is still no compiler for {TARGET}"))?;
     say("kernel compiler", &described(compiler));
 
     if linker_version().as_deref() != Some(BPF_LINKER) {
@@ -104,20 +99,14 @@ fn install_packages(packages: &[String]) -> Result<()> {
         bail!("there is no apt-get: install what Debian calls {list}{other}");
     }
     if !command::is_root() {
-        bail!(
-            "missing packages; run 'sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}'"
-        );
+        bail!("missing packages; run 'sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}'");
     }
     say("installing", &list);
     command::output(apt().arg("update")).context("apt-get cannot reach its sources")?;
     let server = packages.iter().any(|package| package == "vsftpd");
     let quiet = server.then(NoServices::begin).transpose()?;
-    command::output(
-        apt()
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(packages),
-    )
-    .with_context(|| format!("these packages are needed and cannot be installed: {list}"))?;
+    command::output(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
+        .with_context(|| format!("these packages are needed and cannot be installed: {list}"))?;
     drop(quiet);
     if server {
         // Tests and demo run vsftpd themselves: the package's own shall not start, now or at the next boot.
@@ -145,7 +134,9 @@ impl NoServices {
         if Path::new(Self::POLICY).exists() {
             return Ok(None);
         }
-        fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")?;
+        // Should we be killed, what is left behind allows services again.
+        let setup = process::id();
+        fs::write(Self::POLICY, format!("#!/bin/sh\nkill -0 {setup} 2>/dev/null && exit 101\nexit 0\n"))?;
         let policy = Self;
         fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755))?;
         Ok(Some(policy))
@@ -162,12 +153,8 @@ impl Drop for NoServices {
 
 /// Builds the pinned bpf-linker against the LLVM that the compiler uses: bitcode of a newer one can't be read.
 fn install_linker(compiler: Compiler) -> Result<()> {
-    let llvm =
-        llvm_version(compiler).context("the kernel compiler does not tell its LLVM version")?;
-    say(
-        "installing",
-        &format!("bpf-linker {BPF_LINKER} for LLVM {llvm} (takes a minute)"),
-    );
+    let llvm = llvm_version(compiler).context("the kernel compiler does not tell its LLVM version")?;
+    say("installing", &format!("bpf-linker {BPF_LINKER} for LLVM {llvm} (takes a minute)"));
     let mut cargo = command::cargo();
     cargo.args(["install", "--quiet", "--force", "bpf-linker"]);
     cargo.args(["--version", BPF_LINKER, "--no-default-features"]);

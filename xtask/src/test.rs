@@ -9,14 +9,10 @@ use crate::{build, command, setup};
 /// Runs all steps; the first that fails is the last.
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     if !command::is_root() {
-        bail!(
-            "the tests make network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask test'"
-        );
+        bail!("the tests make network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask test'");
     }
     step("setup", setup::run)?;
-    step("format", || {
-        command::run(command::cargo().args(["fmt", "--all", "--check"]))
-    })?;
+    step("format", || command::run(command::cargo().args(["fmt", "--all", "--check"])))?;
     step("lint", || {
         let all = ["--workspace", "--exclude", "ftp-ebpf", "--all-targets"];
         command::run(clippy().args(all).args(["--", "-D", "warnings"]))

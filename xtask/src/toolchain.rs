@@ -26,9 +26,7 @@ impl Compiler {
     /// The distribution's comes first: it moves in step with its LLVM, which bpf-linker must be as new as, while
     /// nightly may get ahead of any LLVM that can be installed.
     pub(crate) fn find(target: &str) -> Option<Self> {
-        [Self::Distribution, Self::Nightly]
-            .into_iter()
-            .find(|compiler| compiler.has_core(target))
+        [Self::Distribution, Self::Nightly].into_iter().find(|compiler| compiler.has_core(target))
     }
 
     /// How to run this compiler's `rustc`.
@@ -48,20 +46,10 @@ impl Compiler {
     /// Whether `core` for `target` is there, ready-made or as source.
     fn has_core(self, target: &str) -> bool {
         match self {
-            Self::Distribution => {
-                printed(
-                    self.rustc()
-                        .args(["--print", "target-libdir", "--target", target]),
-                )
-                .is_some_and(|directory| has_libcore(Path::new(&directory)))
-            }
-            Self::Nightly => {
-                printed(self.rustc().args(["--print", "sysroot"])).is_some_and(|sysroot| {
-                    Path::new(&sysroot)
-                        .join("lib/rustlib/src/rust/library/core")
-                        .is_dir()
-                })
-            }
+            Self::Distribution => printed(self.rustc().args(["--print", "target-libdir", "--target", target]))
+                .is_some_and(|directory| has_libcore(Path::new(&directory))),
+            Self::Nightly => printed(self.rustc().args(["--print", "sysroot"]))
+                .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/core").is_dir()),
         }
     }
 }
@@ -84,10 +72,7 @@ pub(crate) fn bpf_linker() -> Option<PathBuf> {
 /// What `command` prints, without the line end; nothing if it can't be run or fails.
 pub(crate) fn printed(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// `rustc` names the directory of any target that it knows of: only the library in it tells.

@@ -58,16 +58,9 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn spawn(command: &mut Command) -> Result<Self> {
         let name = command::shown(command);
-        let child = command
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("{name}: cannot be run"))?;
+        let child = command.process_group(0).spawn().with_context(|| format!("{name}: cannot be run"))?;
         let handle = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        Ok(Self {
-            child,
-            handle,
-            name,
-        })
+        Ok(Self { child, handle, name })
     }
 
     /// The child, to take its pipes from.
@@ -77,8 +70,7 @@ impl Process {
 
     /// Waits until the process ends. A signal to the demo, or taking longer than `limit`, is an error.
     pub(super) fn wait(&mut self, limit: Duration, interrupt: &Interrupt) -> Result<ExitStatus> {
-        let [ended, signalled] =
-            readable([self.handle.as_fd(), interrupt.signalled.as_fd()], limit)?;
+        let [ended, signalled] = readable([self.handle.as_fd(), interrupt.signalled.as_fd()], limit)?;
         if signalled {
             bail!("interrupted");
         }
@@ -109,13 +101,9 @@ impl Drop for Process {
 }
 
 /// Waits until one of `descriptors` is readable or `limit` has passed, and says which are.
-fn readable<const N: usize>(
-    descriptors: [BorrowedFd<'_>; N],
-    limit: Duration,
-) -> Result<[bool; N]> {
+fn readable<const N: usize>(descriptors: [BorrowedFd<'_>; N], limit: Duration) -> Result<[bool; N]> {
     let deadline = Instant::now() + limit;
-    let mut polled =
-        descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+    let mut polled = descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match poll(&mut polled, Some(&Timespec::try_from(left)?)) {

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
@@ -14,7 +14,6 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::{
-    PASSIVE_RANGE,
     child::{Interrupt, Process},
     say,
     scene::{INTERFACE, Scene},
@@ -23,6 +22,9 @@ use crate::command;
 
 /// How long attaching may take.
 const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a download may take to begin.
+const FLOW_LIMIT: Duration = Duration::from_secs(5);
 
 /// For how long no line must come to say that there are no more for now.
 const QUIET: Duration = Duration::from_millis(100);
@@ -34,15 +36,10 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    /// Starts it, and waits until its filter is in place.
-    pub(super) fn start(ftptrack: &Ftptrack<'_>, interrupt: &Interrupt) -> Result<Self> {
-        let range = format!("{}-{}", PASSIVE_RANGE.start(), PASSIVE_RANGE.end());
-        let mut run = ftptrack.command(&["run", "-i", INTERFACE, "--passive-range", &range]);
-        let mut process = Process::spawn(
-            run.stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-        )?;
+    /// Starts it with a passive range, and waits until its filter is in place.
+    pub(super) fn start(ftptrack: &Ftptrack<'_>, range: &str, interrupt: &Interrupt) -> Result<Self> {
+        let mut run = ftptrack.command(&["run", "-i", INTERFACE, "--passive-range", range]);
+        let mut process = Process::spawn(run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let (sender, lines) = channel();
         if let Some(stdout) = process.child().stdout.take() {
             show_lines(stdout, sender.clone());
@@ -97,21 +94,24 @@ impl Ftptrack<'_> {
         command::output(&mut self.command(&[query]))
     }
 
-    /// The data connections that it knows of.
-    pub(super) fn flows(&self) -> Result<Vec<Flow>> {
-        let flows = self.json("flows")?;
-        flows
-            .as_array()
-            .and_then(|flows| flows.iter().map(Flow::parse).collect())
-            .with_context(|| format!("'ftptrack flows --json' is not what was expected: {flows}"))
+    /// Waits until it knows of a data connection under way and returns the server's port.
+    pub(super) fn await_flow(&self, interrupt: &Interrupt) -> Result<u16> {
+        let deadline = Instant::now() + FLOW_LIMIT;
+        loop {
+            let flows = self.json("flows")?;
+            if let Some(server) = flows[0]["server"].as_str() {
+                return Ok(server.parse::<SocketAddr>()?.port());
+            }
+            interrupt.check()?;
+            if Instant::now() > deadline {
+                bail!("a download is under way, but 'ftptrack flows' does not show it");
+            }
+        }
     }
 
-    /// The value of one of its counters.
-    pub(super) fn counter(&self, name: &str) -> Result<u64> {
-        let stats = self.json("stats")?;
-        stats[name]
-            .as_u64()
-            .with_context(|| format!("'ftptrack stats --json' has no {name}"))
+    /// All its counters.
+    pub(super) fn stats(&self) -> Result<Stats> {
+        Ok(Stats(self.json("stats")?))
     }
 
     /// What one of its queries prints for programs.
@@ -120,47 +120,26 @@ impl Ftptrack<'_> {
         serde_json::from_str(&text).with_context(|| format!("'ftptrack {query} --json': {text}"))
     }
 
+    /// The directory that it makes for its pins and removes when it stops.
+    pub(super) fn pins(&self) -> PathBuf {
+        self.scene.pins.path().join("ftptrack")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.scene.server.command(self.binary);
-        command.arg("--pin-dir").arg(self.scene.pins.path());
+        command.arg("--pin-dir").arg(self.pins());
         command.args(arguments);
         command
     }
 }
 
-/// A data connection that ftptrack let through, as `ftptrack flows --json` tells it.
-pub(super) struct Flow {
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
-    pub(super) passive: bool,
-    /// Payload bytes that the client sent.
-    pub(super) client_bytes: u64,
-    /// Payload bytes that the server sent.
-    pub(super) server_bytes: u64,
-}
+/// What `ftptrack stats --json` told.
+pub(super) struct Stats(Value);
 
-impl Flow {
-    fn parse(flow: &Value) -> Option<Self> {
-        Some(Self {
-            client: flow["client"].as_str()?.parse().ok()?,
-            server: flow["server"].as_str()?.parse().ok()?,
-            passive: match flow["mode"].as_str()? {
-                "passive" => true,
-                "active" => false,
-                _ => return None,
-            },
-            client_bytes: flow["bytes"]["client"].as_u64()?,
-            server_bytes: flow["bytes"]["server"].as_u64()?,
-        })
-    }
-
-    /// The port that was negotiated: the listening one.
-    pub(super) fn learned_port(&self) -> u16 {
-        if self.passive {
-            self.server.port()
-        } else {
-            self.client.port()
-        }
+impl Stats {
+    /// The value of the counter `name`.
+    pub(super) fn of(&self, name: &str) -> Result<u64> {
+        self.0[name].as_u64().with_context(|| format!("'ftptrack stats --json' has no {name}"))
     }
 }
 

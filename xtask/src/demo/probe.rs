@@ -38,31 +38,19 @@ impl fmt::Display for Answer {
 }
 
 /// Tries to connect from `host` to every target at once, from `source_port` if that is given.
-pub(super) fn probe(
-    host: &Host,
-    source_port: Option<u16>,
-    targets: &[SocketAddr],
-) -> Result<Vec<Answer>> {
+pub(super) fn probe(host: &Host, source_port: Option<u16>, targets: &[SocketAddr]) -> Result<Vec<Answer>> {
     host.inside(|| {
         thread::scope(|scope| {
-            let attempts: Vec<_> = targets
-                .iter()
-                .map(|target| scope.spawn(move || connect(source_port, *target)))
-                .collect();
-            attempts
-                .into_iter()
-                .map(|attempt| attempt.join().map_err(|_| anyhow!("a thread panicked"))?)
-                .collect()
+            let attempts: Vec<_> =
+                targets.iter().map(|target| scope.spawn(move || connect(source_port, *target))).collect();
+            attempts.into_iter().map(|attempt| attempt.join().map_err(|_| anyhow!("a thread panicked"))?).collect()
         })
     })
 }
 
 /// Listens on `port` of `host`, as any program there could. Connections need not be accepted to be made.
 pub(super) fn listen(host: &Host, port: u16) -> Result<TcpListener> {
-    host.inside(|| {
-        TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
-            .with_context(|| format!("listen on port {port}"))
-    })
+    host.inside(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("listen on port {port}")))
 }
 
 fn connect(source_port: Option<u16>, target: SocketAddr) -> Result<Answer> {
@@ -70,11 +58,8 @@ fn connect(source_port: Option<u16>, target: SocketAddr) -> Result<Answer> {
     if let Some(port) = source_port {
         // The port's earlier connections may still be in TIME_WAIT.
         socket.set_reuse_address(true)?;
-        let any: SocketAddr = if target.is_ipv4() {
-            ([0, 0, 0, 0], port).into()
-        } else {
-            (Ipv6Addr::UNSPECIFIED, port).into()
-        };
+        let any: SocketAddr =
+            if target.is_ipv4() { ([0, 0, 0, 0], port).into() } else { (Ipv6Addr::UNSPECIFIED, port).into() };
         socket.bind(&any.into())?;
     }
     match socket.connect_timeout(&target.into(), PATIENCE) {

@@ -36,9 +36,7 @@ pub(super) struct Scene {
 impl Scene {
     /// Makes both hosts, connects them and gives them addresses.
     pub(super) fn build() -> Result<Self> {
-        let files = tempfile::Builder::new()
-            .prefix("ftptrack-demo-")
-            .tempdir()?;
+        let files = tempfile::Builder::new().prefix("ftptrack-demo-").tempdir()?;
         // vsftpd gives up root and must still find its files.
         fs::set_permissions(files.path(), Permissions::from_mode(0o755))?;
         let scene = Self {
@@ -99,16 +97,8 @@ impl Host {
         let interface = ["dev", INTERFACE];
         for prefix in [format!("{}/24", self.v4), format!("{}/64", self.v6)] {
             // nodad: an IPv6 address is otherwise not usable for its first second.
-            let nodad: &[&str] = if prefix.contains(':') {
-                &["nodad"]
-            } else {
-                &[]
-            };
-            command::output(
-                ip().args(["-n", &self.name, "addr", "add", &prefix])
-                    .args(interface)
-                    .args(nodad),
-            )?;
+            let nodad: &[&str] = if prefix.contains(':') { &["nodad"] } else { &[] };
+            command::output(ip().args(["-n", &self.name, "addr", "add", &prefix]).args(interface).args(nodad))?;
         }
         for link in ["lo", INTERFACE] {
             command::output(ip().args(["-n", &self.name, "link", "set", link, "up"]))?;
@@ -184,10 +174,7 @@ impl Drop for BpfFileSystem {
     fn drop(&mut self) {
         // Detached, so that a process that still sees it cannot keep it.
         if let Err(error) = unmount(&self.path, UnmountFlags::DETACH) {
-            super::say(format_args!(
-                "{} is left mounted: {error}",
-                self.path.display()
-            ));
+            super::say(format_args!("{} is left mounted: {error}", self.path.display()));
         }
     }
 }

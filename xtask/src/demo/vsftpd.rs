@@ -70,13 +70,12 @@ impl Vsftpd {
         )?;
         let mut server = Self { process, root, log };
         for address in scene.server.addresses() {
-            scene
-                .client
-                .inside(|| greeting(address, interrupt))
-                .with_context(|| match server.process.child().try_wait() {
+            scene.client.inside(|| greeting(address, interrupt)).with_context(|| {
+                match server.process.child().try_wait() {
                     Ok(Some(status)) => format!("vsftpd has ended ({status})"),
                     _ => format!("vsftpd does not greet on {address}"),
-                })?;
+                }
+            })?;
         }
         Ok(server)
     }

@@ -1,0 +1,172 @@
+//! `cargo xtask mutate`: switches each check off in turn, in a copy of the tree; the test that stands for it must fail.
+//!
+//! The list is `tests/mutations.toml`; the result is written to `docs/mutations.md`.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::command;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    mutation: Vec<Mutation>,
+}
+
+/// One check, how to switch it off, and the test that must notice.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutation {
+    /// The promise or rule of the design that the check keeps.
+    rule: String,
+    /// What the check does.
+    check: String,
+    /// The file that it is in, from the root.
+    file: String,
+    /// Its text, which must stand there once.
+    find: String,
+    /// What takes its place.
+    replace: String,
+    /// The package with the test: `ftp-common` (unit tests) or `ftptrack-tests` (with `suite`).
+    package: String,
+    /// The integration test file without `.rs`.
+    suite: Option<String>,
+    /// The test's full name.
+    test: String,
+}
+
+enum Outcome {
+    Noticed,
+    Survived,
+    Broken(String),
+}
+
+/// Runs the mutations whose check, file or test contains `filter`; writes the table when all were run.
+pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+    if !command::is_root() {
+        bail!("some of the tests make network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask mutate'");
+    }
+    let root = command::workspace();
+    let list = root.join("tests/mutations.toml");
+    let text = fs::read_to_string(&list).with_context(|| format!("{}: cannot be read", list.display()))?;
+    let list: List = toml::from_str(&text).with_context(|| format!("{}: cannot be understood", list.display()))?;
+    let tree = Tree::copy(root)?;
+    let wanted = |m: &&Mutation| filter.is_none_or(|f| [&m.check, &m.file, &m.test].iter().any(|t| t.contains(f)));
+    let chosen: Vec<&Mutation> = list.mutation.iter().filter(wanted).collect();
+    let mut table = String::new();
+    let mut failed = 0;
+    for (number, mutation) in chosen.iter().enumerate() {
+        let begun = Instant::now();
+        let outcome = tree.try_out(mutation).unwrap_or_else(|error| Outcome::Broken(format!("{error:#}")));
+        let word = match &outcome {
+            Outcome::Noticed => "noticed".to_owned(),
+            Outcome::Survived => "SURVIVED".to_owned(),
+            Outcome::Broken(why) => format!("BROKEN: {why}"),
+        };
+        if !matches!(outcome, Outcome::Noticed) {
+            failed += 1;
+        }
+        println!(
+            "{:>3}/{} {:>5.1} s  {word}: {} ({})",
+            number + 1,
+            chosen.len(),
+            begun.elapsed().as_secs_f64(),
+            mutation.check,
+            mutation.test
+        );
+        writeln!(table, "| {} | {} | `{}` | {word} |", mutation.rule, mutation.check, mutation.test)?;
+    }
+    if filter.is_none() {
+        let summary = format!("{} checks switched off, {} noticed.", chosen.len(), chosen.len() - failed);
+        let head = "# Mutation list\n\nMade by `cargo xtask mutate` from `tests/mutations.toml`: each check is switched \
+                    off in turn, and the test named must fail.\n";
+        let table = format!("{head}\n{summary}\n\n| rule | check | test | outcome |\n|---|---|---|---|\n{table}");
+        fs::write(root.join("docs/mutations.md"), table)?;
+    }
+    if failed != 0 {
+        bail!("{failed} of {} checks could be switched off without the test noticing", chosen.len());
+    }
+    println!("all {} checks: switched off, the test failed", chosen.len());
+    Ok(())
+}
+
+/// A copy of the tree, where things can be broken.
+struct Tree {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Tree {
+    fn copy(from: &Path) -> Result<Self> {
+        let base = from.join("target/mutate");
+        let root = base.join("tree");
+        // The copy keeps its build directory, so that only what a mutation touches is built again.
+        if root.exists() {
+            fs::remove_dir_all(&root)?;
+        }
+        let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+        let files = command::output(Command::new("git").args(list).current_dir(from))?;
+        for file in files.split('\0').filter(|file| !file.is_empty()) {
+            let (source, copy) = (from.join(file), root.join(file));
+            if source.is_file() {
+                fs::create_dir_all(copy.parent().unwrap_or(&root))?;
+                fs::copy(&source, &copy).with_context(|| format!("{file}: cannot be copied"))?;
+            }
+        }
+        Ok(Self { root, target: base.join("target") })
+    }
+
+    fn try_out(&self, mutation: &Mutation) -> Result<Outcome> {
+        let file = self.root.join(&mutation.file);
+        let original = fs::read_to_string(&file).with_context(|| format!("{}: cannot be read", mutation.file))?;
+        let places = original.matches(&mutation.find).count();
+        if places != 1 {
+            bail!("the text to replace stands {places} times in {}", mutation.file);
+        }
+        fs::write(&file, original.replace(&mutation.find, &mutation.replace))?;
+        let outcome = self.test(mutation);
+        fs::write(&file, original)?;
+        outcome
+    }
+
+    /// Builds, then runs the one test. A mutation that doesn't build proves nothing.
+    fn test(&self, mutation: &Mutation) -> Result<Outcome> {
+        let mut build = self.cargo(&["test", "--no-run", "--quiet", "--package", &mutation.package]);
+        match &mutation.suite {
+            Some(suite) => {
+                command::output(&mut self.cargo(&["build", "--quiet", "--package", "ftp-user"]))?;
+                build.args(["--test", suite]);
+            }
+            None => {
+                build.arg("--lib");
+            }
+        }
+        command::output(&mut build)?;
+        let mut test = self.cargo(&["test", "--package", &mutation.package]);
+        match &mutation.suite {
+            Some(suite) => test.args(["--test", suite]),
+            None => test.arg("--lib"),
+        };
+        let output = test.args(["--", "--exact", &mutation.test]).stderr(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !text.contains("running 1 test") {
+            bail!("there is no such test");
+        }
+        Ok(if output.status.success() { Outcome::Survived } else { Outcome::Noticed })
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut cargo = command::cargo();
+        cargo.args(arguments).current_dir(&self.root);
+        cargo.env("CARGO_TARGET_DIR", &self.target).env("FTPTRACK_BIN", self.target.join("debug/ftptrack"));
+        cargo
+    }
+}
