@@ -58,7 +58,7 @@ impl ServerHalf {
         if self.take_command(client, reply.code, ack) {
             self.answer(client, key, policy, &reply, tally);
         } else {
-            self.answers_nothing(&reply, tally);
+            self.answers_nothing(client, &reply, tally);
         }
     }
 
@@ -101,8 +101,14 @@ impl ServerHalf {
     }
 
     #[inline(always)]
-    fn answers_nothing(&mut self, reply: &Reply, tally: &mut Tally) {
+    fn answers_nothing(&mut self, client: &ClientHalf, reply: &Reply, tally: &mut Tally) {
         self.witnessed = 0;
+        // One reply too many after a command was given up: it was answered late after all, and every
+        // reply since was taken for the next command's. A 227 is right even so; a PORT's 200 may not be.
+        let latest = if self.decision == decision::REPLACE { self.wanted.mode } else { self.standing.mode };
+        if client.voided != 0 && latest == Mode::Active.number() {
+            self.decision = decision::WITHDRAW;
+        }
         tally.mark(Counter::RepliesUnasked);
         if reply.code == 227 || reply.code == 229 {
             tally.mark(Counter::RefusedUnsolicited);

@@ -269,6 +269,20 @@ fn nothing_is_dropped_without_silence_or_during_a_transfer() {
 }
 
 #[test]
+fn a_late_reply_to_a_command_that_was_given_up_does_not_vouch_for_a_port() {
+    let mut talk = Talk::greeted();
+    talk.client("SITE SLOW\r\n");
+    talk.server_acknowledges();
+    talk.now += SECOND;
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server_acknowledges();
+    talk.server("200 That was slow\r\n");
+    talk.server("500 Illegal PORT command.\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.count(Counter::RepliesUnasked), 1);
+}
+
+#[test]
 fn early_segments_of_the_client_are_held_back() {
     let mut talk = Talk::greeted();
     let seq = talk.client_next;

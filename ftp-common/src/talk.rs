@@ -156,7 +156,10 @@ impl Talk {
         server.finish(&segment);
         match server.decision {
             decision::WITHDRAW => self.expected = None,
-            decision::REPLACE => self.expected = Some(server.wanted),
+            decision::REPLACE => {
+                server.standing = server.wanted;
+                self.expected = Some(server.wanted);
+            }
             _ => {}
         }
         server.decision = decision::KEEP;
