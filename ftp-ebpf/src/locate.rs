@@ -18,7 +18,7 @@ use crate::packet::{
 pub(crate) mod found {
     /// No TCP.
     pub(crate) const OTHER: u32 = 0;
-    /// TCP, the whole fixed header.
+    /// TCP, the whole header.
     pub(crate) const TCP: u32 = 1;
     /// TCP behind a fragment that hides, or could overwrite, the header.
     pub(crate) const FRAGMENT: u32 = 2;
@@ -129,13 +129,17 @@ fn ipv6(memory: Memory, layout: &mut Layout) -> Option<u32> {
     Some(if next == TCP { transport(memory, layout) } else { found::TOO_MANY_HEADERS })
 }
 
-/// Whether the whole fixed TCP header is in this packet.
+/// Whether the whole TCP header, with its options, is in this packet. A header that goes on in the next
+/// fragment is none that can be judged by its first one.
 #[inline(always)]
 fn transport(memory: Memory, layout: &Layout) -> u32 {
-    let header_end = layout.transport + TCP_HEADER;
     if layout.transport > FARTHEST {
-        found::TOO_MANY_HEADERS
-    } else if header_end > memory.length() || layout.end != 0 && header_end > layout.end {
+        return found::TOO_MANY_HEADERS;
+    }
+    let Some(offset) = memory.load::<u8>(layout.transport + 12) else { return found::FRAGMENT };
+    let length = u32::from(offset >> 4) * 4;
+    let header_end = layout.transport + if length > TCP_HEADER { length } else { TCP_HEADER };
+    if header_end > memory.length() || layout.end != 0 && header_end > layout.end {
         found::FRAGMENT
     } else {
         found::TCP
