@@ -1,10 +1,11 @@
-//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate` and `demo`, a file each.
+//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security` and `demo`, a file each.
 
 mod build;
 mod command;
 mod demo;
 mod mutate;
 mod run;
+mod security;
 mod setup;
 mod test;
 mod toolchain;
@@ -38,6 +39,9 @@ enum Task {
     },
     /// Run every check and every test, as root; `-- FILTER` picks tests by name.
     Test {
+        /// Try the properties on 100,000 cases instead of 2,000.
+        #[arg(long)]
+        long: bool,
         /// What to pass to the test programs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -47,6 +51,8 @@ enum Task {
         /// Only those whose check, file or test contains this.
         filter: Option<String>,
     },
+    /// Play the dialogues against ftptrack and nf_conntrack_ftp and write docs/security-table.md. As root.
+    Security,
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
@@ -56,8 +62,9 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Build { release } => build::run(release),
         Task::Run { arguments } => run::run(&arguments),
-        Task::Test { arguments } => test::run(&arguments),
+        Task::Test { long, arguments } => test::run(long, &arguments),
         Task::Mutate { filter } => mutate::run(filter.as_deref()),
+        Task::Security => security::run(),
         Task::Demo => demo::run(),
     };
     match result {
