@@ -42,16 +42,18 @@ pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> 
     let Some(range) = policy.passive_range else {
         return Ok(());
     };
-    // The kernel lists a family's listening sockets first: the rest, maybe a million, need not be read.
-    let listening = FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens));
-    let concerned: Vec<_> = listening.filter(|socket| socket.concerns(range, servers)).collect();
+    let mut concerned: Vec<_> = listening().filter(|socket| socket.concerns(range, servers)).collect();
     // Whose they are takes a look at all sockets and processes, so only if there are any.
     if concerned.is_empty() {
         return Ok(());
     }
     let control = FAMILIES.into_iter().flat_map(sockets).filter(|socket| policy.control_ports.contains(&socket.port));
     let control: BTreeSet<u64> = control.map(|socket| socket.inode).collect();
-    let others = others(&concerned, &control, &processes());
+    let processes = processes();
+    // A listener of the FTP server itself may have closed while the processes were read: it has no owner then.
+    let still: BTreeSet<u64> = listening().map(|socket| socket.inode).collect();
+    concerned.retain(|socket| still.contains(&socket.inode));
+    let others = others(&concerned, &control, &processes);
     if others.is_empty() {
         return Ok(());
     }
@@ -60,6 +62,11 @@ pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> 
         format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
         "choose another range, here and in the server's configuration, or go on all the same with --force",
     ))
+}
+
+/// The listening sockets. The kernel lists a family's first: the rest, maybe a million, need not be read.
+fn listening() -> impl Iterator<Item = Socket> {
+    FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
 }
 
 impl Socket {

@@ -7,12 +7,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use crate::network::Host;
 use crate::packet::checksum;
 use crate::probe::SILENCE;
+use crate::wait;
 
 /// Sends `payload` by UDP to `target`, a port of `receiver` where it is then awaited: whether it
 /// arrives as it was sent.
 #[track_caller]
 pub fn datagram_arrives(sender: &Host, receiver: &Host, target: SocketAddr, payload: &[u8]) -> bool {
-    let receiving = receiver.namespace.run(|| UdpSocket::bind(target)).expect("a free port");
+    // As for TCP listeners: one that was closed a moment ago may still be open in a child.
+    let receiving = wait::until("the port is free", || receiver.namespace.run(|| UdpSocket::bind(target)).ok());
     receiving.set_read_timeout(Some(SILENCE)).expect("a socket");
     let any: SocketAddr = match target {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use tempfile::TempDir;
 
+use crate::PASSIVE_RANGE;
 use crate::file;
 use crate::network::{Host, INTERFACE};
 use crate::process::{self, Output};
@@ -45,8 +46,7 @@ impl PinDirectory {
             rustix::mount::mount_change("/", own).expect("root may");
         }
         let mount = file::directory();
-        rustix::mount::mount("bpf", mount.path(), "bpf", MountFlags::empty(), None)
-            .expect("the kernel has bpffs");
+        rustix::mount::mount("bpf", mount.path(), "bpf", MountFlags::empty(), None).expect("the kernel has bpffs");
         let mut pins = Self { mount, of_the_kernel: Vec::new() };
         pins.of_the_kernel = pins.entries();
         pins
@@ -103,6 +103,12 @@ impl<'a> Ftptrack<'a> {
     /// Runs it with these options of `run`, and returns when its filter is in place.
     #[track_caller]
     pub fn run(host: &'a Host, pins: &'a PinDirectory, options: &[&str]) -> Self {
+        if !options.contains(&"--force") {
+            // What was closed a moment ago may still be open in a child of this process, or of vsftpd.
+            wait::until("nobody listens inside the range", || {
+                (!host.listening_ports().iter().any(|port| PASSIVE_RANGE.contains(port))).then_some(())
+            });
+        }
         let mut command = command(host, pins);
         command.arg("run").args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

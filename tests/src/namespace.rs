@@ -32,9 +32,7 @@ impl Namespace {
         let handle = made.join().expect("a thread").expect("a network namespace can be made");
         let namespace = Self { handle };
         // Addresses are to be there at once, not after a second of asking whose they are.
-        namespace
-            .run(|| fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0"))
-            .expect("IPv6 is there");
+        namespace.run(|| fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")).expect("IPv6 is there");
         namespace.ip("link set lo up");
         namespace
     }

@@ -1,6 +1,7 @@
 //! Three hosts on one link: an FTP server, its client, and a third who has no business there.
 
 use std::fmt;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::namespace::Namespace;
@@ -67,9 +68,7 @@ impl Network {
         for family in Family::BOTH {
             for from in [&network.client, &network.third] {
                 let to = network.server.at(family, 9);
-                wait::until("the hosts reach each other", || {
-                    (probe::to(from, to) == Outcome::Refused).then_some(())
-                });
+                wait::until("the hosts reach each other", || (probe::to(from, to) == Outcome::Refused).then_some(()));
             }
         }
         network
@@ -103,6 +102,20 @@ impl Host {
     /// Its address with a port.
     pub fn at(&self, family: Family, port: u16) -> SocketAddr {
         SocketAddr::new(self.address(family), port)
+    }
+
+    /// The TCP ports that anybody listens on.
+    #[track_caller]
+    pub fn listening_ports(&self) -> Vec<u16> {
+        let tables = self.namespace.run(|| {
+            ["tcp", "tcp6"]
+                .map(|table| fs::read_to_string(format!("/proc/thread-self/net/{table}")).expect("it is there"))
+        });
+        let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+        // Number, local address, remote address, state: 0A is LISTEN.
+        let listening = lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|words| words[3] == "0A");
+        let port = |words: Vec<&str>| words[1].rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok());
+        listening.map(|words| port(words).expect("ADDRESS:PORT")).collect()
     }
 
     /// The hardware address of its interface.

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::network::Host;
-use crate::wait::PATIENCE;
+use crate::wait::{self, PATIENCE};
 
-/// How long an attempt may go unanswered: less than a second, so that it stands for one SYN only
-/// (RFC 6298 §2 repeats it after one).
-pub const SILENCE: Duration = Duration::from_millis(900);
+/// How long an attempt may go unanswered: it stands for one SYN only, with room for a busy machine
+/// before the second one (RFC 6298 §2: after a second), or denials could not be counted.
+pub const SILENCE: Duration = Duration::from_millis(600);
 
 /// What came of an attempt to connect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,14 +60,18 @@ pub fn connect_from(host: &Host, port: u16, target: SocketAddr) -> io::Result<Tc
     Ok(socket.into())
 }
 
-/// Listens on `address`, an address of `host`; accepting and what is accepted have a time limit.
+/// Listens on `address`, an address of `host`; accepting has a time limit.
 #[track_caller]
 pub fn listen(host: &Host, address: SocketAddr) -> TcpListener {
-    let listening = host.namespace.run(|| TcpListener::bind(address));
-    let listener = listening.unwrap_or_else(|error| panic!("listening on {address}: {error}"));
-    let socket = socket2::SockRef::from(&listener);
+    // A listener that was closed a moment ago may still be open in a child that is about to become
+    // another program: until then it has a copy of everything.
+    let listener = wait::until("the port is free", || match host.namespace.run(|| TcpListener::bind(address)) {
+        Ok(listener) => Some(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => None,
+        Err(error) => panic!("listening on {address}: {error}"),
+    });
     // Linux lets accept time out by this, too.
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).expect("a socket");
     listener
 }
 

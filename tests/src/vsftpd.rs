@@ -57,7 +57,8 @@ impl Vsftpd {
                 let complaints = fs::read_to_string(&complaints).expect("a file");
                 panic!("vsftpd ended by itself: {status}: {complaints}");
             }
-            host.namespace.run(|| listens_v6(CONTROL)).then_some(())
+            // Asked without connecting, which would count as a session.
+            host.listening_ports().contains(&CONTROL).then_some(())
         });
         vsftpd
     }
@@ -84,12 +85,4 @@ impl Drop for Vsftpd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Whether a socket of this thread's namespace listens on `port` at `::`; asked without connecting,
-/// which would count as a session.
-fn listens_v6(port: u16) -> bool {
-    let sockets = fs::read_to_string("/proc/thread-self/net/tcp6").expect("proc is mounted");
-    let listening = format!(":{port:04X} 00000000000000000000000000000000:0000 0A");
-    sockets.contains(&listening)
 }

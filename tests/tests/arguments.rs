@@ -92,11 +92,7 @@ fn a_missing_capability_is_named() {
         command.arg(ftptrack::binary()).arg("--pin-dir").arg(pins.path()).arg("run").args(USUAL);
         process::finish(&mut command)
     };
-    for (without, word) in [
-        ("-all", "CAP_"),
-        ("-net_admin", "CAP_NET_ADMIN"),
-        ("-bpf,-sys_admin", "CAP_BPF"),
-    ] {
+    for (without, word) in [("-all", "CAP_"), ("-net_admin", "CAP_NET_ADMIN"), ("-bpf,-sys_admin", "CAP_BPF")] {
         failed_cleanly(&run_without(without), 1, &[word], &network, &pins, &disciplines);
     }
     let ftptrack = Ftptrack::guarding(server, &pins);
