@@ -8,9 +8,9 @@ use crate::command::{CommandParser, Verb};
 use crate::counter::{Counter, Tally};
 use crate::flow::tcp;
 use crate::host_port::HostPort;
-use crate::sequence::{after, before};
+use crate::sequence::{after, before, is_near};
 use crate::server::ServerHalf;
-use crate::session::{Intake, MOST_HELD, Segment, WINDOW};
+use crate::session::{Intake, MOST_HELD, Segment};
 
 /// Commands that can wait at a time.
 pub const RING: usize = 16;
@@ -34,6 +34,10 @@ pub mod kind {
     pub const TRANSFER: u8 = 4;
     /// REIN.
     pub const REIN: u8 = 5;
+    /// ABOR.
+    pub const ABOR: u8 = 6;
+    /// A line that some servers don't answer.
+    pub const UNSURE: u8 = 7;
     /// Added: it was read while the session was not in step, and opens nothing.
     pub const NOT_IN_STEP: u8 = 0x80;
 }
@@ -46,6 +50,20 @@ pub mod fault {
     pub const MALFORMED: u8 = 1;
     /// It names an address that isn't the client's; the half remembers which.
     pub const FOREIGN: u8 = 2;
+}
+
+/// What is known of the line that a repeated byte belongs to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Line {
+    /// Position behind it, or behind what was read of it.
+    pub end: u32,
+    /// Its line end was read.
+    pub ended: u8,
+    /// It is a PORT or EPRT: each byte counts.
+    pub exact: u8,
+    /// Always 0.
+    pub zero: u16,
 }
 
 /// A command that waits for its final reply.
@@ -90,6 +108,10 @@ pub struct ClientHalf {
     pub held: u8,
     /// `void_before` has a meaning.
     pub voided: u8,
+    /// The server half's count of final replies when the last command was read.
+    pub burst: u32,
+    /// End of the first command of those that were read since that reply.
+    pub burst_from: u32,
     /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
     pub named: Address,
     /// See `named`.
@@ -117,6 +139,8 @@ impl Default for ClientHalf {
             fin: 0,
             held: 0,
             voided: 0,
+            burst: 0,
+            burst_from: 0,
             named: Address::ANY,
             named_end: 0,
             ring: [Command::default(); RING],
@@ -131,6 +155,7 @@ impl ClientHalf {
     pub(crate) fn start(&mut self, next: u32, acked: u32) {
         self.next = next;
         self.acked = acked;
+        self.burst_from = next;
         self.settled = 1;
     }
 
@@ -139,6 +164,8 @@ impl ClientHalf {
     fn adopt(&mut self, server: &ServerHalf) {
         self.epoch = server.epoch;
         self.next = server.anchor;
+        self.burst = server.finals;
+        self.burst_from = server.anchor;
         self.acked = server.next;
         self.settled = 0;
         self.held = 0;
@@ -173,47 +200,47 @@ impl ClientHalf {
         if self.epoch != server.epoch {
             self.adopt(server);
         }
-        if segment.seq == self.next && segment.has(tcp::ACK) {
-            if after(segment.ack, server.next) {
+        // What TCP ignores says nothing (RFC 9293 §3.10.7.4, RFC 5961 §5.2).
+        let near = is_near(segment.seq, self.next) && is_near(segment.ack, server.next);
+        if !near || !segment.has(tcp::ACK) {
+            return Intake::Pass;
+        }
+        let ahead = segment.seq.wrapping_sub(self.next);
+        let unseen = after(segment.ack, server.next);
+        if ahead == 0 {
+            if unseen {
                 return self.lose_step(tally); // it has bytes of the server that we haven't
             }
             self.acked = segment.ack;
             self.find_step(server, segment, tally);
             self.drop_unanswered(server, segment, now, tally);
         }
-        if segment.length == 0 {
+        let empty = segment.length == 0 && !segment.has(tcp::FIN);
+        if empty && !(ahead == 0 && segment.hides_a_byte) {
             return Intake::Pass;
         }
-        let ahead = segment.seq.wrapping_sub(self.next);
-        let near = ahead <= WINDOW || self.next.wrapping_sub(segment.seq) <= WINDOW;
-        if segment.hides_a_byte && near {
+        let intake = if ahead == 0 {
+            self.held = 0;
+            Intake::Read { skip: 0, compare: 0 }
+        } else if before(segment.seq, self.next) {
+            if unseen { Intake::Pass } else { self.repeated(server, segment) }
+        } else if self.settled != 0 && may_hold && self.held < MOST_HELD {
+            self.held += 1;
+            Intake::Hold
+        } else {
+            self.lose_step(tally)
+        };
+        if segment.hides_a_byte && matches!(intake, Intake::Read { .. }) {
             tally.mark(Counter::UrgentData);
             return self.lose_step(tally);
         }
-        if ahead == 0 {
-            self.held = 0;
-            return Intake::Read { skip: 0, compare: 0 };
-        }
-        if before(segment.seq, self.next) {
-            return self.repeated(server, segment, tally);
-        }
-        if ahead > WINDOW {
-            return Intake::Pass;
-        }
-        if self.settled != 0 && may_hold && self.held < MOST_HELD {
-            self.held += 1;
-            return Intake::Hold;
-        }
-        self.lose_step(tally)
+        intake
     }
 
     /// A segment that begins with bytes that were read before.
     #[inline(always)]
-    fn repeated(&mut self, server: &ServerHalf, segment: &Segment, tally: &mut Tally) -> Intake {
+    fn repeated(&self, server: &ServerHalf, segment: &Segment) -> Intake {
         let behind = self.next.wrapping_sub(segment.seq);
-        if behind > WINDOW {
-            return Intake::Pass;
-        }
         let overlap = if behind < segment.length { behind } else { segment.length };
         let acknowledged = server.acked.wrapping_sub(segment.seq);
         let skip = if !after(server.acked, segment.seq) {
@@ -226,20 +253,40 @@ impl ClientHalf {
         if skip == segment.length {
             return Intake::Pass;
         }
-        let compare = overlap - skip;
-        // What can't be compared any more can't be vouched for.
-        if compare != 0 && self.next.wrapping_sub(segment.seq.wrapping_add(skip)) > RECENT as u32 {
-            tally.mark(Counter::OverlapsDiffer);
-            return self.lose_step(tally);
-        }
-        Intake::Read { skip, compare }
+        Intake::Read { skip, compare: overlap - skip }
     }
 
-    /// Whether a repeated byte is the one that was read at that position.
+    /// The line that a repeated byte at `position` belongs to. `tail` is how many commands have been
+    /// answered: what is not acknowledged can't have been.
+    #[inline(never)]
+    #[must_use]
+    pub fn line_at(&self, tail: u32, position: u32) -> Line {
+        let mut line = Line { end: self.next, ended: 0, exact: u8::from(self.parser.in_argument()), zero: 0 };
+        let mut at = tail;
+        let mut i = 0;
+        while i < RING && at != self.head {
+            let command = &self.ring[at as usize % RING];
+            if line.ended == 0 && after(command.end, position) {
+                let exact = command.kind & !kind::NOT_IN_STEP == kind::PORT;
+                line = Line { end: command.end, ended: 1, exact: u8::from(exact), zero: 0 };
+            }
+            at = at.wrapping_add(1);
+            i += 1;
+        }
+        line
+    }
+
+    /// Whether a repeated byte is the one that was read at that position. The last [`RECENT`] bytes are
+    /// compared as they are. Of older ones it must only be sure that the lines are the same, and that
+    /// none is a PORT or EPRT: what else a command says, the server's answer alone decides.
     #[inline(always)]
     #[must_use]
-    pub const fn is_same(&self, position: u32, byte: u8) -> bool {
-        self.recent[position as usize % RECENT] == byte
+    pub const fn is_same(&self, line: &Line, position: u32, byte: u8) -> bool {
+        if self.next.wrapping_sub(position) <= RECENT as u32 {
+            return self.recent[position as usize % RECENT] == byte;
+        }
+        let ends = line.ended != 0 && position.wrapping_add(1) == line.end;
+        line.exact == 0 && (byte == b'\n') == ends
     }
 
     /// Other bytes came in the place of ones that the server hasn't acknowledged: which of them it
@@ -258,10 +305,9 @@ impl ClientHalf {
         self.parser.push(byte)
     }
 
-    /// A line has ended: its command waits from now on. `tail` is how many commands have been
-    /// answered, `address` the client's own.
+    /// A line has ended: its command waits from now on. `address` is the client's own.
     #[inline(always)]
-    pub fn end_line(&mut self, address: &Address, tail: u32, now: u64, tally: &mut Tally) {
+    pub fn end_line(&mut self, address: &Address, server: &ServerHalf, now: u64, tally: &mut Tally) {
         let Some(verb) = self.parser.end_line() else { return };
         tally.mark(Counter::Commands);
         self.last_line = now;
@@ -280,14 +326,20 @@ impl ClientHalf {
             Verb::Rein => kind::REIN,
             Verb::TooLong => {
                 tally.mark(Counter::LongLines);
-                kind::OTHER
+                kind::UNSURE
             }
-            Verb::Host | Verb::Other => kind::OTHER,
+            Verb::Blank => kind::UNSURE,
+            Verb::Abor => kind::ABOR,
+            Verb::Other => kind::OTHER,
         };
+        if self.burst != server.finals {
+            self.burst = server.finals;
+            self.burst_from = command.end;
+        }
         if self.settled == 0 {
             command.kind |= kind::NOT_IN_STEP;
         }
-        if self.head.wrapping_sub(tail) >= RING as u32 {
+        if self.head.wrapping_sub(server.tail) >= RING as u32 {
             tally.mark(Counter::CommandsOverflow);
             self.lose_step(tally);
             return;
@@ -359,10 +411,31 @@ impl ClientHalf {
         let silent = now.wrapping_sub(self.last_line) > UNANSWERED && now.wrapping_sub(server.last_word) > UNANSWERED;
         let nothing_on_the_way = server.acked == self.next && segment.ack == server.next;
         let dropped_before = self.voided != 0 && self.void_before == self.next;
-        if silent && nothing_on_the_way && !dropped_before {
+        if silent && nothing_on_the_way && !dropped_before && self.may_stay_unanswered(server.tail) {
             self.void_before = self.next;
             self.voided = 1;
             tally.mark(Counter::CommandsUnanswered);
         }
+    }
+
+    /// Whether all that waits is known to be left without a reply by some server: a line that begins
+    /// with a blank, one that is too long, an ABOR, and the transfer that an ABOR ended. Anything else
+    /// may just be slow, and its reply must not be taken for that of the next command.
+    #[inline(never)]
+    fn may_stay_unanswered(&self, tail: u32) -> bool {
+        let (mut transfer, mut abort, mut other) = (false, false, false);
+        let mut at = tail;
+        let mut i = 0;
+        while i < RING && at != self.head {
+            match self.ring[at as usize % RING].kind & !kind::NOT_IN_STEP {
+                kind::TRANSFER => transfer = true,
+                kind::ABOR => abort = true,
+                kind::UNSURE => {}
+                _ => other = true,
+            }
+            at = at.wrapping_add(1);
+            i += 1;
+        }
+        !other && (abort || !transfer)
     }
 }

@@ -23,9 +23,11 @@ pub enum Verb {
     Transfer,
     /// REIN: the session begins anew (RFC 959 §4.1.1).
     Rein,
-    /// HOST (RFC 7151): answered by 220.
-    Host,
-    /// A line longer than [`LONGEST_LINE`].
+    /// ABOR: some servers answer it and the transfer that it ends with one reply (pure-ftpd).
+    Abor,
+    /// A line that begins with a space or tab: some servers don't answer it (pure-ftpd).
+    Blank,
+    /// A line longer than [`LONGEST_LINE`]: some servers don't answer it (proftpd).
     TooLong,
 }
 
@@ -52,7 +54,7 @@ const LIST: u32 = verb(*b"LIST");
 const NLST: u32 = verb(*b"NLST");
 const MLSD: u32 = verb(*b"MLSD");
 const REIN: u32 = verb(*b"REIN");
-const HOST: u32 = verb(*b"HOST");
+const ABOR: u32 = verb(*b"ABOR");
 
 /// Parser state between two bytes of a client's stream. All zero is the beginning of a line.
 #[repr(C)]
@@ -68,7 +70,9 @@ pub struct CommandParser {
     telnet: Telnet,
     /// The last byte was a carriage return.
     carriage_return: u8,
-    zero: [u8; 2],
+    /// The line begins with a space or tab.
+    blank: u8,
+    zero: u8,
     argument: Argument,
 }
 
@@ -84,6 +88,13 @@ impl CommandParser {
     #[must_use]
     pub const fn at_line_start(&self) -> bool {
         self.state == IN_VERB && self.length == 0
+    }
+
+    /// Whether the bytes of the line so far are those of a PORT or EPRT, as far as they are known.
+    #[inline(always)]
+    #[must_use]
+    pub const fn in_argument(&self) -> bool {
+        matches!(self.state, IN_PORT | IN_EPRT)
     }
 
     /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
@@ -116,6 +127,9 @@ impl CommandParser {
     fn text(&mut self, byte: u8) {
         match self.state {
             IN_VERB => {
+                if self.verb_length == 0 && matches!(byte, b' ' | b'\t') {
+                    self.blank = 1;
+                }
                 if byte == b' ' {
                     self.verb_done();
                 } else {
@@ -155,6 +169,9 @@ impl CommandParser {
         if self.length > LONGEST_LINE {
             return Some(Verb::TooLong);
         }
+        if self.blank != 0 {
+            return Some(Verb::Blank);
+        }
         if self.verb_length != 4 {
             return Some(Verb::Other);
         }
@@ -165,7 +182,7 @@ impl CommandParser {
             EPRT if self.state == IN_EPRT => Verb::Eprt(self.argument.end_eprt()),
             RETR | STOR | STOU | APPE | LIST | NLST | MLSD => Verb::Transfer,
             REIN => Verb::Rein,
-            HOST => Verb::Host,
+            ABOR => Verb::Abor,
             _ => Verb::Other,
         })
     }

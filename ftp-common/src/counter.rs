@@ -41,6 +41,8 @@ counters! {
     RefusedOutOfRange = "refused_out_of_range",
     /// Negotiations refused: the session was met in the middle and is not yet in step.
     RefusedNotInStep = "refused_not_in_step",
+    /// Negotiations refused: a PORT whose reply can't be told for certain from that of another command.
+    RefusedInDoubt = "refused_in_doubt",
     /// Negotiations refused: the policy has no passive range.
     RefusedPassiveOff = "refused_passive_off",
     /// Negotiations refused: the policy does not allow active mode.
@@ -142,7 +144,7 @@ impl Counter {
     pub const COUNT: u32 = Self::ALL.len() as u32;
 
     /// The counters below this index can be raised while a control segment is being read.
-    pub const TALLIED: usize = 24;
+    pub const TALLIED: usize = 32;
 
     /// Its index in the STATS map.
     #[inline(always)]

@@ -11,7 +11,7 @@ use crate::counter::{Counter, Tally};
 use crate::keys::{ConnectionKey, Mode};
 use crate::policy::{ServerPolicy, flag};
 use crate::reply::Reply;
-use crate::sequence::after;
+use crate::sequence::{after, before};
 use crate::server::{ServerHalf, decision};
 
 /// The lowest port that can be negotiated.
@@ -40,6 +40,7 @@ impl ServerHalf {
             self.renew = 1;
             return;
         }
+        self.finals = self.finals.wrapping_add(1);
         if reply.code == 421 {
             return; // the server says that it goes away; pyftpdlib does so between two replies
         }
@@ -58,7 +59,7 @@ impl ServerHalf {
         if self.take_command(client, reply.code, ack) {
             self.answer(client, key, policy, &reply, tally);
         } else {
-            self.answers_nothing(client, &reply, tally);
+            self.answers_nothing(&reply, tally);
         }
     }
 
@@ -101,12 +102,12 @@ impl ServerHalf {
     }
 
     #[inline(always)]
-    fn answers_nothing(&mut self, client: &ClientHalf, reply: &Reply, tally: &mut Tally) {
+    fn answers_nothing(&mut self, reply: &Reply, tally: &mut Tally) {
         self.witnessed = 0;
-        // One reply too many after a command was given up: it was answered late after all, and every
-        // reply since was taken for the next command's. A 227 is right even so; a PORT's 200 may not be.
+        // One reply too many: an earlier one was taken for the wrong command's. A 227 is right even so; a
+        // PORT's 200 may not have been.
         let latest = if self.decision == decision::REPLACE { self.wanted.mode } else { self.standing.mode };
-        if client.voided != 0 && latest == Mode::Active.number() {
+        if latest == Mode::Active.number() {
             self.decision = decision::WITHDRAW;
         }
         tally.mark(Counter::RepliesUnasked);
@@ -146,6 +147,10 @@ impl ServerHalf {
         }
         let refusal = if !in_step {
             Err(Counter::RefusedNotInStep)
+        } else if asked == kind::PORT && before(command.end, client.burst_from) {
+            // Since a final reply came, the client has said something new: if that reply was this PORT's
+            // own, and an earlier command went unanswered, then this one is the newer command's.
+            Err(Counter::RefusedInDoubt)
         } else if asked == kind::PORT {
             self.want_active(client, key, policy, &command)
         } else {

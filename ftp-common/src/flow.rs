@@ -80,7 +80,7 @@ pub enum Step {
     Answered,
     /// The handshake is complete: time to claim the expectation.
     Completed,
-    /// The listening end refused the connection before it was established.
+    /// One of the ends refused the connection before it was established.
     Refused,
     /// The connection has ended.
     Ended,
@@ -105,6 +105,10 @@ impl Flow {
         if from_beginner {
             if syn && !acks {
                 return if self.begun_at == seq && self.state < state::ENDED { Step::Repeated } else { Step::Anew };
+            }
+            // The end that began knows nothing of it: its SYN was forged.
+            if self.state == state::ANSWERED && flags & tcp::RST != 0 && seq == self.begun_at.wrapping_add(1) {
+                return Step::Refused;
             }
             // Only who got the SYN-ACK knows its number. The sequence number may be any in the
             // window: the listening end takes those too (RFC 9293 §3.10.7.4).
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!(ANSWERED.step(true, true, ACK, 101, 501), Step::Completed);
         assert_eq!(ANSWERED.step(true, true, ACK, 105, 501), Step::Completed);
         assert_eq!(ANSWERED.step(true, true, ACK, 101, 502), Step::Same);
-        assert_eq!(ANSWERED.step(true, true, ACK | RST, 101, 501), Step::Same);
+        assert_eq!(ANSWERED.step(true, true, ACK | RST, 102, 501), Step::Same);
         assert_eq!(BEGUN.step(true, true, ACK, 101, 1), Step::Same);
     }
 
@@ -190,6 +194,8 @@ mod tests {
         assert_eq!(BEGUN.step(false, false, RST | ACK, 0, 101), Step::Refused);
         assert_eq!(ANSWERED.step(false, false, RST | ACK, 501, 101), Step::Refused);
         assert_eq!(BEGUN.step(false, false, RST, 0, 0), Step::Same);
+        assert_eq!(ANSWERED.step(true, true, RST, 101, 0), Step::Refused, "the SYN was forged");
+        assert_eq!(BEGUN.step(true, true, RST, 101, 0), Step::Same);
         assert_eq!(ESTABLISHED.step(false, false, RST | ACK, 0, 101), Step::Ended);
     }
 

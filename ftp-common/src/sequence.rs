@@ -14,6 +14,17 @@ pub const fn after(a: u32, b: u32) -> bool {
     before(b, a)
 }
 
+/// How far from the expected position a segment can lie and still concern the receiver: the window
+/// of a control connection. What lies farther off is ignored, as TCP does.
+pub const WINDOW: u32 = 1 << 16;
+
+/// Whether `a` is no farther from `b` than [`WINDOW`], on either side.
+#[inline(always)]
+#[must_use]
+pub const fn is_near(a: u32, b: u32) -> bool {
+    a.wrapping_sub(b) <= WINDOW || b.wrapping_sub(a) <= WINDOW
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +35,7 @@ mod tests {
         assert!(after(3, u32::MAX - 3));
         assert!(!before(7, 7));
         assert!(!after(7, 7));
+        assert!(is_near(u32::MAX, 3) && is_near(3, u32::MAX));
+        assert!(is_near(WINDOW, 0) && !is_near(WINDOW + 1, 0) && !is_near(0, WINDOW + 1));
     }
 }

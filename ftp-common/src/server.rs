@@ -6,8 +6,8 @@ use crate::client::{ClientHalf, Command};
 use crate::counter::{Counter, Tally};
 use crate::flow::tcp;
 use crate::reply::ReplyParser;
-use crate::sequence::{after, before};
-use crate::session::{Intake, MOST_HELD, Segment, WINDOW};
+use crate::sequence::{after, before, is_near};
+use crate::session::{Intake, MOST_HELD, Segment};
 
 /// A data connection that a session has negotiated.
 #[repr(C)]
@@ -74,7 +74,9 @@ pub struct ServerHalf {
     /// 1: the expectation's time begins anew; for the caller to carry out and reset.
     pub renew: u8,
     /// Always 0.
-    pub zero: [u8; 6],
+    pub zero: [u8; 2],
+    /// Counts final replies, those that answer nothing too.
+    pub finals: u32,
     /// The command that the last final reply answered.
     pub taken: Command,
     /// The expectation to be made, with [`decision::REPLACE`].
@@ -125,9 +127,22 @@ impl ServerHalf {
 
     /// Decides what to do with a segment of the server, and notes what it acknowledges.
     ///
-    /// `may_hold` as for the client's: the server host's own egress is never held back.
+    /// `may_hold` as for the client's: the server host's own egress is never held back. `trusted`: this
+    /// host's own TCP made it; others' packets must lie near the positions that we know, so that a
+    /// blind one with the server's address doesn't move them.
     #[inline(always)]
-    pub fn receive(&mut self, client: &ClientHalf, segment: &Segment, may_hold: bool, tally: &mut Tally) -> Intake {
+    pub fn receive(
+        &mut self,
+        client: &ClientHalf,
+        segment: &Segment,
+        may_hold: bool,
+        trusted: bool,
+        tally: &mut Tally,
+    ) -> Intake {
+        let client_next = if client.epoch == self.epoch { client.next } else { self.anchor };
+        if !trusted && !(is_near(segment.seq, self.next) && is_near(segment.ack, client_next)) {
+            return Intake::Pass; // anybody's guess
+        }
         if client.lost != self.anchored_for {
             self.anchor_at(client, segment);
         }
@@ -138,7 +153,7 @@ impl ServerHalf {
         } else if after(segment.ack, self.acked) {
             self.acked = segment.ack;
         }
-        if segment.length == 0 {
+        if segment.length == 0 && !segment.has(tcp::FIN) {
             return Intake::Pass;
         }
         let ahead = segment.seq.wrapping_sub(self.next);
@@ -150,7 +165,7 @@ impl ServerHalf {
             let behind = self.next.wrapping_sub(segment.seq);
             return if behind >= segment.length { Intake::Pass } else { Intake::Read { skip: behind, compare: 0 } };
         }
-        if may_hold && ahead <= WINDOW && client.settled != 0 && self.held < MOST_HELD {
+        if may_hold && is_near(segment.seq, self.next) && client.settled != 0 && self.held < MOST_HELD {
             self.held += 1;
             return Intake::Hold;
         }

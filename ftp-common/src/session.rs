@@ -19,8 +19,8 @@ pub struct Segment {
     pub length: u32,
     /// Bits of [`tcp`].
     pub flags: u8,
-    /// Its urgent byte is in it and is no Telnet command. The receiver may take that byte out of the
-    /// stream (RFC 6093 §3.1), so what it reads isn't what we read.
+    /// It is urgent, and its urgent byte is no Telnet command or lies elsewhere. The receiver may take
+    /// that byte out of the stream (RFC 6093 §3.1), so what it reads isn't what we read.
     pub hides_a_byte: bool,
 }
 
@@ -56,9 +56,6 @@ pub enum Intake {
     },
 }
 
-/// How far from the expected position a segment can lie and still concern the receiver: the window
-/// of a control connection. What lies farther off is ignored, as TCP does.
-pub const WINDOW: u32 = 1 << 16;
 /// Early segments that are held back in a row before the session gives up its step instead.
 pub const MOST_HELD: u8 = 64;
 

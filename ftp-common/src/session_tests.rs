@@ -6,9 +6,10 @@ use crate::address::Address;
 use crate::counter::Counter;
 use crate::keys::Mode;
 use crate::policy::flag;
+use crate::sequence::WINDOW;
 use crate::server::decision;
 use crate::talk::{CLIENT, Talk, address};
-use crate::{SECOND, client::RING};
+use crate::{SECOND, client::RECENT, client::RING};
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
 
@@ -269,7 +270,7 @@ fn nothing_is_dropped_without_silence_or_during_a_transfer() {
 }
 
 #[test]
-fn a_late_reply_to_a_command_that_was_given_up_does_not_vouch_for_a_port() {
+fn a_slow_reply_is_waited_for_and_does_not_vouch_for_the_next_command() {
     let mut talk = Talk::greeted();
     talk.client("SITE SLOW\r\n");
     talk.server_acknowledges();
@@ -277,9 +278,49 @@ fn a_late_reply_to_a_command_that_was_given_up_does_not_vouch_for_a_port() {
     talk.client("PORT 10,0,1,2,40,1\r\n");
     talk.server_acknowledges();
     talk.server("200 That was slow\r\n");
+    assert_eq!(talk.port(), None);
+    talk.server("500 Illegal PORT command.\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.count(Counter::CommandsUnanswered), 0);
+    assert_eq!(talk.count(Counter::RepliesUnasked), 0);
+}
+
+#[test]
+fn one_reply_too_many_takes_a_ports_expectation_back() {
+    let mut talk = Talk::greeted();
+    talk.client("ABOR\r\n");
+    talk.server_acknowledges();
+    talk.now += SECOND;
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("226 So late\r\n");
     talk.server("500 Illegal PORT command.\r\n");
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::RepliesUnasked), 1);
+    // A 227 names its own command: no reply too many makes it doubtful.
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    talk.server("500 What?\r\n");
+    assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn a_port_is_not_vouched_for_by_a_reply_that_came_after_newer_words() {
+    // pure-ftpd leaves the first line unanswered, so the 500 is the PORT's.
+    let mut talk = Talk::greeted();
+    talk.client(" NOOP\r\n");
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("500 Illegal PORT command.\r\n");
+    talk.client("NOOP\r\n");
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedInDoubt]);
+    // A 421 answers nothing, but what is said behind it is newer too.
+    let mut talk = Talk::greeted();
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("421 No\r\n");
+    talk.client("NOOP\r\n");
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.port(), None);
+    assert_eq!(talk.refusals(), [Counter::RefusedInDoubt]);
 }
 
 #[test]
@@ -308,6 +349,27 @@ fn repeated_bytes_change_nothing() {
     assert_eq!(talk.count(Counter::Commands), 1);
     assert_eq!(talk.count(Counter::Replies), 2);
     assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn a_long_repeat_is_the_same_when_its_lines_are() {
+    let long = format!("RETR {}\r\n", "x".repeat(3 * RECENT));
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next;
+    talk.client(&long);
+    talk.client_bytes(seq, long.as_bytes());
+    assert_eq!(talk.count(Counter::OverlapsDiffer), 0);
+    // Another line end far back: other commands.
+    let other = long.replacen("xxxx", "x\r\nx", 1);
+    talk.client_bytes(seq, other.as_bytes());
+    assert_eq!(talk.count(Counter::OverlapsDiffer), 1);
+    // A PORT far back: each byte counts, and is not kept any more.
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next;
+    let with_port = format!("PORT 10,0,1,2,40,1\r\n{long}");
+    talk.client(&with_port);
+    talk.client_bytes(seq, with_port.as_bytes());
+    assert_eq!(talk.count(Counter::OverlapsDiffer), 1);
 }
 
 #[test]
@@ -426,14 +488,47 @@ fn a_stream_of_early_segments_ends_in_lost_step_and_not_in_a_stuck_connection() 
 #[test]
 fn blind_segments_change_nothing() {
     let mut talk = Talk::greeted();
-    let far = talk.client_next.wrapping_add(WINDOW + 1);
     let before = talk.session;
-    assert_eq!(talk.client_bytes(far, b"PASV\r\n"), Intake::Pass);
-    assert_eq!(talk.client_bytes(talk.client_next.wrapping_sub(WINDOW + 1), b"PASV\r\n"), Intake::Pass);
-    assert_eq!(talk.session, before);
-    let reset = Segment { seq: talk.client_next.wrapping_add(1), flags: tcp::RST, ..Segment::default() };
+    let (client, server) = (talk.client_next, talk.server_next);
+    for segment in [
+        Segment { seq: client.wrapping_add(WINDOW + 1), ..talk.client_segment(6) },
+        Segment { seq: client.wrapping_sub(WINDOW + 1), ..talk.client_segment(6) },
+        Segment { ack: server.wrapping_add(WINDOW + 1), ..talk.client_segment(6) },
+        Segment { ack: server.wrapping_sub(WINDOW + 1), ..talk.client_segment(6) },
+        Segment { flags: 0, ..talk.client_segment(6) },
+        Segment {
+            seq: client.wrapping_sub(6),
+            hides_a_byte: true,
+            flags: tcp::ACK | tcp::URG,
+            ..talk.client_segment(6)
+        },
+    ] {
+        let Session { client, server, .. } = &mut talk.session;
+        server.acked = client.next; // all of it is old to the server
+        assert_eq!(client.receive(server, &segment, talk.now, true, &mut talk.tally), Intake::Pass, "{segment:?}");
+        assert_eq!(talk.session, before, "{segment:?}");
+    }
+    for segment in [
+        Segment { seq: server.wrapping_add(WINDOW + 1), ..talk.server_segment(6) },
+        Segment { ack: client.wrapping_add(WINDOW + 1), ..talk.server_segment(6) },
+        Segment { ack: client.wrapping_add(WINDOW + 1), ..talk.server_segment(0) },
+    ] {
+        let Session { client, server, .. } = &mut talk.session;
+        assert_eq!(server.receive(client, &segment, true, false, &mut talk.tally), Intake::Pass, "{segment:?}");
+        assert_eq!(talk.session, before, "{segment:?}");
+    }
+    let reset = Segment { seq: client.wrapping_add(1), flags: tcp::RST, ..Segment::default() };
     assert!(!talk.session.client_resets(&reset));
-    assert!(talk.session.client_resets(&Segment { seq: talk.client_next, ..reset }));
+    assert!(talk.session.client_resets(&Segment { seq: client, ..reset }));
+}
+
+#[test]
+fn an_early_fin_is_held_back_like_an_early_byte() {
+    let mut talk = Talk::greeted();
+    let fin = Segment { flags: tcp::FIN | tcp::ACK, ..talk.client_segment(0) };
+    let early = Segment { seq: talk.client_next.wrapping_add(6), ..fin };
+    let Session { client, server, .. } = &mut talk.session;
+    assert_eq!(client.receive(server, &early, talk.now, true, &mut talk.tally), Intake::Hold);
 }
 
 #[test]

@@ -116,11 +116,20 @@ impl Talk {
         if let Intake::Read { skip, compare } = intake {
             let (skip, compare) = (skip as usize, compare as usize);
             let (old, new) = bytes[skip..].split_at(compare);
-            let at = |i: usize| seq.wrapping_add((skip + i) as u32);
-            if old.iter().enumerate().all(|(i, byte)| client.is_same(at(i), *byte)) {
+            let mut position = seq.wrapping_add(skip as u32);
+            let mut line = client.line_at(server.tail, position);
+            let mut same = true;
+            for byte in old {
+                same &= client.is_same(&line, position, *byte);
+                position = position.wrapping_add(1);
+                if *byte == b'\n' {
+                    line = client.line_at(server.tail, position);
+                }
+            }
+            if same {
                 for byte in new {
                     if client.push(*byte) {
-                        client.end_line(&self.key.client, server.tail, self.now, &mut self.tally);
+                        client.end_line(&self.key.client, server, self.now, &mut self.tally);
                     }
                 }
             } else {
@@ -145,7 +154,7 @@ impl Talk {
     pub(crate) fn server_bytes(&mut self, seq: u32, ack: u32, bytes: &[u8]) -> Intake {
         let segment = Segment { seq, ack, length: bytes.len() as u32, flags: tcp::ACK, hides_a_byte: false };
         let Session { client, server, .. } = &mut self.session;
-        let intake = server.receive(client, &segment, true, &mut self.tally);
+        let intake = server.receive(client, &segment, true, false, &mut self.tally);
         if let Intake::Read { skip, .. } = intake {
             for byte in &bytes[skip as usize..] {
                 if server.push(*byte) {

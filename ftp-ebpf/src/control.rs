@@ -2,6 +2,7 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
 use aya_log_ebpf::debug;
+use ftp_common::client::Line;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
@@ -145,7 +146,7 @@ fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
 #[inline(never)]
 fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
     let Session { client, server, .. } = session;
-    let intake = server.receive(client, &packet.segment, may_hold(packet, policy), &mut scratch.tally);
+    let intake = server.receive(client, &packet.segment, may_hold(packet, policy), packet.local, &mut scratch.tally);
     let taken = take(packet, scratch, report::now(), intake);
     let segment = &packet.segment;
     debug!(
@@ -179,6 +180,7 @@ fn take(packet: &Packet, scratch: &mut Scratch, now: u64, intake: Intake) -> u32
         position: packet.segment.seq.wrapping_add(skip),
         ack: packet.segment.ack,
         at: text::PIECE as u32,
+        line: Line::default(),
         differs: 0,
     };
     READ
@@ -199,7 +201,8 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         return PASS;
     }
     if session(key).is_none() {
-        if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) {
+        // Only words begin a session in the middle: a bare acknowledgement may be the echo of a closed one.
+        if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) || segment.length == 0 {
             return PASS;
         }
         let now = report::now();
@@ -283,7 +286,10 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &Serve
         end(scratch, key, old, packet.interface);
     }
     let now = report::now();
-    let Some(session) = make_session(key, policy, now) else { return };
+    let Some(session) = make_session(key, policy, now) else {
+        report::count(Counter::SessionsOverLimit);
+        return;
+    };
     session.start(now, now, &handshake);
     if handshake.multipath != 0 {
         report::count(Counter::SessionsMultipath);
@@ -298,7 +304,6 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &Serve
 #[inline(always)]
 fn make_session(key: &ConnectionKey, policy: &ServerPolicy, generation: u64) -> Option<&'static mut Session> {
     if !limit::admits(key, policy, generation) {
-        report::count(Counter::SessionsOverLimit);
         return None;
     }
     let blank = BLANK.get(0)?;

@@ -76,5 +76,6 @@ fn is_alive(key: &ConnectionKey, place: &Place) -> bool {
     other.client.0[3] = place.client_low[1];
     other.client_port = place.client_port;
     other.server_port = place.server_port;
-    session(&other).is_some_and(|session| session.generation == place.generation)
+    // Once the server has closed, a session can open nothing more.
+    session(&other).is_some_and(|session| session.generation == place.generation && session.server.fin == 0)
 }

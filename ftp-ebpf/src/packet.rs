@@ -244,14 +244,15 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// Whether its urgent byte is in it and is no Telnet command (RFC 854: 240 to 255).
+    /// Whether its urgent byte is no Telnet command (RFC 854: 240 to 255), or lies in another segment.
     #[inline(always)]
     pub(crate) fn hides_a_byte(&self, memory: Memory) -> bool {
-        let urgent = u32::from(self.urgent);
-        if !self.segment.has(URG) || urgent == 0 || urgent > self.segment.length {
+        if !self.segment.has(URG) {
             return false;
         }
-        memory.load::<u8>(self.payload + urgent - 1).is_none_or(|byte| byte < 240)
+        // The pointer goes to the byte behind; 0 stands for the first, as Linux takes it.
+        let place = if self.urgent == 0 { 0 } else { u32::from(self.urgent) - 1 };
+        place >= self.segment.length || memory.load::<u8>(self.payload + place).is_none_or(|byte| byte < 240)
     }
 
     /// The connection, if its sender is the FTP client.

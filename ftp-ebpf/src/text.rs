@@ -8,6 +8,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::{bpf_loop, bpf_skb_load_bytes};
+use ftp_common::client::Line;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::policy::ServerPolicy;
 use ftp_common::session::Session;
@@ -36,6 +37,8 @@ pub(crate) struct Progress {
     pub(crate) position: u32,
     /// The acknowledgement number of the segment.
     pub(crate) ack: u32,
+    /// The line that it is in.
+    pub(crate) line: Line,
     /// 1: a repeated byte differed.
     pub(crate) differs: u32,
 }
@@ -62,6 +65,7 @@ pub(crate) fn read_client(skb: *mut __sk_buff, key: &ConnectionKey, session: &mu
     if progress.compare != 0 {
         let (left, text) = (progress.left, progress.offset.wrapping_add(progress.compare));
         progress.left = progress.compare;
+        progress.line = reading.session.client.line_at(reading.session.server.tail, progress.position);
         turn(&mut reading, compare_turn);
         if reading.scratch.progress.differs != 0 {
             reading.session.client.overlap_differs(&mut reading.scratch.tally);
@@ -132,8 +136,8 @@ unsafe extern "C" fn client_turn(_: u32, context: *mut c_void) -> i64 {
 
 #[inline(never)]
 fn end_client_line(key: &ConnectionKey, session: &mut Session, scratch: &mut Scratch) {
-    let tail = session.server.tail;
-    session.client.end_line(&key.client, tail, scratch.progress.now, &mut scratch.tally);
+    let Session { client, server, .. } = session;
+    client.end_line(&key.client, server, scratch.progress.now, &mut scratch.tally);
 }
 
 unsafe extern "C" fn server_turn(_: u32, context: *mut c_void) -> i64 {
@@ -162,10 +166,14 @@ unsafe extern "C" fn compare_turn(_: u32, context: *mut c_void) -> i64 {
     let reading = unsafe { &mut *context.cast::<Reading<'_>>() };
     let Some(byte) = next_byte(reading.skb, reading.scratch) else { return STOP };
     let progress = &mut reading.scratch.progress;
-    if !reading.session.client.is_same(progress.position, byte) {
+    let Session { client, server, .. } = &*reading.session;
+    if !client.is_same(&progress.line, progress.position, byte) {
         progress.differs = 1;
         return STOP;
     }
     progress.position = progress.position.wrapping_add(1);
+    if byte == b'\n' {
+        progress.line = client.line_at(server.tail, progress.position);
+    }
     GO_ON
 }
