@@ -183,6 +183,10 @@ impl Argument {
             self.state = if good { PORT } else { MALFORMED };
             return;
         }
+        if self.colon == 1 && self.filled == 0 && byte != b':' {
+            self.state = MALFORMED; // a single colon at the front
+            return;
+        }
         let letter = byte | 0x20;
         if self.digit(byte) {
             self.colon = 0;

@@ -99,10 +99,12 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
                 report::flush(scratch, key, session.generation, packet.interface);
                 return verdict::hold();
             }
-            READ => text::read_client(skb, key, session, scratch),
+            READ => {
+                text::read_client(skb, key, session, scratch);
+                session.client.finish(segment);
+            }
             _ => {}
         }
-        session.client.finish(segment);
         if session.client.lost != lost {
             expectations::withdraw(scratch, key, session, packet.interface);
         } else if session.client.transfers != transfers {
@@ -228,12 +230,18 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
                 report::flush(scratch, key, session.generation, packet.interface);
                 return verdict::hold();
             }
-            READ => text::read_server(skb, key, policy, session, scratch),
+            READ => {
+                text::read_server(skb, key, policy, session, scratch);
+                session.server.finish(segment);
+            }
             _ => {}
         }
-        session.server.finish(segment);
         if session.server.opaque != 0 {
-            session.server.next = segment.end();
+            // What stood behind the reply was not read; a FIN behind that counts all the same.
+            if session.server.fin == 0 {
+                session.server.next = segment.end();
+                session.server.finish(segment);
+            }
             tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
         }
         if scratch.tally.dirty != 0 {

@@ -69,7 +69,7 @@ struct RunArguments {
     /// Port of control connections; may be given again [default: 21]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     control_port: Vec<String>,
-    /// Source port of active data connections, or none to refuse active mode [default: 20]
+    /// Source port of active data connections, or none: PORT and EPRT are refused and no source port is guarded [default: 20]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     active_port: Option<String>,
     /// Address or prefix of servers; may be given again [default: the interface's own addresses]

@@ -9,25 +9,36 @@
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
+//! | [`tcp_peer`], [`flood`] | a client that breaks TCP's rules; packets by the hundred thousand |
+//! | [`run`] | the compiled program, run on single frames without an interface |
+//! | [`model`] | the same packet path in user space, and scripts that both must agree on |
+//! | [`dialogue`], [`conntrack`] | what is said and what it opens, as data; the kernel's own FTP helper |
 //! | [`process`], [`wait`] | everything ends by a deadline |
 //!
 //! Nothing in a test has a fixed name that another test could meet, and nothing stays behind:
 //! namespaces and mounts have no other owner than the test, so they go even when it is killed.
 
 pub mod client;
+pub mod conntrack;
 pub mod curl;
+pub mod dialogue;
 pub mod echo;
 pub mod file;
+pub mod flood;
 pub mod ftptrack;
 pub mod hooks;
+pub mod model;
 pub mod namespace;
 pub mod network;
 pub mod packet;
 pub mod probe;
 pub mod process;
 pub mod report;
+pub mod run;
 pub mod segment;
 pub mod server;
+pub mod tagged;
+pub mod tcp_peer;
 pub mod vsftpd;
 pub mod wait;
 pub mod wire;

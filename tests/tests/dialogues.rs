@@ -1,0 +1,61 @@
+//! Every dialogue in `tests/dialogues`, with ftptrack, with the kernel's own FTP helper, and with neither.
+
+use ftptrack_tests::dialogue::table::{self, Row};
+use ftptrack_tests::dialogue::{self, Access, Dialogue, Guard, Played};
+use std::fs;
+
+#[track_caller]
+fn all() -> Vec<Dialogue> {
+    dialogue::load(&dialogue::directory()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn with_nobody_on_guard_every_attempt_succeeds_and_every_word_arrives() {
+    let dialogues = all();
+    let played = dialogue::play_all(&dialogues, Guard::Nobody);
+    for (dialogue, played) in dialogues.iter().zip(&played) {
+        let played = played.as_ref().expect("all are played");
+        assert_eq!(played.stuck, None, "{}", dialogue.name);
+        assert!(played.met.iter().all(|met| *met == Access::Open), "{}: {:?}", dialogue.name, played.met);
+    }
+}
+
+#[test]
+fn with_ftptrack_every_dialogue_ends_as_it_must() {
+    let dialogues = all();
+    let played = dialogue::play_all(&dialogues, Guard::Ftptrack);
+    let complaints: Vec<_> = dialogues
+        .iter()
+        .zip(&played)
+        .flat_map(|(dialogue, played)| {
+            let complaints = played.iter().flat_map(|played| &played.complaints);
+            complaints.map(|complaint| format!("{}: {complaint}", dialogue.name))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "of {} dialogues:\n{}", dialogues.len(), complaints.join("\n"));
+}
+
+/// The other test says that ftptrack is as the files want it; so is its column.
+#[test]
+fn with_the_kernels_helper_they_end_as_the_table_says() {
+    let dialogues = all();
+    let played = dialogue::play_all(&dialogues, Guard::Conntrack);
+    let as_wanted: Vec<_> = dialogues
+        .iter()
+        .map(|dialogue| {
+            let met = dialogue.attempts().map(|attempt| attempt.wanted).collect();
+            Played { met, ..Played::default() }
+        })
+        .collect();
+    let rows: Vec<_> = dialogues
+        .iter()
+        .zip(&as_wanted)
+        .zip(&played)
+        .map(|((dialogue, ftptrack), conntrack)| Row { dialogue, ftptrack, conntrack: conntrack.as_ref() })
+        .collect();
+    let table = table::write(&rows);
+    let committed = fs::read_to_string(table::file()).unwrap_or_default();
+    let differing: Vec<_> = table.lines().filter(|line| !committed.lines().any(|other| other == *line)).collect();
+    assert!(differing.is_empty(), "not in docs/security-table.md:\n{}\n{}", differing.join("\n"), table::COMMAND);
+    assert_eq!(table, committed, "run {}", table::COMMAND);
+}

@@ -1,0 +1,282 @@
+//! More of everything than there is room for: memory stays bounded, others' sessions go on, open
+//! transfers go on, and no lock-out outlasts its cause.
+
+use ftp_common::counter::Counter;
+use ftptrack_tests::client::Client;
+use ftptrack_tests::flood::{self, Attached, DROPPED, Talk, stranger};
+use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::network::{Family, Host, Network};
+use ftptrack_tests::probe::{self, Outcome};
+use ftptrack_tests::segment::{Segment, flag};
+use ftptrack_tests::server::{CONTROL, Server, Session};
+use ftptrack_tests::{INSIDE, hooks};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::thread;
+use std::time::Instant;
+
+const SYNS: u32 = 1_000_000;
+const SESSIONS: u32 = 100_000;
+const FLOWS: u32 = 100_000;
+/// The sizes of the SESSIONS and the FLOWS map.
+const ROOM: usize = 16_384;
+const ROOM_FOR_FLOWS: usize = 65_536;
+
+/// Bytes that the maps of the attached programs take.
+fn memory(host: &Host) -> u64 {
+    let mut maps: Vec<u32> = hooks::attached(host).into_iter().flat_map(|program| program.maps).collect();
+    maps.sort_unstable();
+    maps.dedup();
+    let of_map = |id| {
+        let map = aya::maps::MapInfo::from_id(id).expect("it is used").fd().expect("root may");
+        let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
+        let text = fs::read_to_string(path).expect("proc is mounted");
+        let line = text.lines().find_map(|line| line.strip_prefix("memlock:")).expect("maps say it");
+        line.trim().parse::<u64>().expect("a number")
+    };
+    maps.into_iter().map(of_map).sum()
+}
+
+/// One transfer's beginning: PASV, its answer, and the connection.
+#[track_caller]
+fn transfer(host: &Host, server: &Host, ends: (&mut Client, &mut Session), port: u16) -> Outcome {
+    let (control, session) = ends;
+    let target = server.at(Family::V4, port);
+    let _listener = probe::listen(server, target);
+    control.send("PASV\r\n");
+    session.hears("PASV");
+    session.say_passive(target);
+    assert_eq!(control.reply().six_numbers(), target);
+    probe::to(host, target)
+}
+
+#[track_caller]
+fn noop(control: &mut Client, session: &mut Session) {
+    control.send("NOOP\r\n");
+    session.hears("NOOP");
+    session.say("200 ok");
+    control.reply().must_be(200);
+}
+
+/// A SYN from anywhere to a port of the server.
+fn syn_to(target: SocketAddr) -> Vec<u8> {
+    let source = "11.0.0.1:1024".parse().expect("an address");
+    flood::frame(&Segment { source, destination: target, seq: 1, ack: 0, flags: flag::SYN, payload: Vec::new() })
+}
+
+/// A port that is not special, for the `n`th.
+fn some_port(n: u32) -> u16 {
+    u16::try_from(n % 50_000).expect("small") + 10_000
+}
+
+#[test]
+fn a_million_spoofed_syns_leave_nothing_behind() {
+    let Network { server, client, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let (mut control, mut session) = ftp.session_with(client);
+    let programs = Attached::to(server);
+    let before = memory(server);
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        for (half, to) in [CONTROL, INSIDE].into_iter().enumerate() {
+            let ingress = &programs[0];
+            scope.spawn(move || {
+                let mut frame = syn_to(server.at(Family::V4, to));
+                for n in 0..SYNS / 2 {
+                    flood::set_source(&mut frame, stranger(n), some_port(n));
+                    let dropped = ingress.verdict(&frame) == DROPPED;
+                    assert_eq!(dropped, half == 1, "only the range is guarded");
+                }
+            });
+        }
+        // Meanwhile, and with the same maps:
+        for port in INSIDE + 1..INSIDE + 6 {
+            let ends = (&mut control, &mut session);
+            assert_eq!(transfer(client, server, ends, port), Outcome::Opened);
+        }
+    });
+    println!("{SYNS} SYNs in {:?}", begin.elapsed());
+    let stats = ftptrack.stats();
+    assert_eq!(stats.of(Counter::DeniedPassive), u64::from(SYNS / 2));
+    assert_eq!(stats.of(Counter::SessionsStarted) + stats.of(Counter::SessionsMet), 1);
+    let status = ftptrack.status();
+    assert_eq!((status.sessions, status.expectations, status.flows), (1, 0, 0));
+    assert_eq!(memory(server), before);
+    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
+    ftptrack.stop();
+}
+
+/// SYN-ACKs, as a server without SYN cookies gives them to spoofed SYNs: they fill the handshake table,
+/// and no session.
+#[test]
+fn a_flood_of_half_open_handshakes_keeps_no_client_out() {
+    let Network { server, client, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let programs = Attached::to(server);
+    let source = server.at(Family::V4, CONTROL);
+    let flags = flag::SYN | flag::ACK;
+    let destination = "11.0.0.1:1024".parse().expect("an address");
+    let syn_ack = Segment { source, destination, seq: 1, ack: 2, flags, payload: Vec::new() };
+    let flood = || {
+        let mut frame = flood::frame(&syn_ack);
+        for n in 0..SESSIONS {
+            flood::set_destination(&mut frame, stranger(n), some_port(n));
+            assert_ne!(programs[1].verdict(&frame), DROPPED);
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(flood);
+        for port in INSIDE..INSIDE + 20 {
+            let (mut control, mut session) = ftp.session_with(client);
+            // Its handshake may have been pushed out: then it is met in the middle.
+            noop(&mut control, &mut session);
+            noop(&mut control, &mut session);
+            assert_eq!(transfer(client, server, (&mut control, &mut session), port), Outcome::Opened);
+        }
+    });
+    let stats = ftptrack.stats();
+    assert_eq!(stats.of(Counter::SessionsStarted) + stats.of(Counter::SessionsMet), 20, "{stats:?}");
+
+    // One whose handshake is pushed out for certain.
+    let mut talk = Talk::of(&programs, client.at(Family::V4, 40_000), ftp.address(), [1, 1]);
+    talk.syn_and_answer();
+    flood();
+    talk.server_says("220 ready\r\n");
+    for _ in 0..2 {
+        talk.exchange("NOOP\r\n", "200 ok\r\n");
+    }
+    talk.passive(INSIDE + 20);
+    assert!(talk.begins(50_000, INSIDE + 20, 1));
+    let after = ftptrack.stats();
+    assert_eq!(after.of(Counter::SessionsMet), stats.of(Counter::SessionsMet) + 1);
+    assert!(ftptrack.sessions().len() <= 21);
+    ftptrack.stop();
+}
+
+/// Handshakes of many clients, each whole. `every` is called now and then.
+fn flood_of_sessions(programs: &[Attached; 2], server: SocketAddr, count: u32, mut every: impl FnMut()) {
+    let client: SocketAddr = "11.0.0.1:1024".parse().expect("an address");
+    let answer = Segment {
+        source: server,
+        destination: client,
+        seq: 1,
+        ack: 2,
+        flags: flag::SYN | flag::ACK,
+        payload: Vec::new(),
+    };
+    let mut completes = flood::frame(&answer.answer(flag::ACK, b""));
+    let mut answer = flood::frame(&answer);
+    for n in 0..count {
+        flood::set_destination(&mut answer, stranger(n), some_port(n));
+        flood::set_source(&mut completes, stranger(n), some_port(n));
+        assert_ne!(programs[1].verdict(&answer), DROPPED);
+        assert_ne!(programs[0].verdict(&completes), DROPPED);
+        if n % 2000 == 0 {
+            every();
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_sessions_do_not_push_out_one_that_speaks() {
+    let Network { server, client, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let (mut control, mut session) = ftp.session_with(client);
+    let programs = Attached::to(server);
+    let before = memory(server);
+    let begin = Instant::now();
+    flood_of_sessions(&programs, ftp.address(), SESSIONS, || noop(&mut control, &mut session));
+    println!("{SESSIONS} sessions in {:?}", begin.elapsed());
+    let stats = ftptrack.stats();
+    assert_eq!(stats.of(Counter::SessionsStarted), u64::from(SESSIONS) + 1, "{stats:?}");
+    assert_eq!((stats.of(Counter::SessionsMet), stats.of(Counter::MapErrors)), (0, 0), "{stats:?}");
+    let sessions = ftptrack.sessions().len();
+    assert!(sessions <= ROOM && sessions > ROOM / 2, "{sessions}");
+    assert_eq!(memory(server), before);
+    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
+    ftptrack.stop();
+}
+
+#[test]
+fn a_session_that_is_pushed_out_breaks_no_transfer_and_finds_its_footing() {
+    use std::io::{Read as _, Write as _};
+    let Network { server, client, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let programs = Attached::to(server);
+    let (mut control, mut session) = ftp.session_with(client);
+    let target = server.at(Family::V4, INSIDE);
+    let listener = probe::listen(server, target);
+    control.send("PASV\r\n");
+    session.hears("PASV");
+    session.say_passive(target);
+    control.reply();
+    let mut data = probe::connect(client, target).expect("it was negotiated");
+    let (mut sending, _) = listener.accept().expect("it was let in");
+    let mut piece = [7; 1 << 14];
+    let mut some = |data: &mut std::net::TcpStream| {
+        sending.write_all(&piece).expect("the transfer goes on");
+        data.read_exact(&mut piece).expect("the transfer goes on");
+    };
+    some(&mut data);
+    flood_of_sessions(&programs, ftp.address(), SESSIONS / 2, || some(&mut data));
+    let own = control.address().to_string();
+    assert!(ftptrack.sessions().iter().all(|session| session.client != own), "it was pushed out");
+    some(&mut data);
+    drop(data);
+
+    session.say("226 done");
+    control.reply().must_be(226);
+    noop(&mut control, &mut session);
+    noop(&mut control, &mut session);
+    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE + 1), Outcome::Opened);
+    let stats = ftptrack.stats();
+    assert_eq!((stats.of(Counter::SessionsMet), stats.of(Counter::StepsFound)), (1, 1), "{stats:?}");
+    assert_eq!(stats.denied(), 0);
+    ftptrack.stop();
+}
+
+#[test]
+fn a_flow_that_is_pushed_out_is_only_a_count_that_is_lost() {
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let programs = Attached::to(server);
+    let at = server.at(Family::V4, CONTROL);
+    let mut talk = Talk::begin(&programs, client.at(Family::V4, 40_000), at, [1, 1]);
+    talk.log_in();
+    talk.passive(INSIDE);
+    assert!(talk.begins(50_000, INSIDE, 1));
+    // Its SYN-ACK and its acknowledgement, and then its bytes.
+    let syn = talk.data(50_000, INSIDE, 1);
+    let answer = Segment { seq: 9, ..syn.answer(flag::SYN | flag::ACK, b"") };
+    let completes = answer.answer(flag::ACK, b"");
+    assert!(programs[1].passes(&answer) && programs[0].passes(&completes));
+    assert_eq!(ftptrack.stats().of(Counter::FlowsEstablished), 1);
+    // Half-open flows of others push it out: each needs an expectation, so this is slow.
+    let mut others = Talk::begin(&programs, "11.0.0.1:1024".parse().expect("an address"), at, [1, 1]);
+    others.log_in();
+    for n in 0..FLOWS {
+        // Ports that come together again after half a billion.
+        let port = 10_240 + u16::try_from(n % 10_000).expect("small");
+        others.passive(port);
+        let from = 10_001 + u16::try_from(n % 49_999).expect("small");
+        // Repeated, so that it is in use as much as the other is: what was used once goes first.
+        assert!(others.begins(from, port, n) && others.begins(from, port, n));
+    }
+    let flows = ftptrack.flows();
+    assert!(flows.len() <= ROOM_FOR_FLOWS, "{}", flows.len());
+    assert!(flows.iter().all(|flow| flow.client != syn.source.to_string()), "it was pushed out");
+    let bytes = Segment { payload: vec![7; 1000], ..completes };
+    assert!(programs[0].passes(&bytes) && programs[1].passes(&bytes.answer(flag::ACK, b"more")));
+    assert!(!programs[0].passes(&talk.data(50_001, INSIDE, 1)), "a new one doesn't");
+    ftptrack.stop();
+}

@@ -1,0 +1,233 @@
+//! One client takes all it can, or somebody does so in its name: the limits hold, others don't notice,
+//! and no lock-out outlasts its cause.
+
+use ftp_common::counter::Counter;
+use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
+use ftptrack_tests::flood::{Attached, Talk};
+use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::network::{Family, Host, Network};
+use ftptrack_tests::probe::{self, Outcome};
+use ftptrack_tests::segment::{Segment, flag};
+use ftptrack_tests::server::{CONTROL, Server};
+use ftptrack_tests::wait::{self, PATIENCE};
+use ftptrack_tests::wire::Wire;
+use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
+use socket2::{Domain, Socket, Type};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The default of `sessions-per-client`.
+const LIMIT: usize = MAX_SESSIONS_PER_CLIENT as usize;
+
+#[test]
+fn one_client_gets_so_many_sessions_and_no_more() {
+    let Network { server, client, third, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let mut ends: Vec<_> = (0..LIMIT + 12).map(|_| ftp.session_with(client)).collect();
+    assert_eq!(ftptrack.sessions().len(), LIMIT);
+    let stats = ftptrack.stats();
+    assert_eq!(stats.of(Counter::SessionsStarted), u64::from(MAX_SESSIONS_PER_CLIENT));
+    assert!(stats.of(Counter::SessionsOverLimit) >= 12, "{stats:?}");
+
+    let transfer = |host: &Host, ends: &mut (_, _), port: u16| {
+        let (control, session): &mut (ftptrack_tests::client::Client, ftptrack_tests::server::Session) = ends;
+        let target = server.at(Family::V4, port);
+        let _listener = probe::listen(server, target);
+        control.send("PASV\r\n");
+        session.hears("PASV");
+        session.say_passive(target);
+        assert_eq!(control.reply().six_numbers(), target);
+        probe::to(host, target)
+    };
+    assert_eq!(transfer(third, &mut ftp.session_with(third), INSIDE), Outcome::Opened, "others don't notice");
+    assert_eq!(transfer(client, &mut ends[0], INSIDE + 1), Outcome::Opened, "nor do those within the limit");
+    assert_eq!(transfer(client, &mut ends[LIMIT], INSIDE + 2), Outcome::Silence, "this one is over it");
+
+    // Places are free again when sessions end, at the latest a second after none was found.
+    drop(ends.drain(..20));
+    let ended = Instant::now();
+    wait::until("a new session is followed", || {
+        let mut ends = ftp.session_with(client);
+        let own = ends.0.address().to_string();
+        let followed = ftptrack.sessions().iter().any(|session| session.client == own && session.state == "in step");
+        followed.then(|| assert_eq!(transfer(client, &mut ends, INSIDE + 3), Outcome::Opened))
+    });
+    assert!(ended.elapsed() < Duration::from_secs(3), "{:?}", ended.elapsed());
+    assert!(ftptrack.sessions().len() <= LIMIT + 1, "the third host's may be there still");
+    ftptrack.stop();
+}
+
+/// How often a control connection is counted that isn't followed: once.
+#[test]
+fn a_connection_over_the_limit_is_counted_once() {
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let programs = Attached::to(server);
+    let at = server.at(Family::V4, CONTROL);
+    let begin = |n: u16| Talk::begin(&programs, client.at(Family::V4, 40_000 + n), at, [1, 1]);
+    let places: Vec<_> = (0..128).map(begin).collect();
+    assert_eq!(places.len(), LIMIT);
+    assert_eq!(ftptrack.stats().of(Counter::SessionsOverLimit), 0);
+    let mut over = begin(128);
+    over.log_in();
+    over.exchange("NOOP\r\n", "200 ok\r\n");
+    assert_eq!(ftptrack.stats().of(Counter::SessionsOverLimit), 1);
+    ftptrack.stop();
+}
+
+/// A client that lost its power, say: the server closes in the end, and gets no answer.
+#[test]
+fn a_client_that_vanished_holds_no_place_once_the_server_has_closed() {
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let programs = Attached::to(server);
+    let at = server.at(Family::V4, CONTROL);
+    for n in 0..128 {
+        let mut talk = Talk::begin(&programs, client.at(Family::V4, 40_000 + n), at, [1, 1]);
+        talk.log_in();
+        talk.server_closes();
+    }
+    assert_eq!(ftptrack.stats().of(Counter::SessionsStarted), u64::from(MAX_SESSIONS_PER_CLIENT));
+    let mut later = Talk::begin(&programs, client.at(Family::V4, 41_000), at, [1, 1]);
+    later.log_in();
+    later.passive(INSIDE);
+    assert!(later.begins(50_000, INSIDE, 1), "{} sessions of closed connections", ftptrack.sessions().len());
+    ftptrack.stop();
+}
+
+/// Connects as any client does: its SYN is repeated after one, three and seven seconds.
+#[track_caller]
+fn connect_patiently(client: &Host, target: SocketAddr) -> io::Result<Duration> {
+    let socket = client.namespace.run(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
+    let begin = Instant::now();
+    socket.connect_timeout(&target.into(), PATIENCE)?;
+    Ok(begin.elapsed())
+}
+
+#[test]
+fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
+    let Network { server, client, third, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let programs = Attached::to(server);
+    let (mut control, mut session) = ftp.session_with(client);
+    let mut expect = |port| {
+        control.send("PASV\r\n");
+        session.hears("PASV");
+        session.say_passive(server.at(Family::V4, port));
+        control.reply().must_be(227);
+    };
+    let spoofed = |port: u16, from: u16| Segment {
+        source: client.at(Family::V4, from),
+        destination: server.at(Family::V4, port),
+        seq: u32::from(from),
+        ack: 0,
+        flags: flag::SYN,
+        payload: Vec::new(),
+    };
+    let target = server.at(Family::V4, INSIDE);
+    let _listener = probe::listen(server, target);
+
+    // Eight times over the range; where the expectation waits by real packets, so that the server
+    // answers them and the client resets what it doesn't know.
+    expect(INSIDE);
+    for from in 20_000..20_008 {
+        for port in PASSIVE_RANGE.filter(|port| *port != INSIDE) {
+            assert!(!programs[0].passes(&spoofed(port, from)));
+        }
+    }
+    let link = Wire::of(third);
+    for from in 20_000..20_008 {
+        link.forge(&spoofed(INSIDE, from), server.mac());
+    }
+    let took = connect_patiently(client, target).expect("it gets in");
+    println!("got in after {took:?}");
+    assert!(took < Duration::from_millis(1500), "by the first repetition of its SYN: {took:?}");
+    let stats = ftptrack.stats();
+    assert_eq!(stats.of(Counter::FlowsEstablished), 1);
+    assert_eq!(stats.of(Counter::DeniedPassive), 8 * (PASSIVE_RANGE.len() as u64 - 1));
+    // The client's own resets free the places that forged SYNs took, so few or none are denied for want of one.
+    let forged = stats.of(Counter::DeniedHalfOpen) + stats.of(Counter::FlowsRefused);
+    assert_eq!(forged, 8, "{stats:?}");
+
+    // A flood that lasts keeps the client out, and no longer.
+    expect(INSIDE);
+    let lasts = Duration::from_millis(2500);
+    let took = thread::scope(|scope| {
+        scope.spawn(|| {
+            let begin = Instant::now();
+            for from in (20_000..30_000).cycle().take_while(|_| begin.elapsed() < lasts) {
+                programs[0].passes(&spoofed(INSIDE, from));
+            }
+        });
+        connect_patiently(client, target).expect("it gets in")
+    });
+    println!("got in after {took:?}");
+    assert!(took < Duration::from_millis(3500), "by the second repetition of its SYN: {took:?}");
+    assert_eq!(ftptrack.stats().of(Counter::FlowsEstablished), 2);
+    ftptrack.stop();
+}
+
+#[test]
+fn a_gibibyte_without_a_newline_is_one_long_line() {
+    const PIECE: usize = 1 << 20;
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let listener = probe::listen(server, server.at(Family::V4, CONTROL));
+    let mut control = probe::connect(client, server.at(Family::V4, CONTROL)).expect("it listens");
+    let (mut session, _) = listener.accept().expect("it connects");
+    session.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut reader = BufReader::new(control.try_clone().expect("a socket"));
+    let mut says = |session: &mut TcpStream, line: &str| {
+        session.write_all(line.as_bytes()).expect("the client listens");
+        let mut heard = String::new();
+        reader.read_line(&mut heard).expect("the server speaks");
+        assert_eq!(heard, line);
+    };
+    says(&mut session, "220 ready\r\n");
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let piece = vec![b'x'; PIECE];
+            (0..1024).for_each(|_| control.write_all(&piece).expect("the server reads"));
+            control.write_all(b"\r\n").expect("the server reads");
+        });
+        let mut piece = vec![0; PIECE];
+        let mut left = 1024 * PIECE + 2;
+        while left != 0 {
+            left -= session.read(&mut piece).expect("the client speaks");
+        }
+    });
+    let took = begin.elapsed();
+    println!("1 GiB in one line took {took:?}");
+    // 13 s of one CPU; other tests want it, too.
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    says(&mut session, "500 what?\r\n");
+    // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
+    let exchange = |control: &mut TcpStream, session: &mut TcpStream, command: &str| {
+        control.write_all(command.as_bytes()).expect("the server reads");
+        session.read_exact(&mut vec![0; command.len()]).expect("the client speaks");
+    };
+    for _ in 0..3 {
+        exchange(&mut control, &mut session, "NOOP\r\n");
+        says(&mut session, "200 ok\r\n");
+    }
+    exchange(&mut control, &mut session, "PASV\r\n");
+    says(&mut session, "227 Entering Passive Mode (10,0,0,1,58,152).\r\n");
+    let target = server.at(Family::V4, INSIDE);
+    let _listener = probe::listen(server, target);
+    assert_eq!(probe::to(client, target), Outcome::Opened);
+    let stats = ftptrack.stats();
+    let lost = stats.of(Counter::StepsLost) != 0;
+    assert!(lost || (stats.of(Counter::LongLines), stats.of(Counter::Commands)) == (1, 5), "{stats:?}");
+    assert_eq!((stats.of(Counter::MapErrors), stats.denied()), (0, 0), "{stats:?}");
+    ftptrack.stop();
+}

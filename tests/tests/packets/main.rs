@@ -1,0 +1,12 @@
+//! Single packets through the compiled program, exotic ones above all: each test is a sentence, and
+//! says the verdict and all that was counted.
+
+mod control;
+mod data;
+mod headers;
+mod links;
+
+use ftptrack_tests::run::Verdict;
+
+const PASSES: Verdict = Verdict::Pass;
+const IS_DENIED: Verdict = Verdict::Drop;
