@@ -423,19 +423,16 @@ impl ClientHalf {
     /// may just be slow, and its reply must not be taken for that of the next command.
     #[inline(never)]
     fn may_stay_unanswered(&self, tail: u32) -> bool {
-        let (mut transfer, mut abort, mut other) = (false, false, false);
+        // The kinds as a set, without a branch: the verifier would follow each combination by itself.
+        let mut kinds = 0u32;
         let mut at = tail;
         let mut i = 0;
         while i < RING && at != self.head {
-            match self.ring[at as usize % RING].kind & !kind::NOT_IN_STEP {
-                kind::TRANSFER => transfer = true,
-                kind::ABOR => abort = true,
-                kind::UNSURE => {}
-                _ => other = true,
-            }
+            kinds |= 1 << (self.ring[at as usize % RING].kind & 0x1f);
             at = at.wrapping_add(1);
             i += 1;
         }
-        !other && (abort || !transfer)
+        let only = 1 << kind::TRANSFER | 1 << kind::ABOR | 1 << kind::UNSURE;
+        kinds & !only == 0 && (kinds & 1 << kind::TRANSFER == 0 || kinds & 1 << kind::ABOR != 0)
     }
 }

@@ -168,6 +168,8 @@ impl Counter {
 }
 
 const _: () = assert!((Counter::UrgentData as usize) < Counter::TALLIED);
+// The kernel program masks an index with it.
+const _: () = assert!(Counter::TALLIED.is_power_of_two());
 
 /// Counters raised while one segment is read; flushed to STATS, and told, when it is done. The kernel
 /// keeps one for each CPU.

@@ -1,6 +1,8 @@
 //! Counting and telling.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_loop};
 use ftp_common::SECOND;
 use ftp_common::counter::{Counter, Tally};
 use ftp_common::event::{Event, EventKind};
@@ -74,20 +76,35 @@ pub(crate) fn send_denial(scratch: &mut Scratch) {
 /// Counts what was noted while a segment was read, and tells the refused negotiations.
 #[inline(never)]
 pub(crate) fn flush(scratch: &mut Scratch, key: &ConnectionKey, session: u64, interface: u32) {
-    let mut index = 0;
-    while index < Counter::TALLIED as u32 {
-        let times = scratch.tally.marks[index as usize];
-        if times != 0 {
-            count_times(index, u64::from(times));
-            if Counter::index_is_refusal(index) {
-                event(scratch, EventKind::Refused, key, interface);
-                scratch.event.session = session;
-                scratch.event.reason = index as u8;
-                scratch.event.times = u32::from(times);
-                send(scratch);
-            }
-        }
-        index += 1;
+    let mut flush = Flush { scratch, key, session, interface };
+    // SAFETY: the callback gets this very flush as its context.
+    unsafe { bpf_loop(Counter::TALLIED as u32, flush_one as *mut c_void, (&raw mut flush).cast(), 0) };
+    flush.scratch.tally = Tally::default();
+}
+
+/// What each turn needs. A turn of `bpf_loop` takes one counter, so that it is verified once.
+struct Flush<'a> {
+    scratch: &'a mut Scratch,
+    key: &'a ConnectionKey,
+    session: u64,
+    interface: u32,
+}
+
+unsafe extern "C" fn flush_one(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `flush` passes a Flush, which nothing else uses meanwhile.
+    let Flush { scratch, key, session, interface } = unsafe { &mut *context.cast::<Flush<'_>>() };
+    let index = index & (Counter::TALLIED as u32 - 1);
+    let times = scratch.tally.marks[index as usize];
+    if times == 0 {
+        return 0;
     }
-    scratch.tally = Tally::default();
+    count_times(index, u64::from(times));
+    if Counter::index_is_refusal(index) {
+        event(scratch, EventKind::Refused, key, *interface);
+        scratch.event.session = *session;
+        scratch.event.reason = index as u8;
+        scratch.event.times = u32::from(times);
+        send(scratch);
+    }
+    0
 }
