@@ -139,11 +139,9 @@ impl Model {
                 }
                 _ => {}
             }
-            if session.server.opaque != 0 {
-                if session.server.fin == 0 {
-                    session.server.next = segment.end();
-                    session.server.finish(&segment);
-                }
+            if session.server.opaque != 0 && session.server.fin == 0 {
+                session.server.next = segment.end();
+                session.server.finish(&segment);
             }
             self.flush(&tally);
         }
