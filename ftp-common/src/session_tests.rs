@@ -267,6 +267,15 @@ fn nothing_is_dropped_without_silence_or_during_a_transfer() {
     assert_eq!(talk.port(), None);
     talk.server("200 OK\r\n");
     assert_eq!(talk.port(), Some(10241));
+    // The transfer that an ABOR is about to end is under way still.
+    let mut talk = Talk::greeted();
+    talk.exchange("RETR a\r\n", "150 Here\r\n");
+    talk.client("ABOR\r\n");
+    talk.server_acknowledges();
+    talk.now += 60 * SECOND;
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("426 Aborted\r\n226 So it was\r\n200 OK\r\n");
+    assert_eq!(talk.port(), Some(10241));
 }
 
 #[test]

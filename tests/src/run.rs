@@ -84,6 +84,9 @@ impl Setup {
     pub const NO_LINK_HEADER: Self = Self { link_header: 0, ..Self::SERVERS_BEHIND };
 }
 
+/// The one generation of the policy that there is.
+const GENERATION: u32 = 1;
+
 /// The loaded object with maps of its own.
 pub struct Kernel {
     ebpf: Ebpf,
@@ -156,7 +159,6 @@ impl Kernel {
     ///
     /// If a map refuses it.
     pub fn apply(&mut self, policy: &ServerPolicy, servers: &[(IpAddr, u8)]) {
-        const GENERATION: u32 = 1;
         for prefix in self.prefixes.drain(..) {
             self.servers.remove(&prefix).expect("it was put there");
         }
@@ -171,6 +173,13 @@ impl Kernel {
         self.policies.set((GENERATION & 1) * MAX_POLICIES, Value(*policy), 0).unwrap();
         self.config.set(0, Value(Config { generation: GENERATION, zero: 0 }), 0).unwrap();
         self.empty();
+    }
+
+    /// Marks a port as guarded beside what `policy` says, as the passive range of another server would.
+    pub fn mark_passive(&mut self, policy: &ServerPolicy, port: u16) {
+        let mut classes = classes(policy);
+        classes.of[usize::from(port)] |= class::PASSIVE;
+        self.ports.set(GENERATION & 1, Value(classes), 0).unwrap();
     }
 
     /// Empties all maps of connections and begins counting anew.

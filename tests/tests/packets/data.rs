@@ -8,7 +8,7 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::flag;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::run::frame::Tcp;
-use ftptrack_tests::run::scene::{Control, Scene};
+use ftptrack_tests::run::scene::{Control, Scene, usual_policy};
 use ftptrack_tests::run::{Hook, Verdict};
 
 use crate::{IS_DENIED, PASSES};
@@ -220,6 +220,15 @@ fn with_both_ports_in_the_range_the_server_s_decides() {
     assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
     // The server's host itself connects out, from a port in the range to one.
     all_pass(&scene, &[scene.to_client(INSIDE + 2, own).flags(SYN)]);
+    assert_eq!(scene.counts(), []);
+}
+
+#[test]
+fn a_port_in_the_range_of_another_server_only_is_not_guarded() {
+    const OTHERS: u16 = 30_000;
+    let mut scene = Scene::new();
+    scene.kernel.mark_passive(&usual_policy(), OTHERS);
+    all_pass(&scene, &[scene.syn(OTHERS)]);
     assert_eq!(scene.counts(), []);
 }
 
