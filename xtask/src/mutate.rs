@@ -1,6 +1,6 @@
 //! `cargo xtask mutate`: switches each check off in turn, in a copy of the tree; the test that stands for it must fail.
 //!
-//! The list is `tests/mutations.toml`; the result is written to `docs/mutations.md`.
+//! The list is `tests/mutations.toml`; the result is written to `docs/mutations.md`, its sum to `docs/security.md`.
 
 use std::{
     fmt::Write as _,
@@ -90,6 +90,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
                     off in turn, and the test named must fail.\n";
         let table = format!("{head}\n{summary}\n\n| rule | check | test | outcome |\n|---|---|---|---|\n{table}");
         fs::write(root.join("docs/mutations.md"), table)?;
+        tell(&root.join("docs/security.md"), &summary)?;
     }
     if failed != 0 {
         bail!("{failed} of {} checks could be switched off without the test noticing", chosen.len());
@@ -97,6 +98,19 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     println!("all {} checks: switched off, the test failed", chosen.len());
     Ok(())
 }
+
+/// Puts the summary between its two markers in the page on security.
+fn tell(page: &Path, summary: &str) -> Result<()> {
+    let text = fs::read_to_string(page)?;
+    let name = page.display();
+    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{name}: '{BEGIN}' is missing"))?;
+    let (_, after) = rest.split_once(END).with_context(|| format!("{name}: '{END}' is missing"))?;
+    fs::write(page, format!("{before}{BEGIN}\n{summary}\n{END}{after}"))?;
+    Ok(())
+}
+
+const BEGIN: &str = "<!-- cargo xtask mutate: begin -->";
+const END: &str = "<!-- cargo xtask mutate: end -->";
 
 /// A copy of the tree, where things can be broken.
 struct Tree {
