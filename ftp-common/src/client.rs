@@ -52,20 +52,6 @@ pub mod fault {
     pub const FOREIGN: u8 = 2;
 }
 
-/// What is known of the line that a repeated byte belongs to.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Line {
-    /// Position behind it, or behind what was read of it.
-    pub end: u32,
-    /// Its line end was read.
-    pub ended: u8,
-    /// It is a PORT or EPRT: each byte counts.
-    pub exact: u8,
-    /// Always 0.
-    pub zero: u16,
-}
-
 /// A command that waits for its final reply.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -175,7 +161,7 @@ impl ClientHalf {
 
     /// Gives up: bytes passed that we can't vouch for. The server half anchors at its next packet.
     #[inline(always)]
-    fn lose_step(&mut self, tally: &mut Tally) -> Intake {
+    pub(crate) fn lose_step(&mut self, tally: &mut Tally) -> Intake {
         tally.mark(Counter::StepsLost);
         self.lost = self.lost.wrapping_add(1);
         Intake::Pass
@@ -235,66 +221,6 @@ impl ClientHalf {
             return self.lose_step(tally);
         }
         intake
-    }
-
-    /// A segment that begins with bytes that were read before.
-    #[inline(always)]
-    fn repeated(&self, server: &ServerHalf, segment: &Segment) -> Intake {
-        let behind = self.next.wrapping_sub(segment.seq);
-        let overlap = if behind < segment.length { behind } else { segment.length };
-        let acknowledged = server.acked.wrapping_sub(segment.seq);
-        let skip = if !after(server.acked, segment.seq) {
-            0
-        } else if acknowledged < overlap {
-            acknowledged
-        } else {
-            overlap
-        };
-        if skip == segment.length {
-            return Intake::Pass;
-        }
-        Intake::Read { skip, compare: overlap - skip }
-    }
-
-    /// The line that a repeated byte at `position` belongs to. `tail` is how many commands have been
-    /// answered: what is not acknowledged can't have been.
-    #[inline(never)]
-    #[must_use]
-    pub fn line_at(&self, tail: u32, position: u32) -> Line {
-        let mut line = Line { end: self.next, ended: 0, exact: u8::from(self.parser.in_argument()), zero: 0 };
-        let mut at = tail;
-        let mut i = 0;
-        while i < RING && at != self.head {
-            let command = &self.ring[at as usize % RING];
-            if line.ended == 0 && after(command.end, position) {
-                let exact = command.kind & !kind::NOT_IN_STEP == kind::PORT;
-                line = Line { end: command.end, ended: 1, exact: u8::from(exact), zero: 0 };
-            }
-            at = at.wrapping_add(1);
-            i += 1;
-        }
-        line
-    }
-
-    /// Whether a repeated byte is the one that was read at that position. The last [`RECENT`] bytes are
-    /// compared as they are. Of older ones it must only be sure that the lines are the same, and that
-    /// none is a PORT or EPRT: what else a command says, the server's answer alone decides.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_same(&self, line: &Line, position: u32, byte: u8) -> bool {
-        if self.next.wrapping_sub(position) <= RECENT as u32 {
-            return self.recent[position as usize % RECENT] == byte;
-        }
-        let ends = line.ended != 0 && position.wrapping_add(1) == line.end;
-        line.exact == 0 && (byte == b'\n') == ends
-    }
-
-    /// Other bytes came in the place of ones that the server hasn't acknowledged: which of them it
-    /// takes can't be known.
-    #[inline(always)]
-    pub fn overlap_differs(&mut self, tally: &mut Tally) {
-        tally.mark(Counter::OverlapsDiffer);
-        self.lose_step(tally);
     }
 
     /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.

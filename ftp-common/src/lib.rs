@@ -7,7 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`telnet`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
-//! | [`session`], [`client`], [`server`] | one control connection: the order of its bytes, waiting commands |
+//! | [`session`], [`client`], [`overlap`], [`server`] | one control connection: the order of its bytes, waiting commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
 //! | [`expectation`], [`flow`] | data connections: negotiated, and let in |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
@@ -26,6 +26,7 @@ pub mod flow;
 pub mod host_port;
 pub mod keys;
 pub mod limit;
+pub mod overlap;
 pub mod policy;
 pub mod reply;
 pub mod sequence;

@@ -2,11 +2,11 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
 use aya_log_ebpf::debug;
-use ftp_common::client::Line;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
+use ftp_common::overlap::Line;
 use ftp_common::policy::{ServerPolicy, Side, class, flag};
 use ftp_common::session::{Handshake, Intake, Session};
 

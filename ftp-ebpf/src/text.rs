@@ -8,8 +8,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::{bpf_loop, bpf_skb_load_bytes};
-use ftp_common::client::Line;
 use ftp_common::keys::ConnectionKey;
+use ftp_common::overlap::Line;
 use ftp_common::policy::ServerPolicy;
 use ftp_common::session::Session;
 
