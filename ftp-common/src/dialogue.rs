@@ -251,3 +251,7 @@ impl ServerHalf {
         transfers
     }
 }
+
+#[cfg(test)]
+#[path = "dialogue_tests.rs"]
+mod tests;
