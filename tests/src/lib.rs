@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`namespace`], [`network`] | hosts that only this test can see, joined by a bridge |
 //! | [`ftptrack`], [`report`], [`hooks`] | the command under test, what it answers, what the kernel has |
-//! | [`vsftpd`], [`curl`], [`file`] | the real server and the real client, and what they transfer |
+//! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
@@ -13,6 +13,8 @@
 //! | [`run`] | the compiled program, run on single frames without an interface |
 //! | [`model`] | the same packet path in user space, and scripts that both must agree on |
 //! | [`dialogue`], [`conntrack`] | what is said and what it opens, as data; the kernel's own FTP helper |
+//! | [`games`] | what is played with TCP's rules, as data |
+//! | [`security_page`] | the part of `docs/security.md` that is generated |
 //! | [`process`], [`wait`] | everything ends by a deadline |
 //!
 //! Nothing in a test has a fixed name that another test could meet, and nothing stays behind:
@@ -26,6 +28,7 @@ pub mod echo;
 pub mod file;
 pub mod flood;
 pub mod ftptrack;
+pub mod games;
 pub mod hooks;
 pub mod model;
 pub mod namespace;
@@ -35,6 +38,7 @@ pub mod probe;
 pub mod process;
 pub mod report;
 pub mod run;
+pub mod security_page;
 pub mod segment;
 pub mod server;
 pub mod tagged;

@@ -1,8 +1,10 @@
-//! Every dialogue in `tests/dialogues`, with ftptrack, with the kernel's own FTP helper, and with neither.
+//! Every dialogue in `tests/dialogues`, with ftptrack, with the kernel's own FTP helper, and with neither;
+//! and the TCP games with the helper.
 
 use ftptrack_tests::dialogue::table::{self, Row};
 use ftptrack_tests::dialogue::{self, Access, Dialogue, Guard, Played};
-use std::fs;
+use ftptrack_tests::games::{self, Game};
+use ftptrack_tests::security_page;
 
 #[track_caller]
 fn all() -> Vec<Dialogue> {
@@ -53,9 +55,15 @@ fn with_the_kernels_helper_they_end_as_the_table_says() {
         .zip(&played)
         .map(|((dialogue, ftptrack), conntrack)| Row { dialogue, ftptrack, conntrack: conntrack.as_ref() })
         .collect();
-    let table = table::write(&rows);
-    let committed = fs::read_to_string(table::file()).unwrap_or_default();
-    let differing: Vec<_> = table.lines().filter(|line| !committed.lines().any(|other| other == *line)).collect();
-    assert!(differing.is_empty(), "not in docs/security-table.md:\n{}\n{}", differing.join("\n"), table::COMMAND);
-    assert_eq!(table, committed, "run {}", table::COMMAND);
+    security_page::must_contain(&table::write(&rows));
+}
+
+/// So it is here: `tests/tests/{tcp_games,tcp_urgent,tcp_blind,evasions}.rs` are about ftptrack's.
+#[test]
+fn with_the_kernels_helper_tcp_games_end_as_the_table_says() {
+    let rows: Vec<_> = Game::all()
+        .zip(games::play_all(Guard::Conntrack))
+        .map(|(game, conntrack)| games::table::Row { game, ftptrack: game.must_be(), conntrack })
+        .collect();
+    security_page::must_contain(&games::table::write(&rows));
 }

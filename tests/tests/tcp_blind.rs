@@ -6,80 +6,14 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::client::Client;
 use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::games::Bout;
+use ftptrack_tests::games::blind::{BLIND, Blind, LUCKY};
 use ftptrack_tests::network::{Family, Host, INTERFACE, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::segment::{Segment, flag};
 use ftptrack_tests::server::{Server, Session};
-use ftptrack_tests::tcp_peer::{Odd, Peer};
-use ftptrack_tests::wait;
+use ftptrack_tests::wait::{self, PATIENCE};
 use ftptrack_tests::wire::Wire;
-
-struct Blind {
-    name: &'static str,
-    flags: u8,
-    /// How far it is from the right sequence number, and from the right acknowledgement.
-    seq: u32,
-    ack: u32,
-    payload: &'static str,
-    urgent: Option<u16>,
-}
-
-const FAR: u32 = 0x4000_0000;
-const NEAR: u32 = 1000;
-const BEHIND: u32 = 0u32.wrapping_sub(1000);
-const SAID: u8 = flag::ACK | flag::PSH;
-
-/// What is not said otherwise.
-const PLAIN: Blind = Blind { name: "", flags: SAID, seq: 0, ack: 0, payload: "", urgent: None };
-const SYN_ACK: u8 = flag::SYN | flag::ACK;
-
-#[rustfmt::skip]
-const BLIND: &[Blind] = &[
-    Blind { name: "RST far off", flags: flag::RST, seq: FAR, ..PLAIN },
-    Blind { name: "RST in the window (RFC 5961 §3.2)", flags: flag::RST, seq: 1, ..PLAIN },
-    Blind { name: "RST one before", flags: flag::RST | flag::ACK, seq: u32::MAX, ..PLAIN },
-    Blind { name: "FIN far off", flags: SAID | flag::FIN, seq: FAR, ..PLAIN },
-    Blind { name: "FIN in the window", flags: SAID | flag::FIN, seq: NEAR, ack: FAR, ..PLAIN },
-    Blind { name: "FIN behind", flags: SAID | flag::FIN, seq: BEHIND, ..PLAIN },
-    Blind { name: "data far off", seq: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "data far off that acknowledges anything", seq: FAR, ack: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "data in the window that acknowledges what was not said", seq: NEAR, ack: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "data behind", seq: BEHIND, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "an acknowledgement of what was not said", seq: NEAR, ack: FAR, ..PLAIN },
-    Blind { name: "SYN on live ports", flags: flag::SYN, seq: FAR, ..PLAIN },
-    Blind { name: "SYN in the window (RFC 5961 §4.2)", flags: flag::SYN, seq: NEAR, ..PLAIN },
-    Blind { name: "SYN with the right number", flags: flag::SYN, ..PLAIN },
-    Blind { name: "SYN-ACK", flags: SYN_ACK, seq: FAR, ack: FAR, ..PLAIN },
-    Blind { name: "SYN with RST", flags: flag::SYN | flag::RST, seq: FAR, ..PLAIN },
-    Blind { name: "no flag", flags: 0, seq: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "all flags", flags: 0x3f, seq: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "urgent data far off", seq: FAR, payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
-];
-
-/// They have a number in the window of 65,536 bytes (one in 32,768 by luck) or at the very place, and
-/// what they acknowledge was never said, or long ago: TCP drops them (RFC 5961 §5.2).
-#[rustfmt::skip]
-const LUCKY: &[Blind] = &[
-    Blind { name: "urgent data behind", seq: BEHIND, payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
-    Blind { name: "urgent data in the window that acknowledges what was not said", seq: NEAR, ack: FAR, payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
-    Blind { name: "urgent data in the window that acknowledges what was said long ago", seq: NEAR, ack: 0u32.wrapping_sub(FAR), payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
-    Blind { name: "data that begins behind and ends ahead", seq: 0u32.wrapping_sub(10), ack: FAR, payload: "0123456789QUIT\r\n", ..PLAIN },
-    Blind { name: "data at the place that acknowledges what was said long ago", ack: 0u32.wrapping_sub(FAR), payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "data at the place that acknowledges what was not said", ack: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "a FIN at the place that acknowledges what was said long ago", flags: SAID | flag::FIN, ack: 0u32.wrapping_sub(FAR), ..PLAIN },
-];
-
-impl Blind {
-    fn segment(&self, real: &Segment) -> Segment {
-        Segment {
-            seq: real.seq.wrapping_add(self.seq),
-            ack: real.ack.wrapping_add(self.ack),
-            flags: self.flags,
-            payload: self.payload.as_bytes().to_vec(),
-            ..real.clone()
-        }
-    }
-}
 
 #[track_caller]
 fn none_harms_a_session(blind: &[Blind], first_port: u16) {
@@ -87,30 +21,27 @@ fn none_harms_a_session(blind: &[Blind], first_port: u16) {
     let ftp = Server::on(server, Family::V4);
     let pins = PinDirectory::new();
     let ftptrack = Ftptrack::guarding(server, &pins);
-    let (mut peer, mut session) = Peer::logged_in((client, server), &ftp, first_port);
+    let mut bout = Bout::new((client, server), &ftp, first_port, PATIENCE);
     let mut failures = Vec::new();
     for (blind, port) in blind.iter().zip(INSIDE..) {
         let before = ftptrack.stats();
-        let [high, low] = port.to_be_bytes();
-        peer.exchange(&mut session, "PASV", &format!("227 Entering Passive Mode (10,0,0,1,{high},{low})."));
-        peer.put_odd(&blind.segment(&peer.segment("")), Odd { urgent: blind.urgent, ..Odd::default() });
-        let opened = peer.opens(port);
+        let opened = blind.strike(&mut bout, port).unwrap_or_else(|stuck| panic!("{}: {stuck}", blind.name));
         let stats = ftptrack.stats();
         let lost = stats.of(Counter::StepsLost) - before.of(Counter::StepsLost);
         let states: Vec<_> = ftptrack.sessions().into_iter().map(|session| session.state).collect();
-        let next_opens = peer.passive(&mut session, port + 1000);
+        let next_opens = bout.peer.passive(&mut bout.session, port + 1000);
         if !opened || !next_opens || lost != 0 || states != ["in step"] {
             failures.push(format!(
                 "{}: opened {opened}, the next one {next_opens}, {lost} steps lost, {states:?}",
                 blind.name
             ));
-            peer.finds_its_footing(&mut session);
+            bout.peer.finds_its_footing(&mut bout.session);
         }
     }
     assert_eq!(failures, [""; 0]);
     assert_eq!(ftptrack.stats().denied(), 0);
     // It was there to be harmed: the right numbers end it.
-    peer.put(&Segment { flags: flag::RST, ..peer.segment("") });
+    bout.peer.put(&Segment { flags: flag::RST, ..bout.peer.segment("") });
     wait::until("the session ends", || ftptrack.sessions().is_empty().then_some(()));
     assert_eq!(ftptrack.stats().of(Counter::SessionsEnded), 1);
     ftptrack.stop();

@@ -6,67 +6,30 @@ use ftptrack_tests::INSIDE;
 use ftptrack_tests::client::six_numbers;
 use ftptrack_tests::file;
 use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::games::Bout;
+use ftptrack_tests::games::urgent::{CASES, Case};
 use ftptrack_tests::network::{Family, Network};
 use ftptrack_tests::probe;
 use ftptrack_tests::segment::Segment;
-use ftptrack_tests::server::{ACTIVE, CONTROL, Server, Session};
+use ftptrack_tests::server::{ACTIVE, CONTROL, Server};
 use ftptrack_tests::tcp_peer::{Odd, Peer};
 use ftptrack_tests::vsftpd::Vsftpd;
+use ftptrack_tests::wait::PATIENCE;
 use socket2::SockRef;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-
-struct Case {
-    name: &'static str,
-    /// Segments, each with its urgent pointer.
-    said: &'static [(&'static [u8], Option<u16>)],
-    /// What the server reads.
-    read: &'static [u8],
-    /// Whether the server's 227 to that opens.
-    opens: bool,
-}
-
-#[rustfmt::skip]
-const CASES: &[Case] = &[
-    Case { name: "a byte in the middle", opens: false,
-        said: &[(b"PASXV\r\n", Some(4))], read: b"PASV\r\n" },
-    Case { name: "the first byte", opens: false,
-        said: &[(b"XPASV\r\n", Some(1))], read: b"PASV\r\n" },
-    Case { name: "a pointer of zero, which Linux takes for the first byte", opens: false,
-        said: &[(b"PASV\r\n", Some(0))], read: b"ASV\r\n" },
-    Case { name: "a pointer to the first byte of the segment behind", opens: false,
-        said: &[(b"NOOP\r\n", Some(7)), (b"PASV\r\n", None)], read: b"NOOP\r\nASV\r\n" },
-    Case { name: "a pointer from a segment without data", opens: false,
-        said: &[(b"", Some(1)), (b"PASV\r\n", None)], read: b"ASV\r\n" },
-    Case { name: "the pointer moves", opens: false,
-        said: &[(b"NOOP\r\n", Some(100)), (b"PASV\r\n", Some(2))], read: b"NOOP\r\nPASV\r\n" },
-    Case { name: "a Telnet ABOR as RFC 959 wants it", opens: true,
-        said: &[(b"\xff\xf4\xff\xf2", Some(4)), (b"PASV\r\n", None)], read: b"\xff\xf4\xffPASV\r\n" },
-    Case { name: "a Telnet ABOR whose last byte alone is urgent", opens: true,
-        said: &[(b"\xff\xf4", None), (b"\xff", Some(1)), (b"\xf2PASV\r\n", None)], read: b"\xff\xf4\xf2PASV\r\n" },
-];
-
-#[track_caller]
-fn opens_after(case: &Case, peer: &mut Peer<'_>, session: &mut Session) -> bool {
-    for (text, urgent) in case.said {
-        let segment = peer.segment(text);
-        peer.put_odd(&segment, Odd { urgent: *urgent, ..Odd::default() });
-        peer.next = segment.next();
-    }
-    session.gets(case.read);
-    let answer = "227 Entering Passive Mode (10,0,0,1,58,152).";
-    session.say(answer);
-    peer.hear(&format!("{answer}\r\n"));
-    peer.opens(INSIDE)
-}
 
 #[test]
 fn an_urgent_byte_opens_nothing_unless_it_is_telnet() {
     let Network { server, client, .. } = &Network::new();
     let ftp = Server::on(server, Family::V4);
+    let opens_after = |case: &Case, port| {
+        let mut bout = Bout::new((client, server), &ftp, port, PATIENCE);
+        case.play(&mut bout).unwrap_or_else(|stuck| panic!("{}: {stuck}", case.name));
+        (bout.peer.opens(INSIDE), bout)
+    };
     for (case, port) in CASES.iter().zip(34_000..) {
-        let (mut peer, mut session) = Peer::logged_in((client, server), &ftp, port);
-        assert!(opens_after(case, &mut peer, &mut session), "nothing is attached: {}", case.name);
+        assert!(opens_after(case, port).0, "nothing is attached: {}", case.name);
     }
 
     let pins = PinDirectory::new();
@@ -74,14 +37,13 @@ fn an_urgent_byte_opens_nothing_unless_it_is_telnet() {
     let mut failures = Vec::new();
     for (case, port) in CASES.iter().zip(35_000..) {
         let before = ftptrack.stats();
-        let (mut peer, mut session) = Peer::logged_in((client, server), &ftp, port);
-        let opened = opens_after(case, &mut peer, &mut session);
+        let (opened, mut bout) = opens_after(case, port);
         let after = ftptrack.stats();
         let urgent = after.of(Counter::UrgentData) - before.of(Counter::UrgentData);
         if opened != case.opens || (urgent == 0) != case.opens {
             failures.push(format!("{}: opened {opened}, {urgent} urgent", case.name));
         }
-        peer.finds_its_footing(&mut session);
+        bout.peer.finds_its_footing(&mut bout.session);
     }
     assert_eq!(failures, [""; 0]);
     ftptrack.stop();

@@ -1,5 +1,5 @@
 //! `cargo xtask security`: plays all dialogues against ftptrack and against the kernel's own FTP helper, and writes
-//! `docs/security-table.md`.
+//! the tables in `docs/security.md`.
 
 use anyhow::{Result, bail};
 

@@ -1,10 +1,12 @@
-//! Plays all dialogues against ftptrack and against the kernel's FTP helper, and writes
-//! `docs/security-table.md`.
+//! Plays all dialogues and TCP games against ftptrack and against the kernel's FTP helper, and writes
+//! what came of them into `docs/security.md`.
 
 use ftptrack_tests::dialogue::table::{self, Row};
 use ftptrack_tests::dialogue::{self, Guard};
+use ftptrack_tests::games::{self, Game};
+use ftptrack_tests::security_page;
+use std::io;
 use std::process::ExitCode;
-use std::{fs, io};
 
 fn main() -> io::Result<ExitCode> {
     let dialogues = match dialogue::load(&dialogue::directory()) {
@@ -25,7 +27,12 @@ fn main() -> io::Result<ExitCode> {
             Row { dialogue, ftptrack, conntrack: conntrack.as_ref() }
         })
         .collect();
-    fs::write(table::file(), table::write(&rows))?;
-    println!("{} dialogues: {}", rows.len(), table::file().display());
+    let both = games::play_all(Guard::Ftptrack).into_iter().zip(games::play_all(Guard::Conntrack));
+    let games: Vec<_> = Game::all()
+        .zip(both)
+        .map(|(game, (ftptrack, conntrack))| games::table::Row { game, ftptrack, conntrack })
+        .collect();
+    security_page::replace(&format!("{}\n{}", table::write(&rows), games::table::write(&games)))?;
+    println!("{} dialogues, {} games: {}", rows.len(), games.len(), security_page::file().display());
     Ok(ExitCode::SUCCESS)
 }

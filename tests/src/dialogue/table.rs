@@ -1,18 +1,8 @@
 //! The table of what ftptrack and the kernel's helper do in each dialogue.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use super::{Access, Dialogue, Played};
-
-/// What makes the table anew.
-pub const COMMAND: &str = "cargo xtask security";
-
-/// Where the table is.
-#[must_use]
-pub fn file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security-table.md")
-}
 
 /// One dialogue and what came of it.
 #[derive(Debug)]
@@ -48,18 +38,15 @@ impl Wrong {
     }
 }
 
-/// The whole file.
+/// This part of the page.
 #[must_use]
 pub fn write(rows: &[Row<'_>]) -> String {
-    let mut text = format!(
-        "<!-- Made by `{COMMAND}`; don't edit. -->\n\
-         # The same packets, with ftptrack and with nf_conntrack_ftp\n\n\
-         Each row is a file of `tests/dialogues`, played between real sockets in network namespaces, once with\n\
-         ftptrack on the server's interface and once with the kernel's helper and a firewall that asks it\n\
-         (`tests/src/conntrack.rs`). *Open*: the data connection can begin. *Stuck*: words that must arrive were\n\
-         dropped for good. A dash: it is about an option of ftptrack. What is not as it must be is\n\
-         **bold**. The ordinary tests play all of it again, and fail if an outcome is not as it stands here.\n\n"
-    );
+    let mut text = "### Dialogues\n\n\
+        Each row is a file of `tests/dialogues`, played between real sockets in network namespaces, once with\n\
+        ftptrack on the server's interface and once with the kernel's helper and a firewall that asks it\n\
+        (`tests/src/conntrack.rs`). *Open*: the data connection can begin. *Stuck*: words that must arrive were\n\
+        dropped for good. A dash: it is about an option of ftptrack. What is not as it must be is **bold**.\n\n"
+        .to_owned();
     let both = [
         ("ftptrack", summary(rows.iter().map(|row| (row.dialogue, Some(row.ftptrack))))),
         ("nf_conntrack_ftp", summary(rows.iter().map(|row| (row.dialogue, row.conntrack)))),
@@ -74,7 +61,7 @@ pub fn write(rows: &[Row<'_>]) -> String {
         let (own_group, name) = row.dialogue.name.split_once('/').unwrap_or(("", &row.dialogue.name));
         if own_group != group {
             group = own_group;
-            let _ = write!(text, "\n## {group}\n\n");
+            let _ = write!(text, "\n#### {group}\n\n");
             text += "| file | what is tried | must be | ftptrack | nf_conntrack_ftp |\n|---|---|---|---|---|\n";
         }
         let must: Vec<_> = row.dialogue.attempts().map(|attempt| attempt.wanted).collect();
