@@ -17,7 +17,7 @@ pub struct Negotiated {
     pub client: Address,
     /// The listening port, host byte order.
     pub port: u16,
-    /// [`Mode::number`]; 0: nothing.
+    /// [`crate::keys::Mode::number`]; 0: nothing.
     pub mode: u8,
     /// Always 0.
     pub zero: u8,

@@ -7,7 +7,7 @@
 //! | [`script`], [`grammar`], [`world`] | bytes become packets of control and data connections |
 //! | [`judge`] | what must hold whatever the packets are |
 //! | [`duel`] | the compiled program and the model on the same packets |
-//! | [`reference`], [`orderly`] | both streams, and a dialogue in good order, read line by line |
+//! | [`mod@reference`], [`orderly`] | both streams, and a dialogue in good order, read line by line |
 //! | [`fuzz`] | the bodies of the fuzz targets |
 //!
 //! The parsers, the session and the other map values are ftp-common's: they are the very code that
