@@ -227,9 +227,12 @@ fn a_session_that_is_pushed_out_breaks_no_transfer_and_finds_its_footing() {
         data.read_exact(&mut piece).expect("the transfer goes on");
     };
     some(&mut data);
-    flood_of_sessions(&programs, ftp.address(), SESSIONS / 2, || some(&mut data));
     let own = control.address().to_string();
-    assert!(ftptrack.sessions().iter().all(|session| session.client != own), "it was pushed out");
+    let pushed_out = (0..MOST_ROUNDS).any(|_| {
+        flood_of_sessions(&programs, ftp.address(), SESSIONS / 2, || some(&mut data));
+        ftptrack.sessions().iter().all(|session| session.client != own)
+    });
+    assert!(pushed_out);
     some(&mut data);
     drop(data);
 
@@ -243,6 +246,9 @@ fn a_session_that_is_pushed_out_breaks_no_transfer_and_finds_its_footing() {
     assert_eq!(stats.denied(), 0);
     ftptrack.stop();
 }
+
+/// Floods until an entry that is in use must have gone.
+const MOST_ROUNDS: u32 = 4;
 
 #[test]
 fn a_flow_that_is_pushed_out_is_only_a_count_that_is_lost() {
@@ -264,17 +270,26 @@ fn a_flow_that_is_pushed_out_is_only_a_count_that_is_lost() {
     // Half-open flows of others push it out: each needs an expectation, so this is slow.
     let mut others = Talk::begin(&programs, "11.0.0.1:1024".parse().expect("an address"), at, [1, 1]);
     others.log_in();
-    for n in 0..FLOWS {
-        // Ports that come together again after half a billion.
-        let port = 10_240 + u16::try_from(n % 10_000).expect("small");
-        others.passive(port);
-        let from = 10_001 + u16::try_from(n % 49_999).expect("small");
-        // Repeated, so that it is in use as much as the other is: what was used once goes first.
-        assert!(others.begins(from, port, n) && others.begins(from, port, n));
-    }
-    let flows = ftptrack.flows();
-    assert!(flows.len() <= ROOM_FOR_FLOWS, "{}", flows.len());
-    assert!(flows.iter().all(|flow| flow.client != syn.source.to_string()), "it was pushed out");
+    let mut flood = |numbers: std::ops::Range<u32>| {
+        for n in numbers {
+            // Ports that come together again after half a billion.
+            let port = 10_240 + u16::try_from(n % 10_000).expect("small");
+            others.passive(port);
+            let from = 10_001 + u16::try_from(n % 49_999).expect("small");
+            // Repeated, so that it is in use as much as the other is: what was used once goes first.
+            assert!(others.begins(from, port, n) && others.begins(from, port, n));
+        }
+    };
+    // The kernel gives an entry that was in use a second chance, and keeps lists for each CPU: how soon
+    // it goes is not for us to say.
+    let own = syn.source.to_string();
+    let pushed_out = (0..MOST_ROUNDS).any(|round| {
+        flood(round * FLOWS..(round + 1) * FLOWS);
+        let flows = ftptrack.flows();
+        assert!(flows.len() <= ROOM_FOR_FLOWS, "{}", flows.len());
+        flows.iter().all(|flow| flow.client != own)
+    });
+    assert!(pushed_out);
     let bytes = Segment { payload: vec![7; 1000], ..completes };
     assert!(programs[0].passes(&bytes) && programs[1].passes(&bytes.answer(flag::ACK, b"more")));
     assert!(!programs[0].passes(&talk.data(50_001, INSIDE, 1)), "a new one doesn't");
