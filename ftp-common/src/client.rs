@@ -66,6 +66,15 @@ pub struct Command {
     pub port: u16,
 }
 
+impl Command {
+    /// One of [`kind`], whether it was read in step or not.
+    #[inline(always)]
+    #[must_use]
+    pub const fn asked(&self) -> u8 {
+        self.kind & !kind::NOT_IN_STEP
+    }
+}
+
 /// Written by packets of the client only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -92,7 +92,7 @@ impl ServerHalf {
             at = at.wrapping_add(1);
             if client.voided != 0 && !after(command.end, client.void_before) {
                 self.tail = at;
-            } else if wanted == kind::OTHER || command.kind & !kind::NOT_IN_STEP == wanted {
+            } else if wanted == kind::OTHER || command.asked() == wanted {
                 self.tail = at;
                 self.taken = *command;
                 return true;
@@ -130,7 +130,7 @@ impl ServerHalf {
         let in_step = command.kind & kind::NOT_IN_STEP == 0;
         self.witnessed = u8::from(!in_step && self.tail == client.head);
         let accepted = reply.code < 300;
-        let asked = command.kind & !kind::NOT_IN_STEP;
+        let asked = command.asked();
         if asked == kind::REIN && accepted {
             tally.mark(Counter::Reinitialized);
             self.decision = decision::WITHDRAW;
@@ -242,7 +242,7 @@ impl ServerHalf {
         let mut at = self.tail;
         let mut i = 0;
         while i < RING && at != client.head {
-            if client.ring[at as usize % RING].kind & !kind::NOT_IN_STEP == kind::TRANSFER {
+            if client.ring[at as usize % RING].asked() == kind::TRANSFER {
                 transfers = transfers.wrapping_sub(1);
             }
             at = at.wrapping_add(1);

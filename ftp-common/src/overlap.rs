@@ -52,7 +52,7 @@ impl ClientHalf {
         while i < RING && at != self.head {
             let command = &self.ring[at as usize % RING];
             if line.ended == 0 && after(command.end, position) {
-                let exact = command.kind & !kind::NOT_IN_STEP == kind::PORT;
+                let exact = command.asked() == kind::PORT;
                 line = Line { end: command.end, ended: 1, exact: u8::from(exact), zero: 0 };
             }
             at = at.wrapping_add(1);

@@ -131,7 +131,8 @@ fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
     let now = report::now();
     let Session { client, server, .. } = session;
     let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
-    let taken = take(packet, scratch, now, intake);
+    let taken = take(packet, scratch, intake);
+    scratch.progress.now = now;
     let segment = &packet.segment;
     debug!(
         0,
@@ -149,7 +150,10 @@ fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
 fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
     let Session { client, server, .. } = session;
     let intake = server.receive(client, &packet.segment, may_hold(packet, policy), packet.local, &mut scratch.tally);
-    let taken = take(packet, scratch, report::now(), intake);
+    let taken = take(packet, scratch, intake);
+    if taken == READ {
+        scratch.progress.now = report::now(); // a bare acknowledgement needs no time
+    }
     let segment = &packet.segment;
     debug!(
         0,
@@ -163,7 +167,7 @@ fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
 }
 
 #[inline(always)]
-fn take(packet: &Packet, scratch: &mut Scratch, now: u64, intake: Intake) -> u32 {
+fn take(packet: &Packet, scratch: &mut Scratch, intake: Intake) -> u32 {
     let (skip, compare) = match intake {
         Intake::Hold => return HOLD,
         Intake::Pass => return TAKEN,
@@ -175,7 +179,7 @@ fn take(packet: &Packet, scratch: &mut Scratch, now: u64, intake: Intake) -> u32
         return TAKEN;
     }
     scratch.progress = Progress {
-        now,
+        now: 0, // the caller's to set
         offset: packet.payload.wrapping_add(skip),
         left: packet.segment.length.wrapping_sub(skip).wrapping_sub(compare),
         compare,

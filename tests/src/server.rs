@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::client::{Client, six_numbers};
 use crate::network::{Family, Host};
-use crate::probe;
+use crate::probe::{self, Outcome};
 use crate::wait::PATIENCE;
 
 /// The control port.
@@ -95,4 +95,17 @@ impl Session {
         self.stream.read_line(&mut line).expect("the client says something");
         assert_eq!(line.trim_end(), command);
     }
+}
+
+/// One transfer's beginning: PASV, its answer, and the connection.
+#[track_caller]
+pub fn transfer(host: &Host, server: &Host, ends: (&mut Client, &mut Session), port: u16) -> Outcome {
+    let (control, session) = ends;
+    let target = server.at(Family::V4, port);
+    let _listener = probe::listen(server, target);
+    control.send("PASV\r\n");
+    session.hears("PASV");
+    session.say_passive(target);
+    assert_eq!(control.reply().six_numbers(), target);
+    probe::to(host, target)
 }

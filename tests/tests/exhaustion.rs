@@ -8,7 +8,7 @@ use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::network::{Family, Host, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::{CONTROL, Server, Session};
+use ftptrack_tests::server::{CONTROL, Server, Session, transfer};
 use ftptrack_tests::{INSIDE, hooks};
 use std::fs;
 use std::net::SocketAddr;
@@ -36,19 +36,6 @@ fn memory(host: &Host) -> u64 {
         line.trim().parse::<u64>().expect("a number")
     };
     maps.into_iter().map(of_map).sum()
-}
-
-/// One transfer's beginning: PASV, its answer, and the connection.
-#[track_caller]
-fn transfer(host: &Host, server: &Host, ends: (&mut Client, &mut Session), port: u16) -> Outcome {
-    let (control, session) = ends;
-    let target = server.at(Family::V4, port);
-    let _listener = probe::listen(server, target);
-    control.send("PASV\r\n");
-    session.hears("PASV");
-    session.say_passive(target);
-    assert_eq!(control.reply().six_numbers(), target);
-    probe::to(host, target)
 }
 
 #[track_caller]

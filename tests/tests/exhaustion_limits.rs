@@ -8,7 +8,7 @@ use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::network::{Family, Host, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::{CONTROL, Server};
+use ftptrack_tests::server::{CONTROL, Server, transfer};
 use ftptrack_tests::wait::{self, PATIENCE};
 use ftptrack_tests::wire::Wire;
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
@@ -33,16 +33,8 @@ fn one_client_gets_so_many_sessions_and_no_more() {
     assert_eq!(stats.of(Counter::SessionsStarted), u64::from(MAX_SESSIONS_PER_CLIENT));
     assert!(stats.of(Counter::SessionsOverLimit) >= 12, "{stats:?}");
 
-    let transfer = |host: &Host, ends: &mut (_, _), port: u16| {
-        let (control, session): &mut (ftptrack_tests::client::Client, ftptrack_tests::server::Session) = ends;
-        let target = server.at(Family::V4, port);
-        let _listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        assert_eq!(control.reply().six_numbers(), target);
-        probe::to(host, target)
-    };
+    let transfer =
+        |host: &Host, (control, session): &mut (_, _), port| transfer(host, server, (control, session), port);
     assert_eq!(transfer(third, &mut ftp.session_with(third), INSIDE), Outcome::Opened, "others don't notice");
     assert_eq!(transfer(client, &mut ends[0], INSIDE + 1), Outcome::Opened, "nor do those within the limit");
     assert_eq!(transfer(client, &mut ends[LIMIT], INSIDE + 2), Outcome::Silence, "this one is over it");

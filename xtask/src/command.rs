@@ -55,6 +55,14 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// An error unless we are root: `why` it takes that, and how to run `task` so.
+pub(crate) fn require_root(why: &str, task: &str) -> Result<()> {
+    if !is_root() {
+        bail!("{why}: run 'sudo --preserve-env=HOME,PATH cargo xtask {task}'");
+    }
+    Ok(())
+}
+
 /// `command` as one would type it, the program without its directory.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());

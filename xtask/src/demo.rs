@@ -41,9 +41,7 @@ const OTHER_PORT: u16 = 15000;
 const MEBIBYTES: usize = 4;
 
 pub(crate) fn run() -> Result<()> {
-    if !command::is_root() {
-        bail!("the demo makes network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask demo'");
-    }
+    command::require_root("the demo makes network namespaces", "demo")?;
     setup::run()?;
     let binary = build::ftptrack(false)?;
     let interrupt = Interrupt::catch()?;

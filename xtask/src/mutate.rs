@@ -51,9 +51,7 @@ enum Outcome {
 
 /// Runs the mutations whose check, file or test contains `filter`; writes the table when all were run.
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
-    if !command::is_root() {
-        bail!("some of the tests make network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask mutate'");
-    }
+    command::require_root("some of the tests make network namespaces", "mutate")?;
     let root = command::workspace();
     let list = root.join("tests/mutations.toml");
     let text = fs::read_to_string(&list).with_context(|| format!("{}: cannot be read", list.display()))?;

@@ -1,16 +1,12 @@
 //! `cargo xtask security`: plays all dialogues against ftptrack and against the kernel's own FTP helper, and writes
 //! the tables in `docs/security.md`.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::{build, command, setup};
 
 pub(crate) fn run() -> Result<()> {
-    if !command::is_root() {
-        bail!(
-            "the dialogues are played in network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask security'"
-        );
-    }
+    command::require_root("the dialogues are played in network namespaces", "security")?;
     setup::run()?;
     let ftptrack = build::ftptrack(false)?;
     let mut table = command::cargo();

@@ -15,9 +15,7 @@ use crate::{build, command, setup};
 ///
 /// `long`: the properties are tried on many more cases.
 pub(crate) fn run(long: bool, arguments: &[OsString]) -> Result<()> {
-    if !command::is_root() {
-        bail!("the tests make network namespaces: run 'sudo --preserve-env=HOME,PATH cargo xtask test'");
-    }
+    command::require_root("the tests make network namespaces", "test")?;
     step("setup", setup::run)?;
     step("format", || command::run(command::cargo().args(["fmt", "--all", "--check"])))?;
     step("lint", || {
