@@ -235,23 +235,41 @@ impl ClientHalf {
     /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
-        self.recent[self.next as usize % RECENT] = byte;
+        self.remember(self.next, byte);
         self.next = self.next.wrapping_add(1);
         self.parser.push(byte)
+    }
+
+    /// Keeps the byte at a position, to compare a repeated one with.
+    #[inline(always)]
+    pub const fn remember(&mut self, position: u32, byte: u8) {
+        self.recent[position as usize % RECENT] = byte;
     }
 
     /// A line has ended: its command waits from now on. `address` is the client's own.
     #[inline(always)]
     pub fn end_line(&mut self, address: &Address, server: &ServerHalf, now: u64, tally: &mut Tally) {
-        let Some(verb) = self.parser.end_line() else { return };
+        let mut named = HostPort::default();
+        let verb = self.parser.end_line(&mut named);
+        if verb == Verb::Nothing {
+            return;
+        }
         tally.mark(Counter::Commands);
         self.last_line = now;
-        let mut command = Command { end: self.next, ..Command::default() };
+        let mut command = Command { end: self.next, port: named.port, ..Command::default() };
         command.kind = match verb {
             Verb::Pasv => kind::PASV,
             Verb::Epsv => kind::EPSV,
-            Verb::Port(said) | Verb::Eprt(said) => {
-                self.named_by(&mut command, said, address);
+            Verb::Port => {
+                if named.address != *address {
+                    command.fault = fault::FOREIGN;
+                    self.named = named.address;
+                    self.named_end = command.end;
+                }
+                kind::PORT
+            }
+            Verb::MalformedPort => {
+                command.fault = fault::MALFORMED;
                 kind::PORT
             }
             Verb::Transfer => {
@@ -265,7 +283,7 @@ impl ClientHalf {
             }
             Verb::Blank => kind::UNSURE,
             Verb::Abor => kind::ABOR,
-            Verb::Other => kind::OTHER,
+            Verb::Other | Verb::Nothing => kind::OTHER,
         };
         if self.burst != server.finals {
             self.burst = server.finals;
@@ -283,20 +301,6 @@ impl ClientHalf {
         // The server half reads the entry only after it has seen the new head.
         compiler_fence(Ordering::Release);
         self.head = self.head.wrapping_add(1);
-    }
-
-    #[inline(always)]
-    fn named_by(&mut self, command: &mut Command, said: Option<HostPort>, address: &Address) {
-        let Some(said) = said else {
-            command.fault = fault::MALFORMED;
-            return;
-        };
-        command.port = said.port;
-        if said.address != *address {
-            command.fault = fault::FOREIGN;
-            self.named = said.address;
-            self.named_end = command.end;
-        }
     }
 
     /// All bytes of a segment were read: a FIN behind them is in sequence.

@@ -6,19 +6,23 @@ use crate::telnet::Telnet;
 /// Lines longer than this are skipped to their end; servers cut or refuse them at about as much.
 pub const LONGEST_LINE: u16 = 4096;
 
-/// What a command line asks for, as far as data connections depend on it.
+/// What a command line asks for, as far as data connections depend on it. Its variants carry nothing:
+/// what the others would leave unset is a register that no path has set, and the verifier doesn't take
+/// a copy of that.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verb {
+    /// No command: an empty line, or one whose beginning was not seen.
+    Nothing,
     /// Any command that data connections don't depend on, known or not: it takes one reply.
     Other,
     /// PASV, or `P@SW` (a misspelling from old firewalls that servers take).
     Pasv,
     /// EPSV, whatever its argument.
     Epsv,
-    /// PORT; `None` where the argument is malformed.
-    Port(Option<HostPort>),
-    /// EPRT; `None` where the argument is malformed.
-    Eprt(Option<HostPort>),
+    /// PORT or EPRT.
+    Port,
+    /// PORT or EPRT with a malformed argument.
+    MalformedPort,
     /// RETR, STOR, STOU, APPE, LIST, NLST, MLSD: each uses a data connection.
     Transfer,
     /// REIN: the session begins anew (RFC 959 §4.1.1).
@@ -97,6 +101,22 @@ impl CommandParser {
         matches!(self.state, IN_PORT | IN_EPRT)
     }
 
+    /// Whether the text up to the line end says nothing more: [`Self::skip`] may take it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn skips(&self) -> bool {
+        (self.state == SKIP || self.state == IN_OTHER) && self.telnet.is_between()
+    }
+
+    /// Takes `count` plain bytes ([`crate::plain`]) at a time, as [`Self::push`] would one by one.
+    #[inline(always)]
+    pub const fn skip(&mut self, count: u16) {
+        if self.state != SKIP {
+            self.length = self.length.saturating_add(count);
+            self.carriage_return = 0; // it could only matter to a line of nothing else
+        }
+    }
+
     /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
@@ -153,39 +173,44 @@ impl CommandParser {
         self.argument.begin();
     }
 
-    /// The line that has just ended; `None` for an empty one, or one whose beginning was not seen.
+    /// The line that has just ended. `named` becomes what a [`Verb::Port`] names.
     #[inline(always)]
-    pub fn end_line(&mut self) -> Option<Verb> {
-        let result = self.classify();
+    pub fn end_line(&mut self, named: &mut HostPort) -> Verb {
+        let verb = self.classify(named);
         *self = Self::default();
-        result
+        verb
     }
 
     #[inline(always)]
-    fn classify(&mut self) -> Option<Verb> {
+    fn classify(&mut self, named: &mut HostPort) -> Verb {
         if self.state == SKIP || self.length == u16::from(self.carriage_return) {
-            return None;
+            return Verb::Nothing;
         }
         if self.length > LONGEST_LINE {
-            return Some(Verb::TooLong);
+            return Verb::TooLong;
         }
         if self.blank != 0 {
-            return Some(Verb::Blank);
+            return Verb::Blank;
         }
         if self.verb_length != 4 {
-            return Some(Verb::Other);
+            return Verb::Other;
         }
-        Some(match self.verb {
+        match self.verb {
             PASV | P_AT_SW => Verb::Pasv,
             EPSV => Verb::Epsv,
-            PORT if self.state == IN_PORT => Verb::Port(self.argument.end_port()),
-            EPRT if self.state == IN_EPRT => Verb::Eprt(self.argument.end_eprt()),
+            PORT if self.state == IN_PORT => port(self.argument.end_port(named)),
+            EPRT if self.state == IN_EPRT => port(self.argument.end_eprt(named)),
             RETR | STOR | STOU | APPE | LIST | NLST | MLSD => Verb::Transfer,
             REIN => Verb::Rein,
             ABOR => Verb::Abor,
             _ => Verb::Other,
-        })
+        }
     }
+}
+
+#[inline(always)]
+const fn port(good: bool) -> Verb {
+    if good { Verb::Port } else { Verb::MalformedPort }
 }
 
 #[cfg(test)]

@@ -4,23 +4,20 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 use std::{format, vec, vec::Vec};
 
-fn lines_of(parser: &mut CommandParser, bytes: &[u8]) -> Vec<Verb> {
+fn lines_of(parser: &mut CommandParser, bytes: &[u8]) -> Vec<(Verb, HostPort)> {
     let mut lines = Vec::new();
     for byte in bytes {
         if parser.push(*byte) {
-            lines.extend(parser.end_line());
+            let mut named = HostPort::default();
+            let verb = parser.end_line(&mut named);
+            lines.extend((verb != Verb::Nothing).then_some((verb, named)));
         }
     }
     lines
 }
 
 fn lines(bytes: &[u8]) -> Vec<Verb> {
-    lines_of(&mut CommandParser::default(), bytes)
-}
-
-fn at(address: &str, port: u16) -> Option<HostPort> {
-    let address = address.parse::<IpAddr>().unwrap().into();
-    Some(HostPort { address, port })
+    lines_of(&mut CommandParser::default(), bytes).into_iter().map(|(verb, _)| verb).collect()
 }
 
 #[test]
@@ -38,14 +35,23 @@ fn golden_session() {
             Verb::Transfer,
             Verb::Pasv,
             Verb::Transfer,
-            Verb::Port(at("10.0.0.2", 1025)),
-            Verb::Eprt(at("::1", 1025)),
+            Verb::Port,
+            Verb::Port,
             Verb::Pasv,
             Verb::Rein,
             Verb::Other,
             Verb::Other,
         ]
     );
+}
+
+#[test]
+fn a_port_names_an_address_and_a_port() {
+    let named = |line: &[u8]| lines_of(&mut CommandParser::default(), line)[0].1;
+    let at = |address: &str| HostPort { address: address.parse::<IpAddr>().unwrap().into(), port: 1025 };
+    assert_eq!(named(b"PORT 10,0,0,2,4,1\r\n"), at("10.0.0.2"));
+    assert_eq!(named(b"EPRT |2|::1|1025|\r\n"), at("::1"));
+    assert_eq!(named(b"PASV 10,0,0,2,4,1\r\n"), HostPort::default());
 }
 
 #[test]
@@ -73,7 +79,7 @@ fn a_line_that_begins_with_a_blank_is_no_command_that_we_know() {
 #[test]
 fn an_argument_that_is_not_one_is_malformed() {
     for line in ["PORT 10,0,0,2,4", "PORT  10,0,0,2,4,1", "PORT 10,0,0,2,4,1 x", "PORT 10,0,0,2,4,1\r"] {
-        assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::Port(None)], "{line:?}");
+        assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::MalformedPort], "{line:?}");
     }
     assert_eq!(lines(b"PORT\r\n"), [Verb::Other]);
 }
@@ -108,7 +114,7 @@ fn a_line_over_the_limit_is_skipped_to_its_end() {
 fn met_in_mid_line_it_waits_for_the_line_end() {
     let mut parser = CommandParser::default();
     parser.skip_to_line_end();
-    assert_eq!(lines_of(&mut parser, b"PASV\r\nPASV\r\n"), [Verb::Pasv]);
+    assert_eq!(lines_of(&mut parser, b"PASV\r\nPASV\r\n"), [(Verb::Pasv, HostPort::default())]);
 }
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
@@ -126,7 +132,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn cutting_the_stream_changes_nothing(bytes in stream(), cuts in prop::collection::vec(0usize..100, 0..9)) {
-        let whole = lines(&bytes);
+        let whole = lines_of(&mut CommandParser::default(), &bytes);
         let mut parser = CommandParser::default();
         let mut pieces = Vec::new();
         let mut rest = &bytes[..];

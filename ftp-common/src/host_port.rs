@@ -6,7 +6,7 @@ use core::hint::black_box;
 use crate::address::Address;
 
 /// What a finished argument says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HostPort {
     /// The address, IPv4 mapped.
     pub address: Address,
@@ -114,17 +114,16 @@ impl Argument {
         self.state = MALFORMED;
     }
 
-    /// What the argument of a PORT says; `None` if it is not six numbers.
+    /// Ends the argument of a PORT: true if it is six numbers, which `said` becomes.
     #[inline(always)]
-    pub fn end_port(&mut self) -> Option<HostPort> {
+    pub fn end_port(&mut self, said: &mut HostPort) -> bool {
         if self.state == MALFORMED || self.filled != 5 || !self.octet_done() {
-            return None;
+            return false;
         }
         let b = self.bytes;
-        Some(HostPort {
-            address: Address::from_v4_word(u32::from_ne_bytes([b[0], b[1], b[2], b[3]])),
-            port: u16::from_be_bytes([b[4], b[5]]),
-        })
+        said.address = Address::from_v4_word(u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+        said.port = u16::from_be_bytes([b[4], b[5]]);
+        true
     }
 
     /// One byte of an EPRT's argument.
@@ -280,19 +279,20 @@ impl Argument {
         }
     }
 
-    /// What the argument of an EPRT says; `None` if it isn't one.
+    /// Ends the argument of an EPRT: true if it is one, which `said` becomes.
     #[inline(always)]
-    pub fn end_eprt(&mut self) -> Option<HostPort> {
+    pub fn end_eprt(&mut self, said: &mut HostPort) -> bool {
         if self.state != DONE {
-            return None;
+            return false;
         }
         let b = self.bytes;
-        let address = if self.filled == 4 && self.gap == NO_GAP {
+        said.address = if self.filled == 4 && self.gap == NO_GAP {
             Address::from_v4_word(u32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
         } else {
             Address::from_bytes(b)
         };
-        Some(HostPort { address, port: (self.decimal & 0xffff) as u16 })
+        said.port = (self.decimal & 0xffff) as u16;
+        true
     }
 }
 

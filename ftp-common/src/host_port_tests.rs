@@ -8,14 +8,16 @@ fn port(text: &str) -> Option<HostPort> {
     let mut argument = Argument::default();
     argument.begin();
     text.bytes().for_each(|b| argument.push_port(b));
-    argument.end_port()
+    let mut said = HostPort::default();
+    argument.end_port(&mut said).then_some(said)
 }
 
 fn eprt(text: &str) -> Option<HostPort> {
     let mut argument = Argument::default();
     argument.begin();
     text.bytes().for_each(|b| argument.push_eprt(b));
-    argument.end_eprt()
+    let mut said = HostPort::default();
+    argument.end_eprt(&mut said).then_some(said)
 }
 
 fn says(address: &str, port: u16) -> Option<HostPort> {

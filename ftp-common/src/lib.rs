@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`telnet`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
+//! | [`telnet`], [`plain`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
 //! | [`session`], [`client`], [`overlap`], [`server`] | one control connection: the order of its bytes, waiting commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
 //! | [`expectation`], [`flow`] | data connections: negotiated, and let in |
@@ -27,6 +27,7 @@ pub mod host_port;
 pub mod keys;
 pub mod limit;
 pub mod overlap;
+pub mod plain;
 pub mod policy;
 pub mod reply;
 pub mod sequence;

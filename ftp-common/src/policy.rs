@@ -49,8 +49,26 @@ pub struct Config {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PortClasses {
-    /// Bits of [`class`] by port, host byte order.
-    pub of: [u8; 65536],
+    /// Bits of [`class`] by port, the port as it lies in packets (network byte order): a swap would cost
+    /// the common packet time, and before 6.19 the verifier knows no bounds of a swapped number.
+    by_port: [u8; 65536],
+}
+
+impl PortClasses {
+    /// No port has a meaning.
+    pub const NONE: Self = Self { by_port: [0; 65536] };
+
+    /// Adds a bit of [`class`] to a port, host byte order.
+    pub const fn mark(&mut self, port: u16, bit: u8) {
+        self.by_port[port.to_be() as usize] |= bit;
+    }
+
+    /// The bits of a port, network byte order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(&self, port: u16) -> u8 {
+        self.by_port[port as usize]
+    }
 }
 
 /// Control ports that one policy may name.
@@ -58,7 +76,7 @@ pub const CONTROL_PORTS: usize = 8;
 /// The most that [`ServerPolicy::sessions_per_client`] can be.
 pub const MAX_SESSIONS_PER_CLIENT: u32 = 128;
 /// Server policies in one generation: the size of half the POLICIES map.
-pub const MAX_POLICIES: u32 = 64;
+pub const MAX_POLICIES: u32 = 1024;
 
 /// What holds for a server: an entry of the POLICIES map
 /// (index: `(generation & 1) * MAX_POLICIES + the value found in SERVERS`).
@@ -80,6 +98,11 @@ pub struct ServerPolicy {
     /// Control connections of one client (an IPv4 address, an IPv6 /64) that are followed at a time;
     /// at most [`MAX_SESSIONS_PER_CLIENT`].
     pub sessions_per_client: u32,
+    /// What the mark of an skb becomes in the bits of `mark_mask`, on data packets that were let in, at
+    /// ingress.
+    pub mark: u32,
+    /// 0: marks stay as they are.
+    pub mark_mask: u32,
 }
 
 /// Bits of [`ServerPolicy::flags`].
@@ -92,6 +115,18 @@ pub mod flag {
     pub const PORT_PROMISCUOUS: u16 = 4;
     /// A 227 must name the session's own server address.
     pub const ANNOUNCED_STRICT: u16 = 8;
+    /// After an accepted AUTH, that client address alone may use the passive range while its session
+    /// lives. Without it such a session opens nothing.
+    pub const FTPS_CLIENT_RANGE: u16 = 16;
+    /// PASV and EPSV are refused; the range stays guarded.
+    pub const NO_PASSIVE: u16 = 32;
+    /// PORT and EPRT are refused; the active port stays guarded.
+    pub const NO_ACTIVE: u16 = 64;
+    /// Active data connections may come from any port: none is guarded, those that are expected are
+    /// tracked.
+    pub const ACTIVE_ANY: u16 = 128;
+    /// Flows carry no counts of packets and bytes.
+    pub const NO_ACCOUNTING: u16 = 256;
 }
 
 impl ServerPolicy {
@@ -125,4 +160,4 @@ impl ServerPolicy {
     }
 }
 
-const _: () = assert!(size_of::<ServerPolicy>() == 32);
+const _: () = assert!(size_of::<ServerPolicy>() == 40);

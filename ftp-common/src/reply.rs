@@ -63,6 +63,15 @@ impl ReplyParser {
         self.state == 0 && self.multi_line == 0
     }
 
+    /// Whether the text up to the line end says nothing more: plain bytes of it ([`crate::plain`]) need
+    /// not be pushed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn skips(&self) -> bool {
+        let announces = self.code == 227 || self.code == 229;
+        (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !announces) && self.telnet.is_between()
+    }
+
     /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {

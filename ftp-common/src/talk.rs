@@ -49,6 +49,8 @@ impl Talk {
             flags: 0,
             expectation_timeout: 300,
             sessions_per_client: 128,
+            mark: 0,
+            mark_mask: 0,
         };
         let key = ConnectionKey {
             client: address(CLIENT),

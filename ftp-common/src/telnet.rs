@@ -16,6 +16,12 @@ pub struct Telnet {
 }
 
 impl Telnet {
+    /// Whether no Telnet command is under way.
+    #[inline(always)]
+    pub(crate) const fn is_between(self) -> bool {
+        self.state == TEXT
+    }
+
     /// Whether `byte` belongs to the text.
     ///
     /// A line end always does, even where an option byte should stand: a peer that doesn't speak

@@ -31,7 +31,7 @@ pub(crate) fn control(
         && let Some(policy) = servers::policy(generation, &packet.destination)
         && policy.is_control(packet.destination_port)
     {
-        *key = packet.as_client();
+        packet.as_client(key);
         return Some(client_speaks(skb, packet, key, policy));
     }
     // A SYN from a control port speaks for no server: it may still begin a data connection.
@@ -40,7 +40,7 @@ pub(crate) fn control(
         && let Some(policy) = servers::policy(generation, &packet.source)
         && policy.is_control(packet.source_port)
     {
-        *key = packet.as_server();
+        packet.as_server(key);
         return Some(server_speaks(skb, packet, key, policy));
     }
     None
@@ -96,11 +96,11 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
         let transfers = session.client.transfers;
         match take_from_client(packet, policy, session, scratch) {
             HOLD => {
-                report::flush(scratch, key, session.generation, packet.interface);
+                report::flush(session.generation);
                 return verdict::hold();
             }
             READ => {
-                text::read_client(skb, key, session, scratch);
+                text::read_client(skb, &raw mut *session, &raw mut *scratch);
                 session.client.finish(segment);
             }
             _ => {}
@@ -111,7 +111,7 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
             expectations::renew(key, session, policy);
         }
         if scratch.tally.dirty != 0 {
-            report::flush(scratch, key, session.generation, packet.interface);
+            report::flush(session.generation);
         }
     }
     if session.is_closed() {
@@ -129,10 +129,12 @@ const READ: u32 = 2;
 #[inline(never)]
 fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
     let now = report::now();
-    let Session { client, server, .. } = session;
+    let Session { client, server, generation, .. } = session;
+    let generation = *generation;
     let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
     let taken = take(packet, scratch, intake);
     scratch.progress.now = now;
+    scratch.progress.generation = generation;
     let segment = &packet.segment;
     debug!(
         0,
@@ -148,11 +150,13 @@ fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
 /// Asks the server's half what to do with a segment.
 #[inline(never)]
 fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
-    let Session { client, server, .. } = session;
+    let Session { client, server, generation, .. } = session;
+    let generation = *generation;
     let intake = server.receive(client, &packet.segment, may_hold(packet, policy), packet.local, &mut scratch.tally);
     let taken = take(packet, scratch, intake);
     if taken == READ {
         scratch.progress.now = report::now(); // a bare acknowledgement needs no time
+        scratch.progress.generation = generation;
     }
     let segment = &packet.segment;
     debug!(
@@ -179,15 +183,15 @@ fn take(packet: &Packet, scratch: &mut Scratch, intake: Intake) -> u32 {
         return TAKEN;
     }
     scratch.progress = Progress {
-        now: 0, // the caller's to set
+        now: 0,        // the caller's to set
+        generation: 0, // likewise
         offset: packet.payload.wrapping_add(skip),
         left: packet.segment.length.wrapping_sub(skip).wrapping_sub(compare),
         compare,
         position: packet.segment.seq.wrapping_add(skip),
+        at: 0,
         ack: packet.segment.ack,
-        at: text::PIECE as u32,
         line: Line::default(),
-        differs: 0,
     };
     READ
 }
@@ -212,7 +216,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
             return PASS;
         }
         let now = report::now();
-        if let Some(met) = make_session(key, policy, now) {
+        if let Some(met) = make_session(key, policy, now, scratch) {
             met.meet(now, now, segment);
             report::count(Counter::SessionsMet);
         }
@@ -231,11 +235,11 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
     } else {
         match take_from_server(packet, policy, session, scratch) {
             HOLD => {
-                report::flush(scratch, key, session.generation, packet.interface);
+                report::flush(session.generation);
                 return verdict::hold();
             }
             READ => {
-                text::read_server(skb, key, policy, session, scratch);
+                text::read_server(skb, policy, &raw mut *session, &raw mut *scratch);
                 session.server.finish(segment);
             }
             _ => {}
@@ -249,7 +253,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
             tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
         }
         if scratch.tally.dirty != 0 {
-            report::flush(scratch, key, session.generation, packet.interface);
+            report::flush(session.generation);
         }
     }
     expectations::carry_out(scratch, key, session, policy, packet.interface);
@@ -298,7 +302,7 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &Serve
         end(scratch, key, old, packet.interface);
     }
     let now = report::now();
-    let Some(session) = make_session(key, policy, now) else {
+    let Some(session) = make_session(key, policy, now, scratch) else {
         report::count(Counter::SessionsOverLimit);
         return;
     };
@@ -314,8 +318,13 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &Serve
 
 /// A zeroed session under this key, if there was none and its client may have one more.
 #[inline(always)]
-fn make_session(key: &ConnectionKey, policy: &ServerPolicy, generation: u64) -> Option<&'static mut Session> {
-    if !limit::admits(key, policy, generation) {
+fn make_session(
+    key: &ConnectionKey,
+    policy: &ServerPolicy,
+    generation: u64,
+    scratch: &mut Scratch,
+) -> Option<&'static mut Session> {
+    if !limit::admits(key, policy, generation, scratch) {
         return None;
     }
     let blank = BLANK.get(0)?;

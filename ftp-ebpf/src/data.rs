@@ -26,7 +26,7 @@ pub(crate) fn data(
 ) -> i32 {
     const GUARDED: u8 = class::PASSIVE | class::ACTIVE;
     if destination & GUARDED != 0 {
-        *key = packet.as_client();
+        packet.as_client(key);
         let way = if destination & class::PASSIVE != 0 { FROM_CLIENT | MAY_BEGIN } else { FROM_CLIENT };
         let verdict = packet_of(skb, packet, key, generation, way);
         if verdict != PASS {
@@ -34,7 +34,7 @@ pub(crate) fn data(
         }
     }
     if source & GUARDED != 0 {
-        *key = packet.as_server();
+        packet.as_server(key);
         let way = if source & class::ACTIVE != 0 { MAY_BEGIN } else { 0 };
         return packet_of(skb, packet, key, generation, way);
     }

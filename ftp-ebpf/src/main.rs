@@ -90,7 +90,7 @@ fn unusual(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
         return if hidden(memory, layout, generation, reason) == DROP { HIDDEN_DENIED } else { 0 };
     }
     let Some([source, destination]) = memory.load::<[u16; 2]>(layout.transport) else { return 0 };
-    servers::classes(generation, u16::from_be(source), u16::from_be(destination))
+    servers::classes(generation, source, destination)
 }
 
 /// A packet to or from a port with a meaning. A function of its own, so that the common packet's path

@@ -3,6 +3,7 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use ftp_common::command::CommandParser;
 use ftp_common::counter::{Counter, Tally};
 use ftp_common::event::Event;
 use ftp_common::expectation::Expectation;
@@ -10,11 +11,12 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
+use ftp_common::reply::ReplyParser;
 use ftp_common::session::{Handshake, Session};
 
 use crate::multipath::Options;
 use crate::packet::{Layout, Packet};
-use crate::text::{PIECE, Progress};
+use crate::text::{Piece, Progress};
 
 /// `Side::number` of the interface that this program is attached to.
 #[unsafe(no_mangle)]
@@ -82,12 +84,19 @@ pub(crate) fn current() -> Option<*mut Current> {
 pub(crate) struct Scratch {
     pub(crate) tally: Tally,
     pub(crate) progress: Progress,
-    /// The piece of text in hand.
-    pub(crate) piece: [u8; PIECE],
+    /// The piece of text in hand, and the parser that reads it.
+    pub(crate) piece: Piece,
+    pub(crate) command: CommandParser,
+    pub(crate) reply: ReplyParser,
+    /// What holds for the server in hand, while its text is read.
+    pub(crate) policy: ServerPolicy,
     pub(crate) expectation: Expectation,
     pub(crate) flow: Flow,
     pub(crate) event: Event,
     pub(crate) options: Options,
+    /// Keys of the client whose sessions are counted, and of one of them.
+    pub(crate) client: ClientKey,
+    pub(crate) other: ConnectionKey,
     /// When the present second of denial events began, nanoseconds; and how many it had.
     pub(crate) denials_since: u64,
     pub(crate) denials: u64,

@@ -1,14 +1,12 @@
 //! Counting and telling.
 
-use core::ffi::c_void;
-
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_loop};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use ftp_common::SECOND;
 use ftp_common::counter::{Counter, Tally};
 use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::ConnectionKey;
 
-use crate::maps::{EVENTS, STATS, Scratch};
+use crate::maps::{Current, EVENTS, STATS, Scratch, current, scratch};
 
 /// Denials told in one second on one CPU; the rest is counted only.
 const DENIALS_A_SECOND: u64 = 100;
@@ -73,38 +71,29 @@ pub(crate) fn send_denial(scratch: &mut Scratch) {
     }
 }
 
-/// Counts what was noted while a segment was read, and tells the refused negotiations.
+/// Counts what was noted while a segment of this session was read, and tells the refused negotiations.
+/// A global function (see [`crate::text`]), as several places call it.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn flush(scratch: &mut Scratch, key: &ConnectionKey, session: u64, interface: u32) {
-    let mut flush = Flush { scratch, key, session, interface };
-    // SAFETY: the callback gets this very flush as its context.
-    unsafe { bpf_loop(Counter::TALLIED as u32, flush_one as *mut c_void, (&raw mut flush).cast(), 0) };
-    flush.scratch.tally = Tally::default();
-}
-
-/// What each turn needs. A turn of `bpf_loop` takes one counter, so that it is verified once.
-struct Flush<'a> {
-    scratch: &'a mut Scratch,
-    key: &'a ConnectionKey,
-    session: u64,
-    interface: u32,
-}
-
-unsafe extern "C" fn flush_one(index: u32, context: *mut c_void) -> i64 {
-    // SAFETY: `flush` passes a Flush, which nothing else uses meanwhile.
-    let Flush { scratch, key, session, interface } = unsafe { &mut *context.cast::<Flush<'_>>() };
-    let index = index & (Counter::TALLIED as u32 - 1);
-    let times = scratch.tally.marks[index as usize];
-    if times == 0 {
-        return 0;
+pub(crate) extern "C" fn flush(session: u64) -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes it meanwhile.
+    let Current { packet, key, .. } = unsafe { &*current };
+    let mut index = 0;
+    while index < Counter::TALLIED {
+        let times = scratch.tally.marks[index];
+        if times != 0 {
+            count_times(index as u32, u64::from(times));
+            if Counter::index_is_refusal(index as u32) {
+                event(scratch, EventKind::Refused, key, packet.interface);
+                scratch.event.session = session;
+                scratch.event.reason = index as u8;
+                scratch.event.times = u32::from(times);
+                send(scratch);
+            }
+        }
+        index += 1;
     }
-    count_times(index, u64::from(times));
-    if Counter::index_is_refusal(index) {
-        event(scratch, EventKind::Refused, key, *interface);
-        scratch.event.session = *session;
-        scratch.event.reason = index as u8;
-        scratch.event.times = u32::from(times);
-        send(scratch);
-    }
+    scratch.tally = Tally::default();
     0
 }

@@ -15,20 +15,19 @@ pub(crate) fn generation() -> Option<u32> {
     Some(unsafe { (*config).generation })
 }
 
-/// Classes of two ports, source in the second byte and destination in the first: constant time
-/// whatever the policy's size. 0: the packet is none of our business.
+/// Classes of two ports (network byte order), source in the second byte and destination in the first:
+/// constant time whatever the policy's size. 0: the packet is none of our business.
 #[inline(always)]
 pub(crate) fn classes(generation: u32, source: u16, destination: u16) -> u32 {
     let Some(classes) = PORTS.get_ptr(generation & 1) else { return 0 };
-    // SAFETY: as above; a `u16` can't index outside of 65,536 bytes.
-    let source = unsafe { (*classes).of[usize::from(source)] };
     // SAFETY: as above.
-    let destination = unsafe { (*classes).of[usize::from(destination)] };
-    u32::from(source) << 8 | u32::from(destination)
+    let classes = unsafe { &*classes };
+    u32::from(classes.of(source)) << 8 | u32::from(classes.of(destination))
 }
 
-/// The policy of a server, if the address is one.
-#[inline(always)]
+/// The policy of a server, if the address is one. A function of its own, as the key takes room on the
+/// stack, of which all frames together have 512 bytes.
+#[inline(never)]
 pub(crate) fn policy(generation: u32, address: &Address) -> Option<&'static ServerPolicy> {
     let key = Key::new(ServerKey::BITS, ServerKey { generation, address: *address });
     let place = *SERVERS.get(&key)?;

@@ -1,22 +1,30 @@
 //! Feeds the text of a control segment to the parsers.
 //!
-//! The text is usually not in linear memory, so it is copied in pieces of 64 bytes. Each turn of
-//! `bpf_loop` takes one byte: the parsers are then verified once, and not once for each place in the
-//! piece, which would be more than the verifier's patience for all of the program.
+//! The text is usually not in linear memory, so it is copied in pieces into the scratch map, where the
+//! parser in hand lies too. What happens to a byte, and at a line end, are *global* functions of BPF:
+//! the kernel verifies such a one once, for any argument, and not again at each place that calls it
+//! (since 5.6, where `bpf_loop` came with 5.17). Up to 5.11 they take numbers only, so what they work on
+//! they find in maps.
 
-use core::ffi::c_void;
+use core::hint::black_box;
 
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::{bpf_loop, bpf_skb_load_bytes};
-use ftp_common::keys::ConnectionKey;
+use aya_ebpf::helpers::bpf_skb_load_bytes;
+use ftp_common::client::{ClientHalf, RECENT};
 use ftp_common::overlap::Line;
+use ftp_common::plain::{are_plain, is_plain};
 use ftp_common::policy::ServerPolicy;
 use ftp_common::session::Session;
 
-use crate::maps::Scratch;
+use crate::maps::{Scratch, current, scratch, session};
 
-/// Bytes that are copied from the packet at a time.
-pub(crate) const PIECE: usize = 64;
+/// Bytes that are copied from the packet at a time; a power of two.
+pub(crate) const PIECE: usize = 1024;
+/// A piece as words.
+pub(crate) type Piece = [u64; PIECE / 8];
+/// The most pieces of a segment that are read: 64 KiB, the longest that there is without BIG TCP. The
+/// rest of a longer one counts as missed.
+const MOST_PIECES: u32 = 65536 / PIECE as u32;
 
 /// How far the reading of a segment has come. Lies in the scratch map: the verifier, which would tell
 /// apart each range that a number on the stack can have, knows nothing of numbers in maps.
@@ -25,155 +33,304 @@ pub(crate) const PIECE: usize = 64;
 pub(crate) struct Progress {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub(crate) now: u64,
+    /// Generation of the session.
+    pub(crate) generation: u64,
     /// Next piece, from the start of the packet.
     pub(crate) offset: u32,
-    /// Next byte in the piece in hand; [`PIECE`]: it is used up.
-    pub(crate) at: u32,
-    /// Bytes left to read, or to compare.
+    /// Bytes behind it that are still to be read, or to be compared.
     pub(crate) left: u32,
     /// Bytes to compare with what was read at their positions before, in front of those to read.
     pub(crate) compare: u32,
-    /// Position of the next byte to compare.
+    /// Sequence number of the first byte of the piece in hand.
     pub(crate) position: u32,
+    /// Next byte in the piece in hand.
+    pub(crate) at: u32,
     /// The acknowledgement number of the segment.
     pub(crate) ack: u32,
-    /// The line that it is in.
+    /// The line that the byte to be compared is in.
     pub(crate) line: Line,
-    /// 1: a repeated byte differed.
-    pub(crate) differs: u32,
 }
 
-/// One segment being read. The verifier follows the pointers through the caller's stack.
-struct Reading<'a> {
-    skb: *mut __sk_buff,
-    session: &'a mut Session,
-    scratch: &'a mut Scratch,
-    key: &'a ConnectionKey,
-    policy: Option<&'a ServerPolicy>,
+impl Progress {
+    /// Sequence number of the next byte.
+    #[inline(always)]
+    const fn next(&self) -> u32 {
+        self.position.wrapping_add(self.at)
+    }
 }
 
-type Turn = unsafe extern "C" fn(u32, *mut c_void) -> i64;
-
-const STOP: i64 = 1;
-const GO_ON: i64 = 0;
+const GO_ON: u32 = 0;
+const STOP: u32 = 1;
+/// The piece in hand is used up.
+const DONE: u32 = 2;
 
 /// Reads the client's text as `scratch.progress` says.
+///
+/// Here and below: what a global function changes by its own way to the maps must not lie behind a
+/// reference that lives across the call, hence the pointers.
 #[inline(never)]
-pub(crate) fn read_client(skb: *mut __sk_buff, key: &ConnectionKey, session: &mut Session, scratch: &mut Scratch) {
-    let mut reading = Reading { skb, session, scratch, key, policy: None };
-    let progress = &mut reading.scratch.progress;
-    if progress.compare != 0 {
-        let (left, text) = (progress.left, progress.offset.wrapping_add(progress.compare));
+pub(crate) fn read_client(skb: *mut __sk_buff, session: *mut Session, scratch: *mut Scratch) {
+    // SAFETY: both are map values, valid for the whole run.
+    let (Session { client, server, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    if reading.progress.compare != 0 {
+        let progress = &mut reading.progress;
+        let left = progress.left;
+        let text = progress.offset.wrapping_add(progress.compare);
         progress.left = progress.compare;
-        progress.line = reading.session.client.line_at(reading.session.server.tail, progress.position);
-        turn(&mut reading, compare_turn);
-        if reading.scratch.progress.differs != 0 {
-            reading.session.client.overlap_differs(&mut reading.scratch.tally);
+        progress.line = client.line_at(server.tail, progress.position);
+        let result = pieces(skb, scratch, compare_piece);
+        // SAFETY: as above.
+        let (Session { client, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+        if result == STOP {
+            client.overlap_differs(&mut reading.tally);
+        }
+        if result == STOP || left == 0 {
             return;
         }
-        let progress = &mut reading.scratch.progress;
-        progress.left = left;
-        progress.offset = text;
-        progress.at = PIECE as u32;
+        reading.progress.left = left;
+        reading.progress.offset = text;
     }
-    turn(&mut reading, client_turn);
+    // SAFETY: as above.
+    let (Session { client, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    reading.command = client.parser;
+    let from = reading.progress.offset;
+    pieces(skb, scratch, client_piece);
+    // SAFETY: as above.
+    let (Session { client, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    client.parser = reading.command;
+    client.next = reading.progress.position;
+    remember(skb, client, reading, from);
 }
 
 /// Reads the server's text as `scratch.progress` says.
 #[inline(never)]
-pub(crate) fn read_server(
-    skb: *mut __sk_buff,
-    key: &ConnectionKey,
-    policy: &ServerPolicy,
-    session: &mut Session,
-    scratch: &mut Scratch,
-) {
-    let mut reading = Reading { skb, session, scratch, key, policy: Some(policy) };
-    turn(&mut reading, server_turn);
+pub(crate) fn read_server(skb: *mut __sk_buff, policy: &ServerPolicy, session: *mut Session, scratch: *mut Scratch) {
+    // SAFETY: both are map values, valid for the whole run.
+    let (Session { server, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    reading.policy = *policy;
+    reading.reply = server.parser;
+    pieces(skb, scratch, server_piece);
+    // SAFETY: as above.
+    let (Session { server, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    server.parser = reading.reply;
+    server.next = reading.progress.position;
 }
 
+/// Copies one piece after the other and has it read; [`GO_ON`] if that was done to the end.
 #[inline(always)]
-fn turn(reading: &mut Reading<'_>, callback: Turn) {
-    let turns = reading.scratch.progress.left;
-    // SAFETY: each callback gets this very reading as its context.
-    unsafe { bpf_loop(turns, callback as *mut c_void, core::ptr::from_mut(reading).cast(), 0) };
-}
-
-/// The next byte of the packet; `None` at the end of what is to be read.
-#[inline(always)]
-fn next_byte(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<u8> {
-    let Scratch { progress, piece, .. } = scratch;
-    if progress.left == 0 {
-        return None;
-    }
-    if progress.at >= PIECE as u32 {
+fn pieces(skb: *mut __sk_buff, scratch: *mut Scratch, read: extern "C" fn(u32) -> u32) -> u32 {
+    let mut turn = 0;
+    while turn < MOST_PIECES {
+        turn += 1;
+        // SAFETY: a map value, valid for the whole run.
+        let Scratch { progress, piece, .. } = unsafe { &mut *scratch };
+        if progress.left == 0 {
+            return GO_ON;
+        }
         let wanted = if progress.left > PIECE as u32 { PIECE as u32 } else { progress.left };
-        // The helper's size argument must be provably between 1 and the buffer's size.
-        let size = (wanted.wrapping_sub(1) & (PIECE as u32 - 1)) + 1;
-        // SAFETY: the buffer has PIECE bytes and `size` is no more.
-        let failed = unsafe { bpf_skb_load_bytes(skb.cast(), progress.offset, piece.as_mut_ptr().cast(), size) };
-        if failed != 0 {
-            return None;
+        if !load(skb, piece, progress.offset, wanted) {
+            return STOP;
         }
-        progress.offset = progress.offset.wrapping_add(PIECE as u32);
+        progress.offset = progress.offset.wrapping_add(wanted);
+        progress.left = progress.left.wrapping_sub(wanted);
         progress.at = 0;
+        let result = read(wanted);
+        // SAFETY: as above.
+        let progress = unsafe { &mut (*scratch).progress };
+        progress.position = progress.next();
+        if result == STOP {
+            return STOP;
+        }
     }
-    let byte = piece[progress.at as usize & (PIECE - 1)];
-    progress.at += 1;
-    progress.left -= 1;
-    Some(byte)
+    STOP
 }
 
-unsafe extern "C" fn client_turn(_: u32, context: *mut c_void) -> i64 {
-    // SAFETY: `turn` passes a Reading, which nothing else uses meanwhile.
-    let reading = unsafe { &mut *context.cast::<Reading<'_>>() };
-    let Some(byte) = next_byte(reading.skb, reading.scratch) else { return STOP };
-    if reading.session.client.push(byte) {
-        end_client_line(reading.key, reading.session, reading.scratch);
-    }
-    GO_ON
+/// Copies `length` bytes of the packet, 1 to [`PIECE`], from `offset` on.
+#[inline(always)]
+fn load(skb: *mut __sk_buff, piece: &mut Piece, offset: u32, length: u32) -> bool {
+    // The helper's size argument must be provably between 1 and the buffer's size, also to verifiers that
+    // learn nothing from a comparison with 0 (before 6.12): LLVM, which does, would drop the mask.
+    let size = (black_box(length).wrapping_sub(1) & (PIECE as u32 - 1)) + 1;
+    // SAFETY: the buffer has PIECE bytes and `size` is no more.
+    unsafe { bpf_skb_load_bytes(skb.cast(), offset, piece.as_mut_ptr().cast(), size) == 0 }
 }
 
+/// Keeps the last bytes of the client's text that was read from `from` on.
+#[inline(always)]
+fn remember(skb: *mut __sk_buff, client: &mut ClientHalf, scratch: &mut Scratch, from: u32) {
+    let Scratch { progress, piece, .. } = scratch;
+    let length = progress.offset.wrapping_sub(from);
+    let mut count = length;
+    if length > RECENT as u32 {
+        count = RECENT as u32;
+        if !load(skb, piece, progress.offset.wrapping_sub(count), count) {
+            return;
+        }
+    }
+    let first = progress.position.wrapping_sub(count);
+    // LLVM knows that this is at most RECENT and would drop that bound, which the verifier needs.
+    let count = black_box(count);
+    let mut i = 0;
+    while i < RECENT as u32 && i < count {
+        client.remember(first.wrapping_add(i), byte(piece, i));
+        i += 1;
+    }
+}
+
+/// A byte of a piece; `at` counts modulo [`PIECE`].
+#[inline(always)]
+fn byte(piece: &Piece, at: u32) -> u8 {
+    let bytes = piece.as_ptr().cast::<u8>();
+    // SAFETY: a piece has PIECE bytes, and the index is below.
+    unsafe { *bytes.add(at as usize & (PIECE - 1)) }
+}
+
+/// How many bytes from `at` on can be skipped: eight where a whole word is plain, else one or none.
+#[inline(always)]
+fn plain(piece: &Piece, at: u32, length: u32) -> u32 {
+    if at & 7 == 0 && at + 8 <= length && are_plain(piece[at as usize / 8 & (PIECE / 8 - 1)]) {
+        8
+    } else {
+        u32::from(is_plain(byte(piece, at)))
+    }
+}
+
+/// Reads a piece of the client's text.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn end_client_line(key: &ConnectionKey, session: &mut Session, scratch: &mut Scratch) {
-    let Session { client, server, .. } = session;
-    client.end_line(&key.client, server, scratch.progress.now, &mut scratch.tally);
+extern "C" fn client_piece(length: u32) -> u32 {
+    steps(length, client_step)
 }
 
-unsafe extern "C" fn server_turn(_: u32, context: *mut c_void) -> i64 {
-    // SAFETY: as in `client_turn`.
-    let reading = unsafe { &mut *context.cast::<Reading<'_>>() };
-    let Some(policy) = reading.policy else { return STOP };
-    let Some(byte) = next_byte(reading.skb, reading.scratch) else { return STOP };
-    if reading.session.server.push(byte) {
-        end_server_line(reading.key, policy, reading.session, reading.scratch);
-        if reading.session.server.opaque != 0 {
-            return STOP; // what follows is encrypted
+/// Reads a piece of the server's text; stops where what follows is encrypted.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn server_piece(length: u32) -> u32 {
+    steps(length, server_step)
+}
+
+/// Compares a piece with what was read at its positions; stops at a byte that differs.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn compare_piece(length: u32) -> u32 {
+    steps(length, compare_step)
+}
+
+/// Takes a piece of `length` bytes step by step. At least one byte goes with each.
+#[inline(always)]
+fn steps(length: u32, step: extern "C" fn(u32) -> u32) -> u32 {
+    let mut turn = 0;
+    while turn < PIECE {
+        turn += 1;
+        let result = step(length);
+        if result != GO_ON {
+            return if result == DONE { GO_ON } else { STOP };
         }
     }
     GO_ON
 }
 
+/// Takes the client's next byte, or a few that can be skipped.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn end_server_line(key: &ConnectionKey, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) {
-    let Session { client, server, .. } = session;
-    let Scratch { progress, tally, .. } = scratch;
-    server.end_line(client, key, policy, progress.ack, progress.now, tally);
+extern "C" fn client_step(length: u32) -> u32 {
+    let Some(Scratch { progress, piece, command, .. }) = scratch() else { return STOP };
+    let at = progress.at;
+    if at >= length {
+        return DONE;
+    }
+    if command.skips() {
+        let count = plain(piece, at, length);
+        if count != 0 {
+            command.skip(count as u16);
+            progress.at = at + count;
+            return GO_ON;
+        }
+    }
+    progress.at = at + 1;
+    if command.push(byte(piece, at)) { client_line_ends() } else { GO_ON }
 }
 
-unsafe extern "C" fn compare_turn(_: u32, context: *mut c_void) -> i64 {
-    // SAFETY: as in `client_turn`.
-    let reading = unsafe { &mut *context.cast::<Reading<'_>>() };
-    let Some(byte) = next_byte(reading.skb, reading.scratch) else { return STOP };
-    let progress = &mut reading.scratch.progress;
-    let Session { client, server, .. } = &*reading.session;
-    if !client.is_same(&progress.line, progress.position, byte) {
-        progress.differs = 1;
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn client_line_ends() -> u32 {
+    let Some((Session { client, server, .. }, scratch)) = in_hand() else { return STOP };
+    let Some(current) = current() else { return STOP };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let address = unsafe { &(*current).key.client };
+    client.parser = scratch.command;
+    client.next = scratch.progress.next();
+    client.end_line(address, server, scratch.progress.now, &mut scratch.tally);
+    scratch.command = client.parser;
+    GO_ON
+}
+
+/// Takes the server's next byte, or a few that can be skipped.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn server_step(length: u32) -> u32 {
+    let Some(Scratch { progress, piece, reply, .. }) = scratch() else { return STOP };
+    let at = progress.at;
+    if at >= length {
+        return DONE;
+    }
+    if reply.skips() {
+        let count = plain(piece, at, length);
+        if count != 0 {
+            progress.at = at + count;
+            return GO_ON;
+        }
+    }
+    progress.at = at + 1;
+    if reply.push(byte(piece, at)) { server_line_ends() } else { GO_ON }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn server_line_ends() -> u32 {
+    let Some((Session { client, server, .. }, scratch)) = in_hand() else { return STOP };
+    let Some(current) = current() else { return STOP };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
+    server.parser = scratch.reply;
+    server.next = scratch.progress.next();
+    let Scratch { progress, policy, tally, .. } = scratch;
+    server.end_line(client, key, policy, progress.ack, progress.now, tally);
+    scratch.reply = server.parser;
+    if server.opaque != 0 { STOP } else { GO_ON }
+}
+
+/// Compares the next byte.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn compare_step(length: u32) -> u32 {
+    let Some((Session { client, .. }, Scratch { progress, piece, .. })) = in_hand() else { return STOP };
+    if progress.at >= length {
+        return DONE;
+    }
+    let byte = byte(piece, progress.at);
+    if !client.is_same(&progress.line, progress.next(), byte) {
         return STOP;
     }
-    progress.position = progress.position.wrapping_add(1);
-    if byte == b'\n' {
-        progress.line = client.line_at(server.tail, progress.position);
-    }
+    progress.at += 1;
+    if byte == b'\n' { compare_line() } else { GO_ON }
+}
+
+/// Finds the line of the next byte to compare.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn compare_line() -> u32 {
+    let Some((Session { client, server, .. }, scratch)) = in_hand() else { return STOP };
+    scratch.progress.line = client.line_at(server.tail, scratch.progress.next());
     GO_ON
+}
+
+/// The session of the segment in hand, unless it was pushed out meanwhile; and this CPU's scratch.
+#[inline(always)]
+fn in_hand() -> Option<(&'static mut Session, &'static mut Scratch)> {
+    let current = current()?;
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let session = session(unsafe { &(*current).key })?;
+    let scratch = scratch()?;
+    (session.generation == scratch.progress.generation).then_some((session, scratch))
 }

@@ -172,14 +172,16 @@ impl Policy {
             flags: if self.monitor { flag::MONITOR } else { 0 },
             expectation_timeout: EXPECTATION_TIMEOUT,
             sessions_per_client: MAX_SESSIONS_PER_CLIENT,
+            mark: 0,
+            mark_mask: 0,
         }
     }
 
     /// What each port means in it.
     #[must_use]
     pub fn port_classes(&self) -> Box<PortClasses> {
-        let mut classes = Box::new(PortClasses { of: [0; 65536] });
-        let mut mark = |port: u16, bit: u8| classes.of[usize::from(port)] |= bit;
+        let mut classes = Box::new(PortClasses::NONE);
+        let mut mark = |port: u16, bit: u8| classes.mark(port, bit);
         self.control_ports.iter().for_each(|port| mark(*port, class::CONTROL));
         self.passive_range.iter().flat_map(PortRange::ports).for_each(|port| mark(port, class::PASSIVE));
         self.active_port.iter().for_each(|port| mark(*port, class::ACTIVE));

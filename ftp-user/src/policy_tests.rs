@@ -136,7 +136,7 @@ fn the_kernel_reads_what_was_resolved() {
     assert!(kernel.has(flag::MONITOR));
 
     let classes = policy.port_classes();
-    let of = |port: usize| classes.of[port];
+    let of = |port: u16| classes.of(port.to_be());
     assert_eq!([of(20), of(21), of(22), of(2121)], [class::ACTIVE, class::CONTROL, 0, class::CONTROL]);
     assert_eq!([of(10239), of(10240), of(20480), of(20481)], [0, class::PASSIVE, class::PASSIVE, 0]);
 }

@@ -178,7 +178,7 @@ impl Kernel {
     /// Marks a port as guarded beside what `policy` says, as the passive range of another server would.
     pub fn mark_passive(&mut self, policy: &ServerPolicy, port: u16) {
         let mut classes = classes(policy);
-        classes.of[usize::from(port)] |= class::PASSIVE;
+        classes.mark(port, class::PASSIVE);
         self.ports.set(GENERATION & 1, Value(classes), 0).unwrap();
     }
 
@@ -274,17 +274,17 @@ pub fn age_expectation(expectation: &mut Expectation, by: u64) {
 /// The classes of all ports under a policy.
 #[must_use]
 pub fn classes(policy: &ServerPolicy) -> PortClasses {
-    let mut classes = PortClasses { of: [0; 65536] };
+    let mut classes = PortClasses::NONE;
     for port in policy.control_ports.iter().filter(|port| **port != 0) {
-        classes.of[usize::from(*port)] |= class::CONTROL;
+        classes.mark(*port, class::CONTROL);
     }
     if policy.passive_first != 0 {
         for port in policy.passive_first..=policy.passive_last {
-            classes.of[usize::from(port)] |= class::PASSIVE;
+            classes.mark(port, class::PASSIVE);
         }
     }
     if policy.active_port != 0 {
-        classes.of[usize::from(policy.active_port)] |= class::ACTIVE;
+        classes.mark(policy.active_port, class::ACTIVE);
     }
     classes
 }

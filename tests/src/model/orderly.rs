@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use ftp_common::command::Verb;
+use ftp_common::host_port::HostPort;
 use ftp_common::keys::Mode;
 use ftp_common::policy::Side;
 
@@ -21,7 +22,7 @@ const RING: usize = 16;
 #[derive(Debug, Default)]
 struct Lines {
     /// With each command, the final replies that had come before it.
-    waiting: VecDeque<(Verb, u32)>,
+    waiting: VecDeque<((Verb, HostPort), u32)>,
     finals: u32,
     /// Those that had come before the latest command.
     latest: u32,
@@ -45,7 +46,7 @@ impl Lines {
             self.expected = None;
             return;
         }
-        let oldest = |wanted: Verb| self.waiting.iter().position(|(verb, _)| *verb == wanted);
+        let oldest = |wanted: Verb| self.waiting.iter().position(|((verb, _), _)| *verb == wanted);
         let taken = match reply.code {
             227 => oldest(Verb::Pasv),
             229 => oldest(Verb::Epsv),
@@ -56,19 +57,19 @@ impl Lines {
             self.expected = self.expected.filter(|(mode, _)| *mode == Mode::Passive);
             return;
         };
-        let (command, finals) = self.waiting.drain(..=taken).next_back().expect("it is there");
+        let ((verb, said), finals) = self.waiting.drain(..=taken).next_back().expect("it is there");
         let own = setting.clients[0];
-        match (command, reply.code) {
+        match (verb, reply.code) {
             (Verb::Rein, 200..300) => self.expected = None,
             (Verb::Pasv | Verb::Epsv, 227 | 229) => {
                 let good = reply.announces && reply.port >= 1024 && policy.is_passive(reply.port);
                 self.expected = good.then_some((Mode::Passive, reply.port));
             }
-            (Verb::Port(said) | Verb::Eprt(said), 200..300) => {
+            (Verb::MalformedPort, 200..300) => self.expected = None,
+            (Verb::Port, 200..300) => {
                 // Not if a reply came in between that may have been this one's.
-                let said = said.filter(|_| finals == self.latest);
-                let good = said.filter(|said| said.address == own.into() && said.port >= 1024);
-                self.expected = good.map(|said| (Mode::Active, said.port));
+                let good = finals == self.latest && said.address == own.into() && said.port >= 1024;
+                self.expected = good.then_some((Mode::Active, said.port));
             }
             _ => {}
         }
@@ -117,9 +118,11 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
 fn read(setting: &Setting, lines: &mut Lines, said: &[Vec<u8>; 2], ended: &mut [usize; 2], speaker: usize) {
     let all = reference::lines(&said[speaker]);
     if speaker == 0 {
-        for verb in all[ended[0]..].iter().filter_map(|line| reference::command(line)) {
-            lines.waiting.push_back((verb, lines.finals));
-            lines.latest = lines.finals;
+        for command in all[ended[0]..].iter().map(|line| reference::command(line)) {
+            if command.0 != Verb::Nothing {
+                lines.waiting.push_back((command, lines.finals));
+                lines.latest = lines.finals;
+            }
         }
         ended[0] = all.len();
     } else {

@@ -33,32 +33,31 @@ fn without_telnet(line: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What a command line asks for; `None` for an empty one.
+/// What a command line asks for, and what a PORT or EPRT names.
 #[must_use]
-pub fn command(line: &[u8]) -> Option<Verb> {
+pub fn command(line: &[u8]) -> (Verb, HostPort) {
     let text = line.strip_suffix(b"\r").unwrap_or(line);
-    if text.is_empty() {
-        return None;
-    }
-    if line.len() > usize::from(LONGEST_LINE) {
-        return Some(Verb::TooLong);
-    }
-    if matches!(text.first(), Some(b' ' | b'\t')) {
-        return Some(Verb::Blank);
-    }
     let space = text.iter().position(|byte| *byte == b' ');
     let verb = text[..space.unwrap_or(text.len())].to_ascii_uppercase();
     let argument = space.map(|at| &text[at + 1..]);
-    Some(match (verb.as_slice(), argument) {
+    let verb = match (verb.as_slice(), argument) {
+        _ if text.is_empty() => Verb::Nothing,
+        _ if line.len() > usize::from(LONGEST_LINE) => Verb::TooLong,
+        _ if matches!(text[0], b' ' | b'\t') => Verb::Blank,
         (b"PASV" | b"P@SW", _) => Verb::Pasv,
         (b"EPSV", _) => Verb::Epsv,
-        (b"PORT", Some(argument)) => Verb::Port(port(argument)),
-        (b"EPRT", Some(argument)) => Verb::Eprt(eprt(argument)),
+        (b"PORT", Some(argument)) => return named(port(argument)),
+        (b"EPRT", Some(argument)) => return named(eprt(argument)),
         (b"RETR" | b"STOR" | b"STOU" | b"APPE" | b"LIST" | b"NLST" | b"MLSD", _) => Verb::Transfer,
         (b"REIN", _) => Verb::Rein,
         (b"ABOR", _) => Verb::Abor,
         _ => Verb::Other,
-    })
+    };
+    (verb, HostPort::default())
+}
+
+fn named(said: Option<HostPort>) -> (Verb, HostPort) {
+    said.map_or((Verb::MalformedPort, HostPort::default()), |said| (Verb::Port, said))
 }
 
 /// A number of one to `digits` decimal digits, up to `most`.

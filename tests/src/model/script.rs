@@ -148,5 +148,7 @@ fn policy(head: Step) -> ServerPolicy {
         flags,
         expectation_timeout: 300,
         sessions_per_client: if head[2] & 0xf0 == 0x10 { 1 } else { 128 },
+        mark: 0,
+        mark_mask: 0,
     }
 }

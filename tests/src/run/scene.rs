@@ -82,6 +82,8 @@ pub const fn usual_policy() -> ServerPolicy {
         flags: 0,
         expectation_timeout: 300,
         sessions_per_client: 128,
+        mark: 0,
+        mark_mask: 0,
     }
 }
 
