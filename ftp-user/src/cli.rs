@@ -81,6 +81,21 @@ struct RunArguments {
     /// Deny nothing, only count and show
     #[arg(long)]
     monitor: bool,
+    /// Another client address may use what a client negotiated
+    #[arg(long)]
+    pasv_promiscuous: bool,
+    /// PORT and EPRT may name another address than the client's own (FXP)
+    #[arg(long)]
+    port_promiscuous: bool,
+    /// Whether a 227 must name the server's own address: any or strict [default: any]
+    #[arg(long, value_name = "CHOICE")]
+    announced_address: Option<String>,
+    /// Seconds that a negotiated data connection may take to begin [default: 300]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    expectation_timeout: Option<String>,
+    /// What encrypted sessions may open: deny or client-range [default: deny]
+    #[arg(long, value_name = "CHOICE")]
+    ftps: Option<String>,
     /// Go on in spite of other programs that listen in the passive range
     #[arg(long)]
     force: bool,
@@ -121,6 +136,11 @@ impl RunArguments {
             servers: self.server,
             side,
             monitor: self.monitor,
+            pasv_promiscuous: self.pasv_promiscuous,
+            port_promiscuous: self.port_promiscuous,
+            announced_address: self.announced_address,
+            expectation_timeout: self.expectation_timeout,
+            ftps: self.ftps,
         };
         let hook = self.hook.map(|hook| match hook {
             HookArgument::Tcx => Hook::Tcx,

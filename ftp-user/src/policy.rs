@@ -12,6 +12,8 @@ use crate::servers;
 
 /// Seconds that an expectation lives after the server's word, unless a transfer renews it.
 pub const EXPECTATION_TIMEOUT: u32 = 300;
+/// The longest that can be asked for: a day.
+pub const MAX_EXPECTATION_TIMEOUT: u32 = 86_400;
 /// The control port, where none is named (RFC 959 §8).
 const CONTROL_PORT: u16 = 21;
 /// The source port of active data connections, where none is named (RFC 959 §3.2).
@@ -34,6 +36,16 @@ pub struct Request {
     pub side: Side,
     /// `--monitor`.
     pub monitor: bool,
+    /// `--pasv-promiscuous`.
+    pub pasv_promiscuous: bool,
+    /// `--port-promiscuous`.
+    pub port_promiscuous: bool,
+    /// `--announced-address`: `any` or `strict`.
+    pub announced_address: Option<String>,
+    /// `--expectation-timeout`: seconds.
+    pub expectation_timeout: Option<String>,
+    /// `--ftps`: `deny` or `client-range`.
+    pub ftps: Option<String>,
 }
 
 /// Whose addresses are servers.
@@ -58,6 +70,26 @@ pub struct Policy {
     pub active_port: Option<u16>,
     /// Deny nothing, only count and report.
     pub monitor: bool,
+    /// Another client address may use a passive expectation.
+    pub pasv_promiscuous: bool,
+    /// PORT and EPRT may name another address (FXP).
+    pub port_promiscuous: bool,
+    /// A 227 that names another address than the server's own is refused.
+    pub announced_strict: bool,
+    /// Seconds that an expectation lives after the server's word, unless a transfer renews it.
+    pub expectation_timeout: u32,
+    /// What an encrypted control connection may open.
+    pub ftps: Ftps,
+}
+
+/// What a control connection that can't be read, being encrypted, may open.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Ftps {
+    /// Nothing.
+    #[default]
+    Deny,
+    /// The passive range, for its client's address alone, while it lives.
+    ClientRange,
 }
 
 /// A range of ports from 1024 up, both ends included.
@@ -99,8 +131,18 @@ impl Request {
         let passive_range = self.passive_range.as_deref().map(passive_range).transpose()?;
         let control_ports = control_ports(&self.control_ports)?;
         let active_port = active_port(self.active_port.as_deref())?;
-        let policy =
-            Policy { servers: self.servers()?, control_ports, passive_range, active_port, monitor: self.monitor };
+        let policy = Policy {
+            servers: self.servers()?,
+            control_ports,
+            passive_range,
+            active_port,
+            monitor: self.monitor,
+            pasv_promiscuous: self.pasv_promiscuous,
+            port_promiscuous: self.port_promiscuous,
+            announced_strict: announced_strict(self.announced_address.as_deref())?,
+            expectation_timeout: expectation_timeout(self.expectation_timeout.as_deref())?,
+            ftps: ftps(self.ftps.as_deref())?,
+        };
         policy.check_overlaps()?;
         Ok(policy)
     }
@@ -169,12 +211,25 @@ impl Policy {
             passive_first: self.passive_range.map_or(0, |range| range.first),
             passive_last: self.passive_range.map_or(0, |range| range.last),
             active_port: self.active_port.unwrap_or(0),
-            flags: if self.monitor { flag::MONITOR } else { 0 },
-            expectation_timeout: EXPECTATION_TIMEOUT,
+            flags: self.flags(),
+            expectation_timeout: self.expectation_timeout,
             sessions_per_client: MAX_SESSIONS_PER_CLIENT,
             mark: 0,
             mark_mask: 0,
         }
+    }
+
+    fn flags(&self) -> u16 {
+        [
+            (self.monitor, flag::MONITOR),
+            (self.pasv_promiscuous, flag::PASV_PROMISCUOUS),
+            (self.port_promiscuous, flag::PORT_PROMISCUOUS),
+            (self.announced_strict, flag::ANNOUNCED_STRICT),
+            (self.ftps == Ftps::ClientRange, flag::FTPS_CLIENT_RANGE),
+        ]
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .fold(0, |flags, (_, flag)| flags | flag)
     }
 
     /// What each port means in it.
@@ -208,7 +263,7 @@ impl Policy {
                  connect_from_port_20=YES, unprivileged proftpd, pyftpdlib)"
             ),
         });
-        if self.passive_range.is_some() {
+        if self.passive_range.is_some() && self.ftps == Ftps::Deny {
             notes.push(
                 "encrypted control connections (FTPS) can't be read: their passive data connections are denied"
                     .to_owned(),
@@ -266,6 +321,41 @@ fn active_port(text: Option<&str>) -> Result<Option<u16>, Failure> {
         Some("none") => Ok(None),
         Some(text) => port("--active-port", text).map(Some),
     }
+}
+
+fn announced_strict(text: Option<&str>) -> Result<bool, Failure> {
+    match text {
+        None | Some("any") => Ok(false),
+        Some("strict") => Ok(true),
+        Some(text) => Err(Failure::usage(
+            format_args!("--announced-address {text}"),
+            "there is no such choice",
+            "give any, or strict where the server announces the very address that clients connect to",
+        )),
+    }
+}
+
+fn ftps(text: Option<&str>) -> Result<Ftps, Failure> {
+    match text {
+        None | Some("deny") => Ok(Ftps::Deny),
+        Some("client-range") => Ok(Ftps::ClientRange),
+        Some(text) => Err(Failure::usage(
+            format_args!("--ftps {text}"),
+            "there is no such choice",
+            "give deny, or client-range to open the passive range to the client of an encrypted session",
+        )),
+    }
+}
+
+fn expectation_timeout(text: Option<&str>) -> Result<u32, Failure> {
+    let Some(text) = text else { return Ok(EXPECTATION_TIMEOUT) };
+    number(text).filter(|seconds| (1..=MAX_EXPECTATION_TIMEOUT).contains(seconds)).ok_or_else(|| {
+        Failure::usage(
+            format_args!("--expectation-timeout {text}"),
+            "it is not a number of seconds that is possible",
+            format_args!("give 1 to {MAX_EXPECTATION_TIMEOUT}, {EXPECTATION_TIMEOUT} as a rule"),
+        )
+    })
 }
 
 /// `A-B`, or `A:B` as in iptables.

@@ -150,3 +150,35 @@ fn refused_modes_are_zero_and_said() {
     assert_eq!(passive_only.to_kernel().active_port, 0);
     assert!(passive_only.notes()[0].starts_with("active mode is refused"));
 }
+
+#[test]
+fn choices_become_flags_and_others_are_refused() {
+    let usual = || request("10240-20480");
+    let of = |request: Request| request.resolve().unwrap().to_kernel();
+    assert_eq!((of(usual()).flags, of(usual()).expectation_timeout), (0, 300));
+    assert_eq!(of(Request { pasv_promiscuous: true, ..usual() }).flags, flag::PASV_PROMISCUOUS);
+    assert_eq!(of(Request { port_promiscuous: true, ..usual() }).flags, flag::PORT_PROMISCUOUS);
+    let announced = |choice: &str| Request { announced_address: Some(choice.to_owned()), ..usual() };
+    assert_eq!((of(announced("any")).flags, of(announced("strict")).flags), (0, flag::ANNOUNCED_STRICT));
+    let ftps = |choice: &str| Request { ftps: Some(choice.to_owned()), ..usual() };
+    assert_eq!((of(ftps("deny")).flags, of(ftps("client-range")).flags), (0, flag::FTPS_CLIENT_RANGE));
+    let timeout = |seconds: &str| Request { expectation_timeout: Some(seconds.to_owned()), ..usual() };
+    assert_eq!(of(timeout("60")).expectation_timeout, 60);
+    refused(
+        &announced("none"),
+        "--announced-address none: there is no such choice; give any, or strict where the server announces the very \
+         address that clients connect to",
+    );
+    refused(
+        &ftps("allow"),
+        "--ftps allow: there is no such choice; give deny, or client-range to open the passive range to the client of \
+         an encrypted session",
+    );
+    for seconds in ["0", "86401", "-1", "soon"] {
+        let line = format!(
+            "--expectation-timeout {seconds}: it is not a number of seconds that is possible; give 1 to 86400, 300 as \
+             a rule"
+        );
+        refused(&timeout(seconds), &line);
+    }
+}
