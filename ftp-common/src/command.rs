@@ -40,6 +40,7 @@ const IN_VERB: u8 = 0;
 const IN_PORT: u8 = 1;
 const IN_EPRT: u8 = 2;
 const IN_OTHER: u8 = 3;
+const IN_USER: u8 = 4;
 
 const fn verb(text: [u8; 4]) -> u32 {
     u32::from_be_bytes(text)
@@ -59,6 +60,10 @@ const NLST: u32 = verb(*b"NLST");
 const MLSD: u32 = verb(*b"MLSD");
 const REIN: u32 = verb(*b"REIN");
 const ABOR: u32 = verb(*b"ABOR");
+const USER: u32 = verb(*b"USER");
+
+/// Bytes of a user name that are kept.
+pub const USER_NAME: usize = 32;
 
 /// Parser state between two bytes of a client's stream. All zero is the beginning of a line.
 #[repr(C)]
@@ -76,15 +81,19 @@ pub struct CommandParser {
     carriage_return: u8,
     /// The line begins with a space or tab.
     blank: u8,
-    zero: u8,
+    /// Bytes of `user` that count.
+    user_length: u8,
     argument: Argument,
+    /// What the last USER said, cut to its first bytes. It stays when its line ends.
+    user: [u8; USER_NAME],
 }
 
 impl CommandParser {
     /// A parser that doesn't know where in a line it is: it finds its footing at the next line end.
     #[inline(always)]
     pub fn skip_to_line_end(&mut self) {
-        *self = Self { state: SKIP, ..Self::default() };
+        self.begin_line();
+        self.state = SKIP;
     }
 
     /// Whether the next byte is the first of a line.
@@ -113,7 +122,7 @@ impl CommandParser {
     pub const fn skip(&mut self, count: u16) {
         if self.state != SKIP {
             self.length = self.length.saturating_add(count);
-            self.carriage_return = 0; // it could only matter to a line of nothing else
+            self.carriage_return = 0;
         }
     }
 
@@ -159,6 +168,7 @@ impl CommandParser {
             }
             IN_PORT => self.argument.push_port(byte),
             IN_EPRT => self.argument.push_eprt(byte),
+            IN_USER => self.push_user(byte),
             _ => {}
         }
     }
@@ -168,17 +178,42 @@ impl CommandParser {
         self.state = match (self.verb_length, self.verb) {
             (4, PORT) => IN_PORT,
             (4, EPRT) => IN_EPRT,
+            (4, USER) => IN_USER,
             _ => IN_OTHER,
         };
         self.argument.begin();
+        if self.state == IN_USER {
+            self.user_length = 0;
+        }
+    }
+
+    #[inline(always)]
+    fn push_user(&mut self, byte: u8) {
+        if usize::from(self.user_length) < USER_NAME {
+            self.user[usize::from(self.user_length) % USER_NAME] = byte;
+            self.user_length += 1;
+        }
+    }
+
+    /// What the last USER said (RFC 959 §4.1.1), as it came, cut to [`USER_NAME`] bytes.
+    #[must_use]
+    pub fn user(&self) -> &[u8] {
+        self.user.get(..usize::from(self.user_length)).unwrap_or_default()
     }
 
     /// The line that has just ended. `named` becomes what a [`Verb::Port`] names.
     #[inline(always)]
     pub fn end_line(&mut self, named: &mut HostPort) -> Verb {
         let verb = self.classify(named);
-        *self = Self::default();
+        self.begin_line();
         verb
+    }
+
+    /// All of a line's state; the user name belongs to the session.
+    #[inline(always)]
+    fn begin_line(&mut self) {
+        let Self { user, user_length, .. } = *self;
+        *self = Self { user, user_length, ..Self::default() };
     }
 
     #[inline(always)]

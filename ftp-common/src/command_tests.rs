@@ -55,6 +55,21 @@ fn a_port_names_an_address_and_a_port() {
 }
 
 #[test]
+fn the_last_user_name_stays_and_is_cut_to_what_is_kept() {
+    let mut parser = CommandParser::default();
+    let mut user = |bytes: &[u8]| {
+        lines_of(&mut parser, bytes);
+        parser.user().to_vec()
+    };
+    assert_eq!(user(b"USER alice\r\n"), b"alice");
+    assert_eq!(user(b"PASS USER bob\r\nUSERX c\r\nNOOP\r\n"), b"alice");
+    assert_eq!(user(b"user b o\n"), b"b o");
+    assert_eq!(user(&[b"USER ", &[b'x'; 50][..], b"\r\n"].concat()), [b'x'; USER_NAME]);
+    parser.skip_to_line_end();
+    assert_eq!(parser.user(), [b'x'; USER_NAME]);
+}
+
+#[test]
 fn verbs_are_whole_and_begin_the_line() {
     for line in [
         "PORTX 10,0,0,2,4,1",

@@ -43,7 +43,7 @@ counters! {
     RefusedNotInStep = "refused_not_in_step",
     /// Negotiations refused: a PORT whose reply can't be told for certain from that of another command.
     RefusedInDoubt = "refused_in_doubt",
-    /// Negotiations refused: the policy has no passive range.
+    /// Negotiations refused: the policy does not allow passive mode.
     RefusedPassiveOff = "refused_passive_off",
     /// Negotiations refused: the policy does not allow active mode.
     RefusedActiveOff = "refused_active_off",
@@ -71,7 +71,7 @@ counters! {
     OverlapsDiffer = "overlaps_differ",
     /// Times that a session that was met in the middle came into step.
     StepsFound = "steps_found",
-    /// Sessions that became opaque by an accepted AUTH.
+    /// Sessions that became opaque: an accepted AUTH, or TLS in the place of the greeting.
     SessionsEncrypted = "sessions_encrypted",
     /// Expectations withdrawn by a REIN.
     Reinitialized = "reinitialized",
@@ -99,7 +99,9 @@ counters! {
     ExpectationsActive = "expectations_active",
     /// Expectations that ended unused: replaced, or gone with their session.
     ExpectationsWithdrawn = "expectations_withdrawn",
-    /// Data connections established on an expectation.
+    /// Encrypted sessions whose client may use the whole passive range while they live.
+    RangesOpened = "ranges_opened",
+    /// Data connections established, on an expectation or in an opened range.
     FlowsEstablished = "flows_established",
     /// Data connections that ended by FIN or RST after they were established.
     FlowsEnded = "flows_ended",

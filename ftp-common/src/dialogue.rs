@@ -12,7 +12,7 @@ use crate::keys::{ConnectionKey, Mode};
 use crate::policy::{ServerPolicy, flag};
 use crate::reply::Reply;
 use crate::sequence::{after, before};
-use crate::server::{ServerHalf, decision};
+use crate::server::{ServerHalf, decision, opaque};
 
 /// The lowest port that can be negotiated.
 pub const LOWEST_PORT: u16 = 1024;
@@ -31,6 +31,9 @@ impl ServerHalf {
     ) {
         let mut reply = Reply::default();
         if !self.parser.end_line(&mut reply) {
+            if self.parser.is_tls() && self.greeted == 0 {
+                self.encrypted(tally); // implicit FTPS: TLS in the place of a greeting
+            }
             return;
         }
         tally.mark(Counter::Replies);
@@ -51,9 +54,7 @@ impl ServerHalf {
             return;
         }
         if reply.code == 234 || reply.code == 235 {
-            self.opaque = 1;
-            self.decision = decision::WITHDRAW;
-            tally.mark(Counter::SessionsEncrypted);
+            self.encrypted(tally);
             return;
         }
         if self.take_command(client, reply.code, ack) {
@@ -61,6 +62,13 @@ impl ServerHalf {
         } else {
             self.answers_nothing(&reply, tally);
         }
+    }
+
+    #[inline(always)]
+    fn encrypted(&mut self, tally: &mut Tally) {
+        self.opaque = opaque::ENCRYPTED;
+        self.decision = decision::WITHDRAW;
+        tally.mark(Counter::SessionsEncrypted);
     }
 
     /// Takes the command that a final reply answers into `taken`: the oldest, but a 227 or 229 takes the
@@ -183,7 +191,7 @@ impl ServerHalf {
             return Err(Counter::RefusedMalformedReply);
         }
         let port = reply.port;
-        if policy.passive_first == 0 {
+        if !policy.allows_passive() {
             return Err(Counter::RefusedPassiveOff);
         }
         if port < LOWEST_PORT {
@@ -216,7 +224,7 @@ impl ServerHalf {
         if command.fault == fault::MALFORMED {
             return Err(Counter::RefusedMalformedCommand);
         }
-        if policy.active_port == 0 {
+        if !policy.allows_active() {
             return Err(Counter::RefusedActiveOff);
         }
         self.wanted.client = key.client;

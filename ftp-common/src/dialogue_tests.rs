@@ -1,5 +1,5 @@
 extern crate std;
-use std::format;
+use std::{format, vec};
 
 use super::*;
 use crate::SECOND;
@@ -200,6 +200,38 @@ fn an_accepted_auth_makes_the_session_opaque() {
     talk.exchange("AUTH TLS\r\n", "530 No\r\n");
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), Some(10241));
+}
+
+#[test]
+fn tls_in_the_place_of_the_greeting_makes_the_session_opaque() {
+    let mut talk = Talk::from_the_start();
+    talk.client("\x16\x03\x01");
+    assert_eq!(talk.session.server.opaque, opaque::NOT);
+    talk.server("\x16\x03\x03");
+    assert_eq!(talk.session.server.opaque, opaque::ENCRYPTED);
+    assert_eq!(talk.count(Counter::SessionsEncrypted), 1);
+    let mut talk = Talk::greeted();
+    talk.client("PASV\r\n");
+    talk.server("\x16\x03\x03\r\n");
+    talk.server(PASV_ANSWER);
+    assert_eq!((talk.session.server.opaque, talk.port()), (opaque::NOT, Some(10241)));
+}
+
+#[test]
+fn a_mode_that_the_policy_refuses_opens_nothing() {
+    let mut talk = Talk::greeted();
+    talk.policy.flags = flag::NO_PASSIVE;
+    talk.exchange("PASV\r\n", PASV_ANSWER);
+    assert_eq!((talk.port(), talk.refusals()), (None, vec![Counter::RefusedPassiveOff]));
+    let mut talk = Talk::greeted();
+    talk.policy.flags = flag::NO_ACTIVE;
+    talk.exchange("PORT 10,0,1,2,40,1\r\n", "200 OK\r\n");
+    assert_eq!((talk.port(), talk.refusals()), (None, vec![Counter::RefusedActiveOff]));
+    let mut talk = Talk::greeted();
+    talk.policy.active_port = 0;
+    talk.policy.flags = flag::ACTIVE_ANY;
+    talk.exchange("PORT 10,0,1,2,40,1\r\n", "200 OK\r\n");
+    assert_eq!((talk.port(), talk.refusals()), (Some(10241), vec![]));
 }
 
 #[test]

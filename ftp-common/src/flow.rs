@@ -60,12 +60,14 @@ pub struct Flow {
     pub mode: u8,
     /// 1: the hook that saw its SYN first is egress.
     pub begun_at_egress: u8,
-    /// Bit 0: the client sent FIN; bit 1: the server did. Bit 2: the expectation is for any client.
+    /// Bit 0: the client sent FIN; bit 1: the server did; and the below.
     pub marks: u8,
 }
 
 /// Bit of [`Flow::marks`]: made on an expectation for any client address.
 pub const PROMISCUOUS: u8 = 4;
+/// Bit of [`Flow::marks`]: in the range that an encrypted session has opened to its client.
+pub const IN_RANGE: u8 = 8;
 
 /// What a packet means for its flow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

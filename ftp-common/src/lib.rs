@@ -9,7 +9,7 @@
 //! | [`telnet`], [`plain`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
 //! | [`session`], [`client`], [`overlap`], [`server`] | one control connection: the order of its bytes, waiting commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
-//! | [`expectation`], [`flow`] | data connections: negotiated, and let in |
+//! | [`expectation`], [`range`], [`flow`] | data connections: negotiated, and let in |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -29,6 +29,7 @@ pub mod limit;
 pub mod overlap;
 pub mod plain;
 pub mod policy;
+pub mod range;
 pub mod reply;
 pub mod sequence;
 pub mod server;
@@ -41,7 +42,7 @@ pub mod telnet;
 ///
 /// It is part of the pin directory's name: raise it whenever a `#[repr(C)]` type or an index of
 /// [`counter::Counter`] changes, and old and new never share a map.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// One second in the unit of all times in maps: nanoseconds of `CLOCK_MONOTONIC`.
 pub const SECOND: u64 = 1_000_000_000;

@@ -1,7 +1,8 @@
-//! Plain bytes, neither a line end nor Telnet: where a line says nothing more they are skipped, a word
+//! Plain bytes, neither of a line end nor Telnet: where a line says nothing more they are skipped, a word
 //! at a time.
 
-const LINE_END: u8 = b'\n';
+const LINE_FEED: u8 = b'\n';
+const CARRIAGE_RETURN: u8 = b'\r';
 const IAC: u8 = 255;
 
 const fn repeated(byte: u8) -> u64 {
@@ -12,14 +13,14 @@ const fn repeated(byte: u8) -> u64 {
 #[inline(always)]
 #[must_use]
 pub const fn is_plain(byte: u8) -> bool {
-    byte != LINE_END && byte != IAC
+    byte != LINE_FEED && byte != CARRIAGE_RETURN && byte != IAC
 }
 
 /// Whether eight bytes, in whatever order, are.
 #[inline(always)]
 #[must_use]
 pub const fn are_plain(word: u64) -> bool {
-    !has_zero(word ^ repeated(LINE_END)) && !has_zero(!word)
+    !has_zero(word ^ repeated(LINE_FEED)) && !has_zero(word ^ repeated(CARRIAGE_RETURN)) && !has_zero(!word)
 }
 
 /// Whether any byte of a word is zero: only from such a one can the subtraction borrow into a high bit
@@ -35,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_word_is_plain_as_its_bytes_are() {
-        for other in [0, 1, b'\t', 0x0b, b'\r', b'a', 0x7f, 0x80, 0x8a, 0xf5, 0xfe] {
+        for other in [0, 1, b'\t', 0x0b, 0x0c, 0x0e, b'a', 0x7f, 0x80, 0x8a, 0xf5, 0xfe] {
             for byte in 0..=255u8 {
                 for place in 0..8 {
                     let mut bytes = [other; 8];

@@ -8,6 +8,9 @@ pub mod class {
     pub const PASSIVE: u8 = 2;
     /// The active source port of some server.
     pub const ACTIVE: u8 = 4;
+    /// A client listens there for an active data connection that may come from any port. Set by the
+    /// kernel program; it guards nothing.
+    pub const EXPECTED: u8 = 8;
 }
 
 /// Which side of an interface the servers are on: it decides at which hook each voice can be heard.
@@ -41,8 +44,16 @@ pub struct Config {
     /// Generation of the policy in force. Its parity selects the entry of PORTS and the half of
     /// POLICIES; SERVERS carries it in the key. 0 only before the first policy was applied.
     pub generation: u32,
-    /// Always 0.
-    pub zero: u32,
+    /// Bits of [`option`].
+    pub options: u32,
+}
+
+/// Bits of [`Config::options`]: what holds for all servers.
+pub mod option {
+    /// Flows carry no counts of packets and bytes.
+    pub const NO_ACCOUNTING: u32 = 1;
+    /// Some policy sets a mark. Without it no packet of a flow pays for looking.
+    pub const MARKS: u32 = 2;
 }
 
 /// Classes of all ports in one generation: an entry of the PORTS map (index: generation & 1).
@@ -61,6 +72,12 @@ impl PortClasses {
     /// Adds a bit of [`class`] to a port, host byte order.
     pub const fn mark(&mut self, port: u16, bit: u8) {
         self.by_port[port.to_be() as usize] |= bit;
+    }
+
+    /// As [`Self::mark`], network byte order.
+    #[inline(always)]
+    pub const fn mark_network(&mut self, port: u16, bit: u8) {
+        self.by_port[port as usize] |= bit;
     }
 
     /// The bits of a port, network byte order.
@@ -85,11 +102,11 @@ pub const MAX_POLICIES: u32 = 1024;
 pub struct ServerPolicy {
     /// Control ports, host byte order; unused places are 0.
     pub control_ports: [u16; CONTROL_PORTS],
-    /// First port of the passive range; 0 with `passive_last` 0: passive mode is refused.
+    /// First port of the passive range; 0 with `passive_last` 0: there is none, passive mode is refused.
     pub passive_first: u16,
     /// Last port of the passive range, inclusive.
     pub passive_last: u16,
-    /// Source port of active data connections; 0: active mode is refused.
+    /// Source port of active data connections, which is guarded; 0: none is.
     pub active_port: u16,
     /// Bits of [`flag`].
     pub flags: u16,
@@ -125,8 +142,6 @@ pub mod flag {
     /// Active data connections may come from any port: none is guarded, those that are expected are
     /// tracked.
     pub const ACTIVE_ANY: u16 = 128;
-    /// Flows carry no counts of packets and bytes.
-    pub const NO_ACCOUNTING: u16 = 256;
 }
 
 impl ServerPolicy {
@@ -150,6 +165,20 @@ impl ServerPolicy {
             || p[5] == port
             || p[6] == port
             || p[7] == port
+    }
+
+    /// Whether PASV and EPSV may open something.
+    #[inline(always)]
+    #[must_use]
+    pub const fn allows_passive(&self) -> bool {
+        self.passive_first != 0 && !self.has(flag::NO_PASSIVE)
+    }
+
+    /// Whether PORT and EPRT may open something.
+    #[inline(always)]
+    #[must_use]
+    pub const fn allows_active(&self) -> bool {
+        (self.active_port != 0 || self.has(flag::ACTIVE_ANY)) && !self.has(flag::NO_ACTIVE)
     }
 
     /// Whether `port` is in its passive range.

@@ -24,6 +24,8 @@ const SKIP: u8 = 0xff;
 const CODE: u8 = 3;
 const TEXT: u8 = 4;
 const NO_CODE: u8 = 5;
+/// The first byte of a TLS record that carries a handshake (RFC 8446 §5.1). No text has it.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Parser state between two bytes of a server's stream. All zero is the beginning of a line.
 ///
@@ -43,7 +45,9 @@ pub struct ReplyParser {
     first_announces: u8,
     /// That port, and address.
     first_port: u16,
-    zero: u16,
+    /// The line in hand began like a TLS record.
+    tls: u8,
+    zero: u8,
     first_address: u32,
     six_numbers: SixNumbers,
     extended: ExtendedPort,
@@ -72,7 +76,15 @@ impl ReplyParser {
         (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !announces) && self.telnet.is_between()
     }
 
-    /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
+    /// Whether the line in hand began like a TLS record.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls != 0
+    }
+
+    /// Takes one byte; true when it ended a line or began a TLS record, and [`Self::end_line`] must then
+    /// be asked.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
         if !self.telnet.is_text(byte) {
@@ -87,6 +99,10 @@ impl ReplyParser {
             } else if self.code == 229 {
                 self.extended.push(byte);
             }
+        } else if self.state == 0 && byte == TLS_HANDSHAKE {
+            self.state = NO_CODE;
+            self.tls = 1;
+            return true;
         } else if self.state < CODE {
             self.code_digit(byte);
         } else if self.state == CODE {
@@ -110,6 +126,10 @@ impl ReplyParser {
     /// The reply that ends with the line that has just ended, if one does: then true.
     #[inline(always)]
     pub fn end_line(&mut self, reply: &mut Reply) -> bool {
+        if self.tls == 1 {
+            self.tls = 2; // asked once: the line goes on
+            return false;
+        }
         let coded = self.state == TEXT || self.state == CODE;
         let (code, last) = (self.code, self.hyphen == 0);
         *reply = Reply { code, ..Reply::default() };
@@ -144,6 +164,7 @@ impl ReplyParser {
     fn begin_line(&mut self) {
         self.code = 0;
         self.state = 0;
+        self.tls = 0;
         self.hyphen = 0;
         self.telnet = Telnet::default();
         self.six_numbers = SixNumbers::default();

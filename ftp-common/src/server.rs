@@ -37,6 +37,16 @@ pub mod decision {
     pub const REPLACE: u8 = 2;
 }
 
+/// Whether a session can be read.
+pub mod opaque {
+    /// It can.
+    pub const NOT: u8 = 0;
+    /// It is encrypted: by an accepted AUTH, or from the first byte on.
+    pub const ENCRYPTED: u8 = 1;
+    /// Multipath TCP: other connections may carry its bytes.
+    pub const MULTIPATH: u8 = 2;
+}
+
 /// Written by packets of the server only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -57,7 +67,7 @@ pub struct ServerHalf {
     pub serial: u32,
     /// Counts anchors; commands of an earlier epoch are void.
     pub epoch: u16,
-    /// Nothing can be read any more: encrypted, or Multipath TCP.
+    /// One of [`opaque`]: whether it can be read.
     pub opaque: u8,
     /// FIN in sequence was seen.
     pub fin: u8,
@@ -89,10 +99,12 @@ pub struct ServerHalf {
 
 impl ServerHalf {
     #[inline(always)]
-    pub(crate) fn start(&mut self, next: u32, acked: u32, opaque: bool) {
+    pub(crate) fn start(&mut self, next: u32, acked: u32, multipath: bool) {
         self.next = next;
         self.acked = acked;
-        self.opaque = u8::from(opaque);
+        if multipath {
+            self.opaque = opaque::MULTIPATH;
+        }
     }
 
     #[inline(always)]

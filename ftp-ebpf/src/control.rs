@@ -8,13 +8,14 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
 use ftp_common::overlap::Line;
 use ftp_common::policy::{ServerPolicy, Side, class, flag};
+use ftp_common::server::opaque;
 use ftp_common::session::{Handshake, Intake, Session};
 
 use crate::maps::{BLANK, HANDSHAKES, SESSIONS, SIDE, Scratch, scratch, session};
 use crate::packet::{Memory, Packet};
 use crate::text::{self, Progress};
 use crate::verdict::{self, PASS, deny};
-use crate::{expectations, limit, multipath, report, servers};
+use crate::{expectations, limit, multipath, ranges, report, servers};
 
 /// The verdict on a packet of a control connection; `None` if it isn't of one.
 #[inline(always)]
@@ -89,7 +90,7 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
         report::count(Counter::ResetsIgnored);
         return PASS;
     }
-    if session.server.opaque != 0 {
+    if session.server.opaque != opaque::NOT {
         session.client.follow(segment);
     } else {
         let lost = session.client.lost;
@@ -230,7 +231,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         report::count(Counter::ResetsIgnored);
         return PASS;
     }
-    if session.server.opaque != 0 {
+    if session.server.opaque != opaque::NOT {
         session.server.follow(segment);
     } else {
         match take_from_server(packet, policy, session, scratch) {
@@ -244,7 +245,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
             }
             _ => {}
         }
-        if session.server.opaque != 0 {
+        if session.server.opaque != opaque::NOT {
             // What stood behind the reply was not read; a FIN behind that counts all the same.
             if session.server.fin == 0 {
                 session.server.next = segment.end();
@@ -257,6 +258,9 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         }
     }
     expectations::carry_out(scratch, key, session, policy, packet.interface);
+    if session.server.opaque == opaque::ENCRYPTED && policy.has(flag::FTPS_CLIENT_RANGE) && segment.length != 0 {
+        ranges::open(scratch, key, session);
+    }
     if session.is_closed() {
         end(scratch, key, session, packet.interface);
     }
@@ -352,10 +356,7 @@ fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interf
 fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
     report::event(scratch, kind, key, interface);
     scratch.event.session = session.generation;
-    scratch.event.reason = (if session.client.head == 0 && session.server.opaque != 0 {
-        Counter::SessionsMultipath
-    } else {
-        Counter::SessionsEncrypted
-    }) as u8;
+    let multipath = session.server.opaque == opaque::MULTIPATH;
+    scratch.event.reason = (if multipath { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
     report::send(scratch);
 }

@@ -6,12 +6,12 @@ use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::expectation::Expectation;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
-use ftp_common::policy::ServerPolicy;
+use ftp_common::policy::{ServerPolicy, flag};
 use ftp_common::server::{Negotiated, decision};
 use ftp_common::session::Session;
 
 use crate::maps::{EXPECTATIONS, Scratch};
-use crate::report;
+use crate::{report, servers};
 
 #[inline(always)]
 fn key_of(session: &ConnectionKey, negotiated: &Negotiated) -> ExpectationKey {
@@ -81,6 +81,9 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
     if EXPECTATIONS.insert(&expected, &scratch.expectation, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
         return;
+    }
+    if !passive && policy.has(flag::ACTIVE_ANY) {
+        servers::expect_at(wanted.port);
     }
     report::count(if passive { Counter::ExpectationsPassive } else { Counter::ExpectationsActive });
     tell(scratch, EventKind::Expected, key, &wanted, session.generation, interface);

@@ -2,7 +2,7 @@
 //!
 //! A packet's way: [`packet`] finds the TCP header, [`servers`] classifies its ports (nothing: pass,
 //! after a few nanoseconds), [`control`] follows control connections, reads their text by [`text`]
-//! and makes [`expectations`], [`data`] lets expected data connections in, [`verdict`] denies,
+//! and makes [`expectations`] (of encrypted text [`ranges`]), [`data`] lets expected data connections in ([`claim`]) and follows [`flows`], [`verdict`] denies,
 //! [`report`] counts and tells.
 #![no_std]
 #![no_main]
@@ -11,14 +11,17 @@
     reason = "without the borrow a key or value would be copied to the stack, which has 512 bytes"
 )]
 
+mod claim;
 mod control;
 mod data;
 mod expectations;
+mod flows;
 mod limit;
 mod locate;
 mod maps;
 mod multipath;
 mod packet;
+mod ranges;
 mod report;
 mod servers;
 mod text;

@@ -11,6 +11,7 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
+use ftp_common::range::{Owner, Range};
 use ftp_common::reply::ReplyParser;
 use ftp_common::session::{Handshake, Session};
 
@@ -43,6 +44,8 @@ pub(crate) static HANDSHAKES: LruHashMap<ConnectionKey, Handshake> = LruHashMap:
 pub(crate) static SESSIONS: LruHashMap<ConnectionKey, Session> = LruHashMap::with_max_entries(16_384, 0);
 #[map]
 pub(crate) static EXPECTATIONS: LruHashMap<ExpectationKey, Expectation> = LruHashMap::with_max_entries(16_384, 0);
+#[map]
+pub(crate) static RANGES: LruHashMap<ExpectationKey, Range> = LruHashMap::with_max_entries(4_096, 0);
 #[map]
 pub(crate) static FLOWS: LruHashMap<ConnectionKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
 #[map]
@@ -97,6 +100,10 @@ pub(crate) struct Scratch {
     /// Keys of the client whose sessions are counted, and of one of them.
     pub(crate) client: ClientKey,
     pub(crate) other: ConnectionKey,
+    /// An opened range.
+    pub(crate) range_key: ExpectationKey,
+    pub(crate) range: Range,
+    pub(crate) owner: Owner,
     /// When the present second of denial events began, nanoseconds; and how many it had.
     pub(crate) denials_since: u64,
     pub(crate) denials: u64,

@@ -1,9 +1,11 @@
 //! Which ports and which servers have a policy.
 
+use core::hint::black_box;
+
 use aya_ebpf::maps::lpm_trie::Key;
 use ftp_common::address::Address;
 use ftp_common::keys::ServerKey;
-use ftp_common::policy::{MAX_POLICIES, ServerPolicy};
+use ftp_common::policy::{MAX_POLICIES, ServerPolicy, class};
 
 use crate::maps::{CONFIG, POLICIES, PORTS, SERVERS};
 
@@ -15,6 +17,14 @@ pub(crate) fn generation() -> Option<u32> {
     Some(unsafe { (*config).generation })
 }
 
+/// Bits of `policy::option`.
+#[inline(always)]
+pub(crate) fn options() -> u32 {
+    let Some(config) = CONFIG.get_ptr(0) else { return 0 };
+    // SAFETY: as above.
+    unsafe { (*config).options }
+}
+
 /// Classes of two ports (network byte order), source in the second byte and destination in the first:
 /// constant time whatever the policy's size. 0: the packet is none of our business.
 #[inline(always)]
@@ -23,6 +33,19 @@ pub(crate) fn classes(generation: u32, source: u16, destination: u16) -> u32 {
     // SAFETY: as above.
     let classes = unsafe { &*classes };
     u32::from(classes.of(source)) << 8 | u32::from(classes.of(destination))
+}
+
+/// Has packets to and from a client's port (host byte order) looked at: a data connection is expected
+/// there, from any port of the server. The mark stays; it costs later packets of that port a lookup.
+#[inline(always)]
+pub(crate) fn expect_at(port: u16) {
+    let Some(generation) = generation() else { return };
+    let Some(classes) = PORTS.get_ptr_mut(generation & 1) else { return };
+    // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
+    let port = black_box(port.to_be());
+    // SAFETY: a value of an array map lives as long as the program; one byte is changed, and another
+    // CPU's change to the same byte could only be the same one.
+    unsafe { (*classes).mark_network(port, class::EXPECTED) };
 }
 
 /// The policy of a server, if the address is one. A function of its own, as the key takes room on the

@@ -14,6 +14,7 @@ use ftp_common::client::{ClientHalf, RECENT};
 use ftp_common::overlap::Line;
 use ftp_common::plain::{are_plain, is_plain};
 use ftp_common::policy::ServerPolicy;
+use ftp_common::server::opaque;
 use ftp_common::session::Session;
 
 use crate::maps::{Scratch, current, scratch, session};
@@ -297,7 +298,7 @@ extern "C" fn server_line_ends() -> u32 {
     let Scratch { progress, policy, tally, .. } = scratch;
     server.end_line(client, key, policy, progress.ack, progress.now, tally);
     scratch.reply = server.parser;
-    if server.opaque != 0 { STOP } else { GO_ON }
+    if server.opaque != opaque::NOT { STOP } else { GO_ON }
 }
 
 /// Compares the next byte.

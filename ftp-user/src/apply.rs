@@ -82,7 +82,7 @@ impl Applier {
         for (key, place) in entries {
             self.servers.insert(key, place, 0).or_fail(format_args!("{} server addresses", entries.len()), REMEDY)?;
         }
-        self.config.set(0, Wire(Config { generation, zero: 0 }), 0).or_fail("policy generation", REMEDY)
+        self.config.set(0, Wire(Config { generation, options: 0 }), 0).or_fail("policy generation", REMEDY)
     }
 
     fn forget(&mut self, keys: &Vec<ServersKey>) {

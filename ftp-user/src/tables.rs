@@ -6,6 +6,7 @@ use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
+use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
 
 use crate::failure::{Failure, OrFail as _};
@@ -45,13 +46,14 @@ const SERVERS: Shape = Shape {
 };
 const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
+const RANGES: Shape = lru::<ExpectationKey, Range>("RANGES");
 const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
 const EVENTS: Shape = Shape { name: "EVENTS", kind: MapType::RingBuf, key: 0, value: 0, entries: None };
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 10] = [
+pub const SHARED: [Shape; 11] = [
     CONFIG,
     PORTS,
     POLICIES,
@@ -59,6 +61,7 @@ pub const SHARED: [Shape; 10] = [
     lru::<ConnectionKey, Handshake>("HANDSHAKES"),
     SESSIONS,
     EXPECTATIONS,
+    RANGES,
     FLOWS,
     STATS,
     EVENTS,

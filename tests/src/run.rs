@@ -25,6 +25,7 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class};
+use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
 use ftp_user::object::{EGRESS, INGRESS, OBJECT};
 
@@ -103,6 +104,7 @@ pub struct Kernel {
     pub expectations: Table<ExpectationKey, Expectation>,
     /// The FLOWS map.
     pub flows: Table<ConnectionKey, Flow>,
+    ranges: Table<ExpectationKey, Range>,
     clients: Table<ClientKey, ClientSessions>,
     /// The entries of SERVERS that the policy in force made.
     prefixes: Vec<Key<Value<ServerKey>>>,
@@ -125,7 +127,7 @@ impl Kernel {
             .override_global("SIDE", &side, true)
             .override_global("LINK_HEADER", &setup.link_header, true)
             .override_global("LOOPBACK", &loopback, true);
-        for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "FLOWS", "CLIENTS"] {
+        for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "RANGES", "FLOWS", "CLIENTS"] {
             loader.map_max_entries(name, ENTRIES);
         }
         let mut ebpf = loader.load(OBJECT).expect("the object loads; it takes root");
@@ -144,6 +146,7 @@ impl Kernel {
             sessions: Table::new(map("SESSIONS")),
             expectations: Table::new(map("EXPECTATIONS")),
             flows: Table::new(map("FLOWS")),
+            ranges: Table::new(map("RANGES")),
             clients: Table::new(map("CLIENTS")),
             ebpf,
             prefixes: Vec::new(),
@@ -171,8 +174,13 @@ impl Kernel {
         }
         self.ports.set(GENERATION & 1, Value(classes(policy)), 0).unwrap();
         self.policies.set((GENERATION & 1) * MAX_POLICIES, Value(*policy), 0).unwrap();
-        self.config.set(0, Value(Config { generation: GENERATION, zero: 0 }), 0).unwrap();
+        self.set_options(0);
         self.empty();
+    }
+
+    /// Sets bits of [`ftp_common::policy::option`].
+    pub fn set_options(&mut self, options: u32) {
+        self.config.set(0, Value(Config { generation: GENERATION, options }), 0).unwrap();
     }
 
     /// Marks a port as guarded beside what `policy` says, as the passive range of another server would.
@@ -187,6 +195,7 @@ impl Kernel {
         self.handshakes.empty();
         self.sessions.empty();
         self.expectations.empty();
+        self.ranges.empty();
         self.flows.empty();
         self.clients.empty();
         self.zero = self.totals();
@@ -199,20 +208,40 @@ impl Kernel {
     /// If the kernel can't run it, or it gives a verdict of another kind.
     #[must_use]
     pub fn run(&self, hook: Hook, frame: &[u8]) -> Verdict {
+        self.run_marked(hook, frame, 0).0
+    }
+
+    /// As [`Self::run`], on a packet with that mark; and the mark that it leaves with.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::run`].
+    #[must_use]
+    pub fn run_marked(&self, hook: Hook, frame: &[u8], mark: u32) -> (Verdict, u32) {
         let (name, came_in_by) = match hook {
             Hook::Ingress => (INGRESS, 0),
             Hook::Egress { came_in_by } => (EGRESS, came_in_by),
         };
         let mut context = [0; size_of::<Context>()];
-        let at = offset_of!(Context, ingress_ifindex);
-        context[at..at + 4].copy_from_slice(&came_in_by.to_ne_bytes());
+        // The whole of what the kernel has must fit.
+        let mut left = [0; 256];
+        for (at, value) in [(offset_of!(Context, ingress_ifindex), came_in_by), (offset_of!(Context, mark), mark)] {
+            context[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        }
         let program: &SchedClassifier = self.ebpf.program(name).unwrap().try_into().unwrap();
-        let options = TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), ..TestRunOptions::default() };
-        match program.test_run(options).expect("the kernel runs it").return_value.cast_signed() {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            ctx_out: Some(&mut left),
+            ..TestRunOptions::default()
+        };
+        let verdict = match program.test_run(options).expect("the kernel runs it").return_value.cast_signed() {
             -1 => Verdict::Pass,
             2 => Verdict::Drop,
             other => panic!("the program answered {other}"),
-        }
+        };
+        let at = offset_of!(Context, mark);
+        (verdict, u32::from_ne_bytes(left[at..at + 4].try_into().expect("four bytes")))
     }
 
     /// What was counted since the maps were last emptied.
@@ -292,6 +321,8 @@ pub fn classes(policy: &ServerPolicy) -> PortClasses {
 /// The beginning of `struct __sk_buff` of the kernel's `linux/bpf.h`; what isn't set here must be 0.
 #[repr(C)]
 struct Context {
-    before: [u32; 9],
+    before: [u32; 2],
+    mark: u32,
+    between: [u32; 6],
     ingress_ifindex: u32,
 }

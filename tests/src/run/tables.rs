@@ -10,6 +10,7 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
+use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
 
 /// A map's key or value: neither its type nor [`Pod`] is ours.
@@ -25,7 +26,7 @@ macro_rules! pod {
 }
 
 pod!(Config, PortClasses, ServerPolicy, ServerKey, ConnectionKey, ExpectationKey, ClientKey);
-pod!(Handshake, Session, Expectation, Flow, ClientSessions);
+pod!(Handshake, Session, Expectation, Range, Flow, ClientSessions);
 
 /// A hash map of the kernel.
 pub struct Table<K, V>(maps::HashMap<MapData, Value<K>, Value<V>>)

@@ -3,8 +3,10 @@
 
 mod control;
 mod data;
+mod ftps;
 mod headers;
 mod links;
+mod options;
 
 use ftptrack_tests::run::Verdict;
 

@@ -1,0 +1,103 @@
+//! Whether a data connection may begin, and its flow.
+
+use aya_ebpf::bindings::BPF_ANY;
+use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::flow::{Flow, IN_RANGE, PROMISCUOUS};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::policy::{ServerPolicy, flag};
+
+use crate::maps::{EXPECTATIONS, FLOWS, Scratch, scratch, session};
+use crate::packet::Packet;
+use crate::{expectations, ranges, report};
+
+/// Takes a place on the expectation and makes the flow, or says why not.
+#[inline(always)]
+pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy, mode: Mode) -> Result<(), Counter> {
+    if packet.mapped {
+        return Err(Counter::DeniedMappedAddress);
+    }
+    let passive = mode == Mode::Passive;
+    let mut expected = ExpectationKey {
+        client: key.client,
+        server: key.server,
+        port: if passive { key.server_port } else { key.client_port },
+        mode: mode.number(),
+        zero: 0,
+        scope: key.scope,
+    };
+    let mut found = expectations::get(&expected);
+    let mut marks = 0;
+    if found.is_none() && passive && policy.has(flag::PASV_PROMISCUOUS) {
+        expected.client = Address::ANY;
+        found = expectations::get(&expected);
+        marks = PROMISCUOUS;
+    }
+    let Some(expectation) = found else {
+        if passive && policy.has(flag::FTPS_CLIENT_RANGE) {
+            return claim_in_range(packet, key);
+        }
+        return Err(if passive { Counter::DeniedPassive } else { Counter::DeniedActive });
+    };
+    let now = report::now();
+    if now > expectation.expires {
+        let _gone = EXPECTATIONS.remove(&expected);
+        return Err(Counter::DeniedExpired);
+    }
+    let owner = expectation.session;
+    let Some(owner) = session(&owner).filter(|owner| owner.generation == expectation.generation) else {
+        let _gone = EXPECTATIONS.remove(&expected);
+        return Err(Counter::DeniedSessionGone);
+    };
+    if !expectation.may_begin(owner.client.transfers) {
+        return Err(Counter::DeniedUsed);
+    }
+    if !expectation.take_place(now) {
+        return Err(Counter::DeniedHalfOpen);
+    }
+    let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
+    scratch.flow = Flow {
+        generation: expectation.generation,
+        serial: expectation.serial,
+        control_client_port: expectation.session.client_port,
+        control_server_port: expectation.session.server_port,
+        mode: mode.number(),
+        marks,
+        ..Flow::default()
+    };
+    make_flow(packet, key, now, scratch)
+}
+
+/// An encrypted session may have negotiated it: its client's address may use the range while it lives.
+#[inline(never)]
+fn claim_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> {
+    let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
+    if !ranges::find_owner(scratch, key) {
+        return Err(Counter::DeniedPassive);
+    }
+    scratch.flow = Flow {
+        generation: scratch.owner.generation,
+        control_client_port: scratch.owner.client_port,
+        control_server_port: scratch.owner.server_port,
+        mode: Mode::Passive.number(),
+        marks: IN_RANGE,
+        ..Flow::default()
+    };
+    make_flow(packet, key, report::now(), scratch)
+}
+
+/// Completes the flow in `scratch`, and makes it.
+#[inline(always)]
+fn make_flow(packet: &Packet, key: &ConnectionKey, now: u64, scratch: &mut Scratch) -> Result<(), Counter> {
+    let flow = &mut scratch.flow;
+    flow.since = now;
+    flow.last_seen = now;
+    flow.begun_at = packet.segment.seq;
+    flow.interface = packet.interface;
+    flow.begun_at_egress = u8::from(packet.egress);
+    flow.packets[usize::from(flow.mode != Mode::Passive.number())] = 1;
+    if FLOWS.insert(key, flow, u64::from(BPF_ANY)).is_err() {
+        return Err(Counter::MapErrors);
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Data connections that were let in, packet by packet.
+
+use aya_ebpf::bindings::__sk_buff;
+use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::event::EventKind;
+use ftp_common::flow::tcp::FIN;
+use ftp_common::flow::{self, Flow, IN_RANGE, PROMISCUOUS, Step};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+
+use crate::maps::{EXPECTATIONS, FLOWS, scratch, session};
+use crate::packet::Packet;
+use crate::verdict::{PASS, deny};
+use crate::{expectations, report, servers};
+
+/// A packet of a flow that was let in. `accounts`: its packets are counted here.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "inlined into its one caller")]
+pub(crate) fn follow(
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    key: &ConnectionKey,
+    generation: u32,
+    flow: &mut Flow,
+    step: Step,
+    from_client: bool,
+    accounts: bool,
+) -> i32 {
+    if step == Step::Completed && !establish(packet, key, flow) {
+        flow.state = flow::state::DENIED;
+    }
+    if flow.state == flow::state::DENIED {
+        return match servers::policy(generation, &key.server) {
+            Some(policy) => deny(policy, Counter::DeniedUsed, key, flow.mode, packet.interface),
+            None => PASS,
+        };
+    }
+    if accounts {
+        let way = usize::from(!from_client);
+        // SAFETY: the context is valid for the whole run.
+        let segments = unsafe { (*skb).gso_segs };
+        flow.packets[way] += if segments > 1 { u64::from(segments) } else { 1 };
+        flow.bytes[way] += u64::from(packet.segment.length);
+        flow.last_seen = report::now();
+    }
+    match step {
+        Step::Answered => {
+            flow.answered_at = packet.segment.seq;
+            flow.state = flow::state::ANSWERED;
+        }
+        Step::Refused => {
+            give_back(key, flow);
+            report::count(Counter::FlowsRefused);
+            let _gone = FLOWS.remove(key);
+        }
+        Step::Ended => end(packet, key, flow),
+        _ => {}
+    }
+    if packet.segment.has(FIN) && flow.state == flow::state::ESTABLISHED {
+        flow.marks |= if from_client { 1 } else { 2 };
+    }
+    PASS
+}
+
+#[inline(always)]
+fn expected_by(key: &ConnectionKey, flow: &Flow) -> ExpectationKey {
+    let passive = flow.mode == Mode::Passive.number();
+    ExpectationKey {
+        client: if flow.marks & PROMISCUOUS != 0 { Address::ANY } else { key.client },
+        server: key.server,
+        port: if passive { key.server_port } else { key.client_port },
+        mode: flow.mode,
+        zero: 0,
+        scope: key.scope,
+    }
+}
+
+/// The handshake is complete: uses the expectation up. False if another connection was first, or it
+/// was withdrawn meanwhile. Who deletes it wins, on whatever CPU.
+#[inline(always)]
+fn establish(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) -> bool {
+    if flow.marks & IN_RANGE == 0 && !use_up(key, flow) {
+        return false;
+    }
+    flow.state = flow::state::ESTABLISHED;
+    report::count(Counter::FlowsEstablished);
+    tell(packet, key, flow, EventKind::FlowStarted);
+    true
+}
+
+#[inline(always)]
+fn use_up(key: &ConnectionKey, flow: &Flow) -> bool {
+    let expected = expected_by(key, flow);
+    let Some(expectation) = expectations::get(&expected) else { return false };
+    if expectation.generation != flow.generation || expectation.serial != flow.serial {
+        return false;
+    }
+    if flow.mode == Mode::Passive.number() {
+        if EXPECTATIONS.remove(&expected).is_err() {
+            return false;
+        }
+    } else {
+        let owner = expectation.session;
+        let transfers = session(&owner).map_or(0, |owner| owner.client.transfers);
+        if !expectation.may_begin(transfers) {
+            return false;
+        }
+        expectation.uses = expectation.uses.wrapping_add(1);
+        expectation.free_place(flow.since);
+    }
+    true
+}
+
+/// The listening side refused: the place is free again, the expectation stands.
+#[inline(always)]
+fn give_back(key: &ConnectionKey, flow: &Flow) {
+    if flow.marks & IN_RANGE == 0
+        && let Some(expectation) = expectations::get(&expected_by(key, flow))
+        && expectation.generation == flow.generation
+        && expectation.serial == flow.serial
+    {
+        expectation.free_place(flow.since);
+    }
+}
+
+#[inline(always)]
+fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) {
+    flow.state = flow::state::ENDED;
+    report::count(Counter::FlowsEnded);
+    tell(packet, key, flow, EventKind::FlowEnded);
+    // Some servers leave an aborted transfer without a final reply: what waits may be dropped then.
+    let control =
+        ConnectionKey { client_port: flow.control_client_port, server_port: flow.control_server_port, ..*key };
+    if let Some(owner) = session(&control).filter(|owner| owner.generation == flow.generation) {
+        owner.server.transfer = 0;
+    }
+    let _gone = FLOWS.remove(key);
+}
+
+#[inline(never)]
+fn tell(packet: &Packet, key: &ConnectionKey, flow: &Flow, kind: EventKind) {
+    let Some(scratch) = scratch() else { return };
+    report::event(scratch, kind, key, packet.interface);
+    scratch.event.session = flow.generation;
+    scratch.event.mode = flow.mode;
+    scratch.event.packets = flow.packets;
+    scratch.event.bytes = flow.bytes;
+    report::send(scratch);
+}
