@@ -80,6 +80,8 @@ counters! {
 
     /// Sessions followed from their handshake on.
     SessionsStarted = "sessions_started",
+    /// Sessions that were idle when the filter came, followed from their next command on.
+    SessionsAdopted = "sessions_adopted",
     /// Sessions met in the middle.
     SessionsMet = "sessions_met",
     /// Sessions that ended by FIN or RST.

@@ -69,6 +69,19 @@ pub struct Handshake {
     pub server_next: u32,
     /// 1: both ends agreed on Multipath TCP, so other connections may carry this one's bytes.
     pub multipath: u32,
+    /// One of [`idle`].
+    pub idle: u32,
+}
+
+/// Handshakes that user space enters, for connections that were there before the filter. Their
+/// positions count for nothing: the server's socket knows them.
+pub mod idle {
+    /// It was a SYN-ACK.
+    pub const NOT: u32 = 0;
+    /// Nothing was under way: the next command begins the session.
+    pub const FOUND: u32 = 1;
+    /// User space is about to look at the socket; any word meanwhile removes the entry.
+    pub const LOOKED_AT: u32 = 2;
 }
 
 /// Value of the SESSIONS map.
@@ -93,6 +106,14 @@ impl Session {
         self.since = now;
         self.client.start(handshake.client_next, handshake.server_next);
         self.server.start(handshake.server_next, handshake.client_next, handshake.multipath != 0);
+    }
+
+    /// Begins a session that was there before the filter, between two exchanges. The value must be zeroed.
+    #[inline(always)]
+    pub fn adopt(&mut self, generation: u64, now: u64, segment: &Segment) {
+        let handshake = Handshake { client_next: segment.seq, server_next: segment.ack, ..Handshake::default() };
+        self.start(generation, now, &handshake);
+        self.server.greeted = 1;
     }
 
     /// Begins a session at a packet of the server, somewhere in the middle. The value must be zeroed.

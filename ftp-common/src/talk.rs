@@ -74,7 +74,12 @@ impl Talk {
     /// Followed from the handshake on; sequence numbers that will wrap.
     pub(crate) fn from_the_start() -> Self {
         let mut talk = Self::new(u32::MAX - 3, u32::MAX - 7);
-        let handshake = Handshake { client_next: talk.client_next, server_next: talk.server_next, multipath: 0 };
+        let handshake = Handshake {
+            client_next: talk.client_next,
+            server_next: talk.server_next,
+            multipath: 0,
+            ..Handshake::default()
+        };
         talk.session.start(1, talk.now, &handshake);
         talk
     }

@@ -9,13 +9,13 @@ use ftp_common::keys::ConnectionKey;
 use ftp_common::overlap::Line;
 use ftp_common::policy::{ServerPolicy, Side, class, flag};
 use ftp_common::server::opaque;
-use ftp_common::session::{Handshake, Intake, Session};
+use ftp_common::session::{Handshake, Intake, Session, idle};
 
 use crate::maps::{BLANK, HANDSHAKES, SESSIONS, SIDE, Scratch, scratch, session};
 use crate::packet::{Memory, Packet};
 use crate::text::{self, Progress};
 use crate::verdict::{self, PASS, deny};
-use crate::{expectations, limit, multipath, ranges, report, servers};
+use crate::{adopt, expectations, limit, multipath, ranges, report, servers};
 
 /// The verdict on a packet of a control connection; `None` if it isn't of one.
 #[inline(always)]
@@ -80,7 +80,7 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
         return PASS;
     }
     let Some(scratch) = scratch() else { return PASS };
-    complete_handshake(scratch, key, policy, packet);
+    complete_handshake(skb, scratch, key, policy, packet);
     let Some(session) = session(key) else { return PASS };
     if session.client_resets(segment) {
         end(scratch, key, session, packet.interface);
@@ -216,6 +216,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) || segment.length == 0 {
             return PASS;
         }
+        let _not_idle = HANDSHAKES.remove(key);
         let now = report::now();
         if let Some(met) = make_session(key, policy, now, scratch) {
             met.meet(now, now, segment);
@@ -279,15 +280,23 @@ fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, scr
         client_next: segment.ack,
         server_next: segment.seq.wrapping_add(1),
         multipath: u32::from(multipath::agreed(skb, packet, scratch)),
+        idle: idle::NOT,
     };
     if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
     }
 }
 
-/// The client's first acknowledgement of the SYN-ACK begins the session.
+/// The client's first acknowledgement of the SYN-ACK begins the session; or its first words on a
+/// connection that was found idle.
 #[inline(never)]
-fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &ServerPolicy, packet: &Packet) {
+fn complete_handshake(
+    skb: *mut __sk_buff,
+    scratch: &mut Scratch,
+    key: &ConnectionKey,
+    policy: &ServerPolicy,
+    packet: &Packet,
+) {
     let segment = &packet.segment;
     if !segment.has(ACK) || segment.has(RST) || segment.has(SYN) {
         return;
@@ -295,7 +304,19 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &Serve
     let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
     // SAFETY: valid until the program returns; a reused entry can only fail the comparison below.
     let handshake = unsafe { *handshake };
-    if segment.seq != handshake.client_next || segment.ack != handshake.server_next {
+    let was_idle = handshake.idle != idle::NOT;
+    if was_idle {
+        if segment.length == 0 {
+            return;
+        }
+        if handshake.idle == idle::LOOKED_AT || session(key).is_some() {
+            let _gone = HANDSHAKES.remove(key);
+            return;
+        }
+        if !adopt::socket_agrees(skb, packet, scratch) {
+            return;
+        }
+    } else if segment.seq != handshake.client_next || segment.ack != handshake.server_next {
         return;
     }
     if HANDSHAKES.remove(key).is_err() {
@@ -310,6 +331,12 @@ fn complete_handshake(scratch: &mut Scratch, key: &ConnectionKey, policy: &Serve
         report::count(Counter::SessionsOverLimit);
         return;
     };
+    if was_idle {
+        session.adopt(now, now, segment);
+        report::count(Counter::SessionsAdopted);
+        tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
+        return;
+    }
     session.start(now, now, &handshake);
     if handshake.multipath != 0 {
         report::count(Counter::SessionsMultipath);

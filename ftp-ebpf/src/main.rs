@@ -11,6 +11,7 @@
     reason = "without the borrow a key or value would be copied to the stack, which has 512 bytes"
 )]
 
+mod adopt;
 mod claim;
 mod control;
 mod data;

@@ -15,6 +15,7 @@ use ftp_common::range::{Owner, Range};
 use ftp_common::reply::ReplyParser;
 use ftp_common::session::{Handshake, Session};
 
+use crate::adopt::Tuple;
 use crate::multipath::Options;
 use crate::packet::{Layout, Packet};
 use crate::text::{Piece, Progress};
@@ -104,6 +105,7 @@ pub(crate) struct Scratch {
     pub(crate) range_key: ExpectationKey,
     pub(crate) range: Range,
     pub(crate) owner: Owner,
+    pub(crate) tuple: Tuple,
     /// When the present second of denial events began, nanoseconds; and how many it had.
     pub(crate) denials_since: u64,
     pub(crate) denials: u64,

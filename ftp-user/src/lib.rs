@@ -10,6 +10,7 @@
 //! | [`run`], [`events`], [`diagnostics`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
+pub mod adopt;
 pub mod apply;
 pub mod attach;
 pub mod batch;
@@ -35,5 +36,6 @@ pub mod rows;
 pub mod run;
 pub mod servers;
 pub mod show;
+pub mod sockets;
 pub mod tables;
 pub mod wire;

@@ -15,7 +15,7 @@ use crate::pins::{Hold, Hook, Pins};
 use crate::plan::{Plan, listed, refuse_leftovers};
 use crate::policy::Request;
 use crate::tables::Tables;
-use crate::{bpffs, clock, detach, diagnostics, load};
+use crate::{adopt, bpffs, clock, detach, diagnostics, load};
 
 /// What `run` was asked for.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +95,11 @@ async fn guard(
     let mut events = Events::open(tables)?;
     for (interface, object) in plan.interfaces.iter().zip(&mut objects) {
         attach(object, interface, plan.side(interface), plan.hook, pins)?;
+    }
+    if let Err(failure) = adopt::idle_connections(tables) {
+        eprintln!(
+            "note: control connections that are open already get no transfer before their second command: {failure}"
+        );
     }
     let mut output = Output::default();
     for (interface, mut object) in plan.interfaces.iter().zip(objects) {

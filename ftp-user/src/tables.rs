@@ -44,6 +44,7 @@ const SERVERS: Shape = Shape {
     value: 4,
     entries: None,
 };
+const HANDSHAKES: Shape = lru::<ConnectionKey, Handshake>("HANDSHAKES");
 const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
 const RANGES: Shape = lru::<ExpectationKey, Range>("RANGES");
@@ -53,19 +54,8 @@ const STATS: Shape =
 const EVENTS: Shape = Shape { name: "EVENTS", kind: MapType::RingBuf, key: 0, value: 0, entries: None };
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 11] = [
-    CONFIG,
-    PORTS,
-    POLICIES,
-    SERVERS,
-    lru::<ConnectionKey, Handshake>("HANDSHAKES"),
-    SESSIONS,
-    EXPECTATIONS,
-    RANGES,
-    FLOWS,
-    STATS,
-    EVENTS,
-];
+pub const SHARED: [Shape; 11] =
+    [CONFIG, PORTS, POLICIES, SERVERS, HANDSHAKES, SESSIONS, EXPECTATIONS, RANGES, FLOWS, STATS, EVENTS];
 
 impl Shape {
     /// Compares it to a map's. A pinned map of another shape would be reused without a word.
@@ -159,6 +149,15 @@ impl<'a> Tables<'a> {
     /// See [`Self::config`].
     pub fn events(self) -> Result<RingBuf<MapData>, Failure> {
         self.typed(EVENTS, Map::RingBuf)
+    }
+
+    /// Handshakes on control ports.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn handshakes(self) -> Result<MapData, Failure> {
+        self.open(HANDSHAKES)
     }
 
     /// Sessions, by control connection.

@@ -5,7 +5,7 @@ use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
-use ftp_common::session::Session;
+use ftp_common::session::{Handshake, Session};
 
 /// A map's key or value. The wrapper is needed because neither the types nor [`Pod`] are ours.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -19,4 +19,15 @@ macro_rules! pod {
     )+};
 }
 
-pod!(Config, ConnectionKey, Expectation, ExpectationKey, Flow, PortClasses, ServerKey, ServerPolicy, Session);
+pod!(
+    Config,
+    ConnectionKey,
+    Expectation,
+    ExpectationKey,
+    Flow,
+    PortClasses,
+    ServerKey,
+    ServerPolicy,
+    Session,
+    Handshake
+);

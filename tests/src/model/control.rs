@@ -174,6 +174,7 @@ impl Model {
                 client_next: packet.tcp.ack,
                 server_next: packet.tcp.seq.wrapping_add(1),
                 multipath: u32::from(has_option(&packet.tcp.options, MULTIPATH)),
+                idle: 0,
             };
             self.handshakes.insert(key, handshake);
         }
