@@ -150,14 +150,7 @@ impl Game {
     /// that a session takes to be in step again.
     #[track_caller]
     fn goes_on(self, bout: &mut Bout<'_>) -> Result<bool, Stuck> {
-        if !matches!(self, Self::Blind(_)) {
-            for _ in 0..3 {
-                bout.exchange("NOOP", "200 ok")?;
-            }
-        }
-        let [high, low] = (INSIDE + 77).to_be_bytes();
-        bout.exchange("PASV", &format!("227 Entering Passive Mode (10,0,0,1,{high},{low})."))?;
-        Ok(bout.peer.opens(INSIDE + 77))
+        if matches!(self, Self::Blind(_)) { bout.passive(INSIDE + 77) } else { bout.finds_its_footing() }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the kernel has: programs at an interface, queueing disciplines, programs and maps at all.
 
-use aya::maps::loaded_maps;
+use aya::maps::{MapInfo, loaded_maps};
 use aya::programs::tc::TcAttachType;
 use aya::programs::{ProgramInfo, SchedClassifier, loaded_programs};
 use serde_json::Value;
+use std::fs;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use crate::network::{Host, INTERFACE};
 use crate::process;
@@ -54,6 +56,23 @@ pub fn attached(host: &Host) -> Vec<Program> {
         }
     }
     programs
+}
+
+/// Bytes that the maps of the attached programs take.
+#[track_caller]
+#[must_use]
+pub fn memory(host: &Host) -> u64 {
+    let mut maps: Vec<u32> = attached(host).into_iter().flat_map(|program| program.maps).collect();
+    maps.sort_unstable();
+    maps.dedup();
+    let of_map = |id| {
+        let map = MapInfo::from_id(id).expect("it is used").fd().expect("root may");
+        let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
+        let text = fs::read_to_string(path).expect("proc is mounted");
+        let line = text.lines().find_map(|line| line.strip_prefix("memlock:")).expect("maps say it");
+        line.trim().parse::<u64>().expect("a number")
+    };
+    maps.into_iter().map(of_map).sum()
 }
 
 /// The queueing disciplines of a host's interface, as `tc` shows them.

@@ -13,7 +13,7 @@
 //! | [`run`] | the compiled program, run on single frames without an interface |
 //! | [`model`] | the same packet path in user space, and scripts that both must agree on |
 //! | [`dialogue`], [`conntrack`] | what is said and what it opens, as data; the kernel's own FTP helper |
-//! | [`games`] | what is played with TCP's rules, as data |
+//! | [`games`], [`trials`] | what is played with TCP's rules, with many at once, and two at a time |
 //! | [`security_page`] | the part of `docs/security.md` that is generated |
 //! | [`process`], [`wait`] | everything ends by a deadline |
 //!
@@ -43,6 +43,7 @@ pub mod segment;
 pub mod server;
 pub mod tagged;
 pub mod tcp_peer;
+pub mod trials;
 pub mod vsftpd;
 pub mod wait;
 pub mod wire;

@@ -88,6 +88,16 @@ impl Session {
         assert_eq!(got, expected);
     }
 
+    /// Whether something that the client has said has arrived, and was not read yet.
+    #[track_caller]
+    pub fn has_more(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).expect("a socket");
+        let more = stream.peek(&mut [0]).is_ok();
+        stream.set_nonblocking(false).expect("a socket");
+        more || !self.stream.buffer().is_empty()
+    }
+
     /// Reads one line, which must be `command`.
     #[track_caller]
     pub fn hears(&mut self, command: &str) {

@@ -239,7 +239,9 @@ impl<'a> Peer<'a> {
         tcp
     }
 
-    fn packet(&self, segment: &Segment, odd: Odd) -> Vec<u8> {
+    /// A segment as an IP packet, as this peer sends it.
+    #[must_use]
+    pub fn packet(&self, segment: &Segment, odd: Odd) -> Vec<u8> {
         let tcp = self.tcp(segment, odd);
         match (segment.source.ip(), segment.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -19,11 +19,17 @@ impl Wire {
     /// Opens it; from now on it hears every packet that comes or goes.
     #[track_caller]
     pub fn of(host: &Host) -> Self {
+        Self::on(host, INTERFACE)
+    }
+
+    /// The same on another interface of the host.
+    #[track_caller]
+    pub fn on(host: &Host, interface: &str) -> Self {
         let (socket, interface) = host.namespace.run(|| {
             let every = i32::from(every_protocol().to_be());
             // DGRAM: the kernel takes off and puts on the Ethernet header.
             let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(every)));
-            let index = rustix::net::netdevice::name_to_index(socket.as_ref().expect("root may"), INTERFACE);
+            let index = rustix::net::netdevice::name_to_index(socket.as_ref().expect("root may"), interface);
             (socket.expect("root may"), index.expect("every host has one"))
         });
         let interface = i32::try_from(interface).expect("a small number");

@@ -5,14 +5,12 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::client::Client;
 use ftptrack_tests::flood::{self, Attached, DROPPED, Talk, stranger};
 use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, Network};
+use ftptrack_tests::network::{Family, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::segment::{Segment, flag};
 use ftptrack_tests::server::{CONTROL, Server, Session, transfer};
 use ftptrack_tests::{INSIDE, hooks};
-use std::fs;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::thread;
 use std::time::Instant;
 
@@ -22,21 +20,6 @@ const FLOWS: u32 = 100_000;
 /// The sizes of the SESSIONS and the FLOWS map.
 const ROOM: usize = 16_384;
 const ROOM_FOR_FLOWS: usize = 65_536;
-
-/// Bytes that the maps of the attached programs take.
-fn memory(host: &Host) -> u64 {
-    let mut maps: Vec<u32> = hooks::attached(host).into_iter().flat_map(|program| program.maps).collect();
-    maps.sort_unstable();
-    maps.dedup();
-    let of_map = |id| {
-        let map = aya::maps::MapInfo::from_id(id).expect("it is used").fd().expect("root may");
-        let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
-        let text = fs::read_to_string(path).expect("proc is mounted");
-        let line = text.lines().find_map(|line| line.strip_prefix("memlock:")).expect("maps say it");
-        line.trim().parse::<u64>().expect("a number")
-    };
-    maps.into_iter().map(of_map).sum()
-}
 
 #[track_caller]
 fn noop(control: &mut Client, session: &mut Session) {
@@ -65,7 +48,7 @@ fn a_million_spoofed_syns_leave_nothing_behind() {
     let ftptrack = Ftptrack::guarding(server, &pins);
     let (mut control, mut session) = ftp.session_with(client);
     let programs = Attached::to(server);
-    let before = memory(server);
+    let before = hooks::memory(server);
     let begin = Instant::now();
     thread::scope(|scope| {
         for (half, to) in [CONTROL, INSIDE].into_iter().enumerate() {
@@ -91,7 +74,7 @@ fn a_million_spoofed_syns_leave_nothing_behind() {
     assert_eq!(stats.of(Counter::SessionsStarted) + stats.of(Counter::SessionsMet), 1);
     let status = ftptrack.status();
     assert_eq!((status.sessions, status.expectations, status.flows), (1, 0, 0));
-    assert_eq!(memory(server), before);
+    assert_eq!(hooks::memory(server), before);
     assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
     ftptrack.stop();
 }
@@ -177,7 +160,7 @@ fn a_hundred_thousand_sessions_do_not_push_out_one_that_speaks() {
     let ftptrack = Ftptrack::guarding(server, &pins);
     let (mut control, mut session) = ftp.session_with(client);
     let programs = Attached::to(server);
-    let before = memory(server);
+    let before = hooks::memory(server);
     let begin = Instant::now();
     flood_of_sessions(&programs, ftp.address(), SESSIONS, || noop(&mut control, &mut session));
     println!("{SESSIONS} sessions in {:?}", begin.elapsed());
@@ -186,7 +169,7 @@ fn a_hundred_thousand_sessions_do_not_push_out_one_that_speaks() {
     assert_eq!((stats.of(Counter::SessionsMet), stats.of(Counter::MapErrors)), (0, 0), "{stats:?}");
     let sessions = ftptrack.sessions().len();
     assert!(sessions <= ROOM && sessions > ROOM / 2, "{sessions}");
-    assert_eq!(memory(server), before);
+    assert_eq!(hooks::memory(server), before);
     assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
     ftptrack.stop();
 }

@@ -9,12 +9,13 @@ use ftptrack_tests::network::{Family, Host, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::segment::{Segment, flag};
 use ftptrack_tests::server::{CONTROL, Server, transfer};
+use ftptrack_tests::trials::takers;
 use ftptrack_tests::wait::{self, PATIENCE};
 use ftptrack_tests::wire::Wire;
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use socket2::{Domain, Socket, Type};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -169,57 +170,11 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
 
 #[test]
 fn a_gibibyte_without_a_newline_is_one_long_line() {
-    const PIECE: usize = 1 << 20;
-    let Network { server, client, .. } = &Network::new();
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let listener = probe::listen(server, server.at(Family::V4, CONTROL));
-    let mut control = probe::connect(client, server.at(Family::V4, CONTROL)).expect("it listens");
-    let (mut session, _) = listener.accept().expect("it connects");
-    session.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut reader = BufReader::new(control.try_clone().expect("a socket"));
-    let mut says = |session: &mut TcpStream, line: &str| {
-        session.write_all(line.as_bytes()).expect("the client listens");
-        let mut heard = String::new();
-        reader.read_line(&mut heard).expect("the server speaks");
-        assert_eq!(heard, line);
-    };
-    says(&mut session, "220 ready\r\n");
-    let begin = Instant::now();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let piece = vec![b'x'; PIECE];
-            (0..1024).for_each(|_| control.write_all(&piece).expect("the server reads"));
-            control.write_all(b"\r\n").expect("the server reads");
-        });
-        let mut piece = vec![0; PIECE];
-        let mut left = 1024 * PIECE + 2;
-        while left != 0 {
-            left -= session.read(&mut piece).expect("the client speaks");
-        }
+    takers::ONE_LINE.must_hold(|ftptrack| {
+        let stats = ftptrack.stats();
+        // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
+        let lost = stats.of(Counter::StepsLost) != 0;
+        assert!(lost || (stats.of(Counter::LongLines), stats.of(Counter::Commands)) == (1, 5), "{stats:?}");
+        assert_eq!((stats.of(Counter::MapErrors), stats.denied()), (0, 0), "{stats:?}");
     });
-    let took = begin.elapsed();
-    println!("1 GiB in one line took {took:?}");
-    // 13 s of one CPU; other tests want it, too.
-    assert!(took < Duration::from_secs(60), "{took:?}");
-    says(&mut session, "500 what?\r\n");
-    // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
-    let exchange = |control: &mut TcpStream, session: &mut TcpStream, command: &str| {
-        control.write_all(command.as_bytes()).expect("the server reads");
-        session.read_exact(&mut vec![0; command.len()]).expect("the client speaks");
-    };
-    for _ in 0..3 {
-        exchange(&mut control, &mut session, "NOOP\r\n");
-        says(&mut session, "200 ok\r\n");
-    }
-    exchange(&mut control, &mut session, "PASV\r\n");
-    says(&mut session, "227 Entering Passive Mode (10,0,0,1,58,152).\r\n");
-    let target = server.at(Family::V4, INSIDE);
-    let _listener = probe::listen(server, target);
-    assert_eq!(probe::to(client, target), Outcome::Opened);
-    let stats = ftptrack.stats();
-    let lost = stats.of(Counter::StepsLost) != 0;
-    assert!(lost || (stats.of(Counter::LongLines), stats.of(Counter::Commands)) == (1, 5), "{stats:?}");
-    assert_eq!((stats.of(Counter::MapErrors), stats.denied()), (0, 0), "{stats:?}");
-    ftptrack.stop();
 }

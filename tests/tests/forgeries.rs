@@ -8,6 +8,7 @@ use ftptrack_tests::network::{Family, Host, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::segment::{Segment, flag};
 use ftptrack_tests::server::{ACTIVE, Server, Session};
+use ftptrack_tests::trials::strangers;
 use ftptrack_tests::wire::Wire;
 use ftptrack_tests::{INSIDE, wait};
 
@@ -120,44 +121,11 @@ fn a_forged_200_for_a_port_command_opens_nothing() {
 
 #[test]
 fn a_session_that_is_all_forged_opens_nothing() {
-    let Network { server, client, .. } = &Network::new();
-    let target = server.at(Family::V4, INSIDE);
-    let (from, to) = (client.at(Family::V4, 50_000), server.at(Family::V4, 21));
-    let after_a_forged_session = || {
-        let _listener = probe::listen(server, target);
-        let own_link = Wire::of(client);
-        let mut servers_link = Wire::of(server);
-        let passive = format!("227 Entering Passive Mode ({}).\r\n", six_numbers(target));
-        // Both voices of it, each as what comes next to the one before.
-        let hello = Segment { source: from, destination: to, seq: 1000, ack: 0, flags: flag::SYN, payload: vec![] };
-        let mut turn = Segment { ack: 5000, ..hello.clone() };
-        let mut sent = vec![hello];
-        for (flags, payload) in [
-            (flag::SYN | flag::ACK, &b""[..]),
-            (flag::ACK, b""),
-            (flag::ACK | flag::PSH, b"220 ready\r\n"),
-            (flag::ACK | flag::PSH, b"PASV\r\n"),
-            (flag::ACK | flag::PSH, passive.as_bytes()),
-            (flag::ACK, b""),
-        ] {
-            turn = turn.answer(flags, payload);
-            sent.push(turn.clone());
-        }
-        for segment in &sent {
-            own_link.forge(segment, server.mac());
-            servers_link.wait_for("the forged segment", |seen| seen == segment);
-        }
-        probe::to(client, target)
-    };
-    assert_eq!(after_a_forged_session(), Outcome::Opened, "nothing is attached");
-
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    assert_eq!(after_a_forged_session(), Outcome::Silence);
-    let stats = ftptrack.stats();
-    assert_eq!(stats.of(Counter::DeniedWrongSide), 3, "SYN-ACK, 220, 227: {stats:?}");
-    assert_eq!((stats.of(Counter::SessionsStarted), stats.of(Counter::ExpectationsPassive)), (0, 0));
-    assert_eq!(stats.of(Counter::DeniedPassive), 1);
-    wait::until("no session stays", || ftptrack.sessions().is_empty().then_some(()));
-    ftptrack.stop();
+    strangers::ALL_FORGED.must_hold(|ftptrack| {
+        let stats = ftptrack.stats();
+        assert_eq!(stats.of(Counter::DeniedWrongSide), 3, "SYN-ACK, 220, 227: {stats:?}");
+        assert_eq!((stats.of(Counter::SessionsStarted), stats.of(Counter::ExpectationsPassive)), (0, 0));
+        assert_eq!(stats.of(Counter::DeniedPassive), 1);
+        wait::until("no session stays", || ftptrack.sessions().is_empty().then_some(()));
+    });
 }

@@ -1,15 +1,13 @@
 //! Two CPUs at once: both directions of one session, and two connections that want one expectation.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::INSIDE;
 use ftptrack_tests::client::six_numbers;
 use ftptrack_tests::flood::{Attached, Talk};
 use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe;
 use ftptrack_tests::segment::{Segment, flag};
 use ftptrack_tests::server::CONTROL;
-use std::io::{BufRead as _, BufReader, Write as _};
+use ftptrack_tests::trials::races::{self, BUSY_COMMANDS, PASSIVE_EVERY};
 use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -140,64 +138,6 @@ fn of_two_connections_that_want_one_expectation_exactly_one_is_established() {
     ftptrack.stop();
 }
 
-#[test]
-fn a_busy_control_connection_still_opens_every_transfer() {
-    const LIVE: u32 = 8_000;
-    const PASSIVE_EVERY: u32 = 40;
-    let Network { server, client, .. } = &Network::new();
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let listener = probe::listen(server, server.at(Family::V4, CONTROL));
-    let data = probe::listen(server, server.at(Family::V4, INSIDE));
-    let mut control = probe::connect(client, server.at(Family::V4, CONTROL)).expect("it listens");
-    let (mut session, _) = listener.accept().expect("it connects");
-    session.set_nodelay(true).expect("a socket");
-    let replies = BufReader::new(control.try_clone().expect("a socket"));
-    let heard = AtomicU32::new(0);
-    let opened = thread::scope(|scope| {
-        // The server: a reply to each line, in order.
-        scope.spawn(|| {
-            session.write_all(b"220 ready\r\n").expect("the client listens");
-            let lines = BufReader::new(session.try_clone().expect("a socket")).lines();
-            for line in lines.take(LIVE as usize) {
-                let reply: &[u8] = match line.expect("the client speaks").as_str() {
-                    "PASV" => b"227 Entering Passive Mode (10,0,0,1,58,152).\r\n",
-                    _ => b"214-Help\r\n227 Entering Passive Mode (10,0,0,1,78,32).\r\n214 end\r\n",
-                };
-                session.write_all(reply).expect("the client listens");
-            }
-        });
-        // The client says the next ones before the replies are there.
-        scope.spawn(|| {
-            for n in 1..=LIVE {
-                spin_until(|| n < heard.load(Ordering::Acquire) + 12);
-                let command: &[u8] = if n % PASSIVE_EVERY == 0 { b"PASV\r\n" } else { b"HELP\r\n" };
-                control.write_all(command).expect("the server listens");
-            }
-        });
-        let mut opened = 0;
-        for line in replies.lines() {
-            let line = line.expect("the server speaks");
-            if line.starts_with("227 Entering Passive Mode (10,0,0,1,58") {
-                let connection = probe::connect(client, data.local_addr().expect("a listener"));
-                opened += u32::from(connection.is_ok() && data.accept().is_ok());
-            } else if !line.starts_with("214 ") {
-                continue;
-            }
-            if heard.fetch_add(1, Ordering::AcqRel) + 1 == LIVE {
-                break;
-            }
-        }
-        opened
-    });
-    assert_eq!(opened, LIVE / PASSIVE_EVERY);
-    let stats = ftptrack.stats();
-    assert_eq!(stats.of(Counter::ExpectationsPassive), u64::from(LIVE / PASSIVE_EVERY), "{stats:?}");
-    assert_eq!((stats.of(Counter::Commands), stats.of(Counter::Replies)), (u64::from(LIVE), u64::from(LIVE) + 1));
-    assert_eq!((stats.of(Counter::StepsLost), stats.denied(), stats.refused()), (0, 0, 0), "{stats:?}");
-    ftptrack.stop();
-}
-
 /// The reply to a slow command (a PASS behind a slow name service) comes when the client has already
 /// said PORT: it isn't PORT's, however long the silence was before.
 #[test]
@@ -223,4 +163,16 @@ fn a_slow_reply_is_not_taken_for_that_of_the_next_command() {
     }
     assert_eq!(expected, [0; 4], "{:?}", ftptrack.stats());
     ftptrack.stop();
+}
+
+#[test]
+fn a_busy_control_connection_still_opens_every_transfer() {
+    races::BUSY.must_hold(|ftptrack| {
+        let stats = ftptrack.stats();
+        let (commands, passive) = (u64::from(BUSY_COMMANDS), u64::from(BUSY_COMMANDS / PASSIVE_EVERY));
+        assert_eq!(stats.of(Counter::ExpectationsPassive), passive, "{stats:?}");
+        assert_eq!((stats.of(Counter::Commands), stats.of(Counter::Replies)), (commands, commands + 1));
+        // The one is the port of the inner lines.
+        assert_eq!((stats.of(Counter::StepsLost), stats.denied(), stats.refused()), (0, 1, 0), "{stats:?}");
+    });
 }

@@ -5,13 +5,11 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::games::Bout;
-use ftptrack_tests::games::order::{BAD_CHECKSUM, GAMES, Game, instead, line};
+use ftptrack_tests::games::order::{GAMES, Game};
 use ftptrack_tests::network::{Family, Network};
 use ftptrack_tests::server::Server;
-use ftptrack_tests::tcp_peer::Peer;
+use ftptrack_tests::trials::again;
 use ftptrack_tests::wait::PATIENCE;
-
-const ANNOUNCES: &str = "227 Entering Passive Mode (10,0,0,1,58,152).";
 
 #[test]
 fn a_game_with_order_opens_nothing_and_the_session_goes_on() {
@@ -44,29 +42,7 @@ fn a_game_with_order_opens_nothing_and_the_session_goes_on() {
     ftptrack.stop();
 }
 
-/// The path behind a gateway loses a segment that the gateway has read, and the client repeats it.
 #[test]
 fn a_repeated_segment_is_the_same_however_long_it_is() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let mut failures = Vec::new();
-    for (length, port) in [20, 100, 122, 123, 150, 500, 1400].into_iter().zip(32_500..) {
-        let (mut peer, mut session) = Peer::logged_in((client, server), &ftp, port);
-        let text = format!("{}PASV\r\n", line(length));
-        instead(&mut peer, &text, BAD_CHECKSUM, &text);
-        session.hears(line(length).trim_end());
-        session.hears("PASV");
-        for answer in ["200 ok", ANNOUNCES] {
-            session.say(answer);
-            peer.hear(&format!("{answer}\r\n"));
-        }
-        if !peer.opens(INSIDE) {
-            failures.push(format!("{} bytes", text.len()));
-        }
-    }
-    assert_eq!(failures, [""; 0]);
-    assert_eq!(ftptrack.stats().of(Counter::StepsLost), 0);
-    ftptrack.stop();
+    again::REPEATED.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::StepsLost), 0));
 }

@@ -51,7 +51,7 @@ enum Task {
         /// Only those whose check, file or test contains this.
         filter: Option<String>,
     },
-    /// Play the dialogues against ftptrack and nf_conntrack_ftp and write the tables in docs/security.md. As root.
+    /// Play all attacks against ftptrack and nf_conntrack_ftp and write the tables in docs/security.md. As root.
     Security,
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,

@@ -1,10 +1,12 @@
 //! A control connection to play on: words that don't arrive end the game, not the test.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::INSIDE;
 use crate::network::Host;
 use crate::segment::{Segment, flag};
 use crate::server::{Server, Session};
@@ -14,6 +16,12 @@ use crate::wire::Wire;
 /// The control connection is stuck: the words that did not arrive.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stuck(String);
+
+impl From<io::Error> for Stuck {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
 
 impl fmt::Display for Stuck {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,6 +105,31 @@ impl<'a> Bout<'a> {
         self.answer(answer)
     }
 
+    /// PASV, answered by `port`: whether a data connection can then begin there.
+    ///
+    /// # Errors
+    ///
+    /// The PASV or the 227 did not arrive.
+    #[track_caller]
+    pub fn passive(&mut self, port: u16) -> Result<bool, Stuck> {
+        let [high, low] = port.to_be_bytes();
+        self.exchange("PASV", &format!("227 Entering Passive Mode (10,0,0,1,{high},{low})."))?;
+        Ok(self.peer.opens(port))
+    }
+
+    /// Whether another transfer works, after the commands that a session takes to be in step again.
+    ///
+    /// # Errors
+    ///
+    /// Words did not arrive.
+    #[track_caller]
+    pub fn finds_its_footing(&mut self) -> Result<bool, Stuck> {
+        for _ in 0..3 {
+            self.exchange("NOOP", "200 ok")?;
+        }
+        self.passive(INSIDE + 77)
+    }
+
     #[track_caller]
     fn arrives(&mut self, words: &str) -> Result<(), Stuck> {
         let end = self.peer.next;
@@ -122,9 +155,10 @@ impl<'a> Bout<'a> {
         }
     }
 
-    /// Takes note of all that has come from the server until now.
+    /// Takes note of all that has come from the server until now. The server's host has then got all
+    /// that was sent.
     #[track_caller]
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         // Nobody guards this port and nobody listens there: it is answered, whatever happened before.
         let (own, other) = (self.peer.own, self.peer.other);
         self.marker_port += 1;
