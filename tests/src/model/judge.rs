@@ -111,7 +111,9 @@ impl Judge {
         }
         let passive = Mode::from_number(key.mode) == Mode::Passive;
         let [high, low] = key.port.to_be_bytes();
-        let port = [format!("{high},{low}"), key.port.to_string()];
+        // A number may have zeros in front; before the first they are another byte's affair.
+        let [one, two, three] = [1, 2, 3].map(|digits| format!("{high},{low:0digits$}"));
+        let port = [one, two, three, key.port.to_string()];
         let verbs: &[&str] = if passive { &["PASV", "EPSV", "P@SW"] } else { &["PORT", "EPRT"] };
         let named = port.iter().any(|port| self.said(*session, passive, port));
         if !named || !verbs.iter().any(|verb| self.said(*session, false, verb)) {
