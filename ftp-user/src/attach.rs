@@ -25,18 +25,17 @@ impl From<Direction> for TcAttachType {
     }
 }
 
-/// How to attach on this kernel, given what was asked for.
+/// How to attach to an interface on this kernel, given what was asked for.
 ///
 /// # Errors
 ///
 /// TCX was asked for and the kernel has none.
-pub fn choose_hook(asked: Option<Hook>, interfaces: &[Interface]) -> Result<Hook, Failure> {
+pub fn choose_hook(asked: Option<Hook>, interface: &Interface) -> Result<Hook, Failure> {
     if asked == Some(Hook::Clsact) {
         return Ok(Hook::Clsact);
     }
     // Asking what is attached is refused where there is no TCX, and changes nothing.
-    let has = |interface: &Interface| SchedClassifier::query_tcx(&interface.name, TcAttachType::Egress).is_ok();
-    let has_tcx = interfaces.iter().all(has);
+    let has_tcx = SchedClassifier::query_tcx(&interface.name, TcAttachType::Egress).is_ok();
     match (has_tcx, asked) {
         (true, _) => Ok(Hook::Tcx),
         (false, None) => Ok(Hook::Clsact),

@@ -1,4 +1,4 @@
-//! Why a command failed: one line that says what was given, what is wrong and what to do.
+//! Why a command failed: a line that says what was given, what is wrong and what to do.
 
 use std::error::Error;
 use std::fmt;
@@ -8,38 +8,67 @@ use std::fmt;
 pub enum Exit {
     /// The machine, the kernel or another program stood in the way.
     Failed = 1,
-    /// The arguments alone are wrong.
+    /// The arguments or the policy are wrong.
     Usage = 2,
 }
 
-/// A failure, shown as `what was given: what is wrong; what to do`.
+/// One thing that is wrong, shown as `what was given: what is wrong; what to do`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Failure {
+pub struct Line {
     given: String,
     wrong: String,
     remedy: String,
+    /// Whether `given` begins with `FILE:LINE:COLUMN:`, as editors know it.
+    is_located: bool,
+}
+
+impl Line {
+    /// One line, whatever its parts are.
+    pub fn new(
+        given: impl fmt::Display,
+        wrong: impl fmt::Display,
+        remedy: impl fmt::Display,
+        is_located: bool,
+    ) -> Self {
+        Self { given: one_line(&given), wrong: one_line(&wrong), remedy: one_line(&remedy), is_located }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.given, self.wrong, self.remedy)
+    }
+}
+
+/// A failure: one line, or one for each thing that is wrong with a policy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    lines: Vec<Line>,
     exit: Exit,
 }
 
 impl Failure {
     /// Something in the machine's state stands in the way.
     pub fn failed(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self::new(given, wrong, remedy, Exit::Failed)
+        Self { lines: vec![Line::new(given, wrong, remedy, false)], exit: Exit::Failed }
     }
 
     /// The arguments are wrong whatever the machine's state.
     pub fn usage(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self::new(given, wrong, remedy, Exit::Usage)
+        Self { lines: vec![Line::new(given, wrong, remedy, false)], exit: Exit::Usage }
     }
 
-    fn new(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display, exit: Exit) -> Self {
-        Self { given: one_line(&given), wrong: one_line(&wrong), remedy: one_line(&remedy), exit }
+    /// A policy is wrong whatever the machine's state, in one respect at least.
+    #[must_use]
+    pub const fn policy(lines: Vec<Line>) -> Self {
+        Self { lines, exit: Exit::Usage }
     }
 
     /// What was given and what is wrong, without a remedy.
     #[must_use]
     pub fn complaint(&self) -> String {
-        format!("{}: {}", self.given, self.wrong)
+        let complaints: Vec<_> = self.lines.iter().map(|line| format!("{}: {}", line.given, line.wrong)).collect();
+        complaints.join("; ")
     }
 
     /// The process's exit code.
@@ -47,11 +76,19 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         self.exit as u8
     }
+
+    /// What goes to standard error: each line with the command's name in front, unless it tells a place in a file.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let name = |line: &Line| if line.is_located { "" } else { "ftptrack: " };
+        self.lines.iter().map(|line| format!("{}{line}\n", name(line))).collect()
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.complaint(), self.remedy)
+        let lines: Vec<_> = self.lines.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -104,5 +141,14 @@ mod tests {
         assert_eq!(failure.to_string(), "eth0: first second; try again");
         assert_eq!(failure.exit_code(), 1);
         assert_eq!(Failure::usage("a", "b", "c").exit_code(), 2);
+    }
+
+    #[test]
+    fn the_commands_name_stands_in_front_unless_a_place_does() {
+        let failure = Failure::policy(vec![
+            Line::new("--ftps x", "wrong", "mend", false),
+            Line::new("a.toml:3:5: ftps x", "wrong", "mend", true),
+        ]);
+        assert_eq!(failure.report(), "ftptrack: --ftps x: wrong; mend\na.toml:3:5: ftps x: wrong; mend\n");
     }
 }

@@ -110,6 +110,16 @@ impl SideName {
     }
 }
 
+impl From<Side> for SideName {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::ServersBehind => Self::ServersBehind,
+            Side::ServersBeyond => Self::ServersBeyond,
+            Side::Both => Self::Both,
+        }
+    }
+}
+
 impl From<SideName> for Side {
     fn from(name: SideName) -> Self {
         match name {

@@ -3,14 +3,18 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`policy`], [`servers`] | raw arguments become one checked policy |
+//! | [`config`] | options and the configuration file become one checked configuration |
+//! | [`policy`], [`servers`], [`addresses`] | what holds for which servers; in the kernel and out of it again |
+//! | [`import`] | an FTP server's own configuration as a policy |
 //! | [`plan`], [`check`], [`listeners`], [`interface`] | what the machine must have and allow |
 //! | [`pins`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
 //! | [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
+//! | [`manage`] | the policy in force, shown and changed |
 //! | [`run`], [`events`], [`diagnostics`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
 pub mod adopt;
+pub mod addresses;
 pub mod apply;
 pub mod attach;
 pub mod batch;
@@ -19,13 +23,16 @@ pub mod bpffs;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod detach;
 pub mod diagnostics;
 pub mod events;
 pub mod failure;
+pub mod import;
 pub mod interface;
 pub mod listeners;
 pub mod load;
+pub mod manage;
 pub mod netlink;
 pub mod object;
 pub mod pins;

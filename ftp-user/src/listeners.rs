@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::failure::Failure;
-use crate::policy::{Policy, PortRange};
+use crate::policy::Rules;
 
 /// The TCP sockets of this process's network namespace.
 const FAMILIES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
@@ -33,21 +33,33 @@ struct Process {
     sockets: BTreeSet<u64>,
 }
 
+/// Where to look for listeners that are no FTP server's.
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbours<'a> {
+    /// Whose passive range it is.
+    pub rules: &'a Rules,
+    /// The servers' addresses and prefixes.
+    pub servers: &'a [IpNet],
+    /// All addresses of this host.
+    pub local: &'a BTreeSet<IpAddr>,
+}
+
 /// Whether anyone else listens inside the passive range on a server's address.
 ///
 /// # Errors
 ///
 /// The list of them: port, and name and ID of the process.
-pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> {
-    let Some(range) = policy.passive_range else {
+pub fn check(neighbours: &Neighbours<'_>) -> Result<(), Failure> {
+    let rules = neighbours.rules;
+    let Some(range) = rules.passive_range else {
         return Ok(());
     };
-    let mut concerned: Vec<_> = listening().filter(|socket| socket.concerns(range, servers)).collect();
+    let mut concerned: Vec<_> = listening().filter(|socket| neighbours.concern(socket)).collect();
     // Whose they are takes a look at all sockets and processes, so only if there are any.
     if concerned.is_empty() {
         return Ok(());
     }
-    let control = FAMILIES.into_iter().flat_map(sockets).filter(|socket| policy.control_ports.contains(&socket.port));
+    let control = FAMILIES.into_iter().flat_map(sockets).filter(|socket| rules.control_ports.contains(&socket.port));
     let control: BTreeSet<u64> = control.map(|socket| socket.inode).collect();
     let processes = processes();
     // A listener of the FTP server itself may have closed while the processes were read: it has no owner then.
@@ -58,7 +70,7 @@ pub fn check(policy: &Policy, servers: &BTreeSet<IpNet>) -> Result<(), Failure> 
         return Ok(());
     }
     Err(Failure::failed(
-        format_args!("--passive-range {range}"),
+        format_args!("passive range {range}"),
         format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
         "choose another range, here and in the server's configuration, or go on all the same with --force",
     ))
@@ -69,10 +81,13 @@ fn listening() -> impl Iterator<Item = Socket> {
     FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
 }
 
-impl Socket {
-    fn concerns(&self, range: PortRange, servers: &BTreeSet<IpNet>) -> bool {
-        range.contains(self.port)
-            && (self.address.is_unspecified() || servers.iter().any(|net| net.contains(&self.address)))
+impl Neighbours<'_> {
+    fn concern(&self, socket: &Socket) -> bool {
+        let are_here = |address: &IpAddr| self.servers.iter().any(|net| net.contains(address));
+        // On a gateway a wildcard socket has none of the servers' addresses.
+        let is_here = socket.address.is_unspecified() && self.local.iter().any(are_here);
+        self.rules.passive_range.is_some_and(|range| range.contains(socket.port))
+            && (is_here || are_here(&socket.address))
     }
 }
 

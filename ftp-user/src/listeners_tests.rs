@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::PortRange;
 
 const VSFTPD: u32 = 500;
 const CONTROL: u64 = 21;
@@ -52,14 +53,18 @@ fn lines_of_proc_are_read() {
 
 #[test]
 fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
-    let servers = BTreeSet::from(["10.0.0.1/32".parse().unwrap()]);
-    let range = PortRange { first: 10240, last: 20480 };
-    let concerns = |address: &str, port| listener(address, port, 0).concerns(range, &servers);
+    let rules = Rules { passive_range: Some(PortRange { first: 10240, last: 20480 }), ..Rules::default() };
+    let local = BTreeSet::from(["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
+    let of = |servers| Neighbours { rules: &rules, servers, local: &local };
+    let servers = ["10.0.0.1/32".parse().unwrap()];
+    let concerns = |address: &str, port| of(&servers).concern(&listener(address, port, 0));
     assert!(concerns("0.0.0.0", 10240));
     assert!(concerns("::", 20480));
     assert!(concerns("10.0.0.1", 10241));
     assert!(!concerns("127.0.0.1", 10241));
     assert!(!concerns("0.0.0.0", 20481));
+    // A gateway's own sockets are none of the servers behind it.
+    assert!(!of(&["192.0.2.0/24".parse().unwrap()]).concern(&listener("0.0.0.0", 10240, 0)));
 }
 
 #[test]

@@ -94,6 +94,20 @@ impl Netlink {
         Ok(addresses)
     }
 
+    /// All addresses of this network namespace.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub async fn all_addresses(&self) -> Result<BTreeSet<IpAddr>, Failure> {
+        let mut addresses = BTreeSet::new();
+        let mut messages = self.handle.address().get().execute();
+        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", REMEDY)? {
+            addresses.extend(own_address(&message).map(|net| net.addr()));
+        }
+        Ok(addresses)
+    }
+
     /// The filters at a clsact hook of an interface; none if there is no clsact.
     ///
     /// # Errors

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ftp_common::policy::Side;
 use ipnet::IpNet;
 
+use crate::addresses::OwnAddresses;
 use crate::attach::choose_hook;
+use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::interface::{Interface, SideName};
+use crate::listeners::{self, Neighbours};
 use crate::netlink::Netlink;
 use crate::pins::{Hook, Pins};
-use crate::policy::{Policy, Servers};
-use crate::run::Options;
-use crate::{check, listeners};
+use crate::policy::{Policy, Rules};
+use crate::{check, servers};
 
 /// What is to be attached, and with which policy.
 #[derive(Debug)]
@@ -21,102 +22,131 @@ pub struct Plan {
     /// The policy.
     pub policy: Policy,
     /// The interfaces, one at least.
-    pub interfaces: Vec<Interface>,
-    /// How to attach to them.
-    pub hook: Hook,
+    pub attachments: Vec<Attachment>,
+    /// Those whose addresses are servers'.
+    pub own: OwnAddresses,
     /// To look at interfaces and addresses again.
     pub netlink: Netlink,
-    side: Side,
+}
+
+/// An interface that is to be attached to.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// The interface.
+    pub interface: Interface,
+    /// Where servers are, seen from it.
+    pub side: SideName,
+    /// How to attach to it.
+    pub hook: Hook,
 }
 
 impl Plan {
-    /// Checks the arguments, then this process, the kernel, and the interfaces.
+    /// Checks this process, the kernel, and the interfaces.
     ///
     /// # Errors
     ///
     /// The first check that fails.
-    pub async fn make(options: &Options) -> Result<Self, Failure> {
-        let policy = options.request.resolve()?;
+    pub async fn make(configuration: &Configuration) -> Result<Self, Failure> {
+        if configuration.interfaces.is_empty() {
+            let remedy = "name one with -i IFACE, or with interfaces = [\"IFACE\"] in the configuration file";
+            return Err(Failure::usage("-i", "no interface is named", remedy));
+        }
         check::privileges()?;
         check::kernel()?;
         let netlink = Netlink::open()?;
-        let interfaces = Interface::find(&options.interfaces, &netlink).await?;
-        let hook = choose_hook(options.hook, &interfaces)?;
-        Ok(Self { policy, interfaces, hook, netlink, side: options.request.side })
-    }
-
-    /// The servers' prefixes, now. On loopback all of an address's prefix is the host's own.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub async fn servers(&self) -> Result<BTreeSet<IpNet>, Failure> {
-        if let Servers::Named(named) = &self.policy.servers {
-            return Ok(named.iter().copied().collect());
+        let choices = &configuration.interfaces;
+        let names: Vec<_> = choices.iter().map(|choice| choice.name.clone()).collect();
+        let interfaces = Interface::find(&names, &netlink).await?;
+        let mut attachments = Vec::new();
+        for (choice, interface) in choices.iter().zip(interfaces) {
+            let hook = choose_hook(choice.hook, &interface)?;
+            attachments.push(Attachment { side: interface.side(choice.side), hook, interface });
         }
-        let ordinary = self.netlink.addresses(&self.indices(false)).await?;
-        let loopback = self.netlink.addresses(&self.indices(true)).await?;
-        Ok(ordinary.iter().map(|net| net.addr().into()).chain(loopback.iter().map(IpNet::trunc)).collect())
+        let own = OwnAddresses::of(attachments.iter().map(|each| (each.interface.index, each.side)));
+        Ok(Self { policy: configuration.policy.clone(), attachments, own, netlink })
     }
 
-    fn indices(&self, loopback: bool) -> Vec<u32> {
-        self.interfaces.iter().filter(|i| i.loopback == loopback).map(|i| i.index).collect()
-    }
-
-    /// Whether other programs would be cut off. Only servers on this host can have such neighbours,
-    /// and in monitor mode nobody is cut off: then it is only said.
+    /// Whether other programs would be cut off.
     ///
     /// # Errors
     ///
     /// The list of them.
-    pub fn check_listeners(&self, servers: &BTreeSet<IpNet>) -> Result<(), Failure> {
-        if self.side == Side::ServersBeyond {
-            return Ok(());
-        }
-        match listeners::check(&self.policy, servers) {
-            Err(failure) if self.policy.monitor => {
-                eprintln!("note: {}", failure.complaint());
-                Ok(())
+    pub async fn check_listeners(&self, own: &BTreeSet<IpNet>) -> Result<(), Failure> {
+        let sides = self.attachments.iter().map(|attachment| attachment.side);
+        check_listeners(&self.policy, own, sides, &self.netlink).await
+    }
+
+    /// `attached: eth0 (tcx, servers-behind): servers 10.0.0.1; control 21; passive 10240-20480; active 20`,
+    /// and for several servers a line for each behind it.
+    #[must_use]
+    pub fn attached_lines(&self, own: &BTreeSet<IpNet>) -> Vec<String> {
+        let servers = server_lines(&self.policy, own);
+        let attached = |attachment: &Attachment, what: &str| {
+            let Attachment { interface, side, hook } = attachment;
+            format!("attached: {} ({}, {}): {what}", interface.name, hook.as_str(), side.as_str())
+        };
+        match &servers[..] {
+            [only] => self.attachments.iter().map(|each| attached(each, only)).collect(),
+            several => {
+                let count = format!("{} policies", several.len());
+                let attached = self.attachments.iter().map(|each| attached(each, &count));
+                attached.chain(several.iter().map(|line| format!("policy: {line}"))).collect()
             }
-            other => other,
         }
     }
+}
 
-    /// Where servers are, seen from one of the interfaces.
-    #[must_use]
-    pub const fn side(&self, interface: &Interface) -> SideName {
-        interface.side(self.side)
+/// Only servers on this host can have neighbours that would be cut off, and in monitor mode nobody is
+/// cut off: then it is only said.
+///
+/// # Errors
+///
+/// The list of them.
+pub async fn check_listeners(
+    policy: &Policy,
+    own: &BTreeSet<IpNet>,
+    sides: impl IntoIterator<Item = SideName>,
+    netlink: &Netlink,
+) -> Result<(), Failure> {
+    if sides.into_iter().all(|side| side == SideName::ServersBeyond) {
+        return Ok(());
     }
+    let local = netlink.all_addresses().await?;
+    let own_rules = policy.own.iter().map(|rules| (rules, own.iter().copied().collect::<Vec<_>>()));
+    let named = policy.named.iter().map(|named| (&named.rules, named.prefixes.clone()));
+    for (rules, servers) in own_rules.chain(named) {
+        match listeners::check(&Neighbours { rules, servers: &servers, local: &local }) {
+            Err(failure) if rules.monitor => eprintln!("note: {}", failure.complaint()),
+            other => other?,
+        }
+    }
+    Ok(())
+}
 
-    /// `attached: eth0 (tcx, servers-behind): servers 10.0.0.1; control 21; passive 10240-20480; active 20`
-    #[must_use]
-    pub fn attached_line(&self, interface: &Interface, servers: &BTreeSet<IpNet>) -> String {
-        let policy = &self.policy;
-        let refused = || "refused".to_owned();
-        let control: Vec<_> = policy.control_ports.iter().map(ToString::to_string).collect();
-        format!(
-            "attached: {} ({}, {}): servers {}; control {}; passive {}; active {}",
-            interface.name,
-            self.hook.as_str(),
-            self.side(interface).as_str(),
-            listed(servers),
-            control.join(", "),
-            policy.passive_range.map_or_else(refused, |range| range.to_string()),
-            policy.active_port.map_or_else(refused, |port| port.to_string()),
-        )
-    }
+/// What holds for which servers, a line for each.
+#[must_use]
+pub fn server_lines(policy: &Policy, own: &BTreeSet<IpNet>) -> Vec<String> {
+    let own = policy.own.iter().map(|rules| server_line(&listed(own), rules));
+    let named =
+        policy.named.iter().map(|named| server_line(&listed(&named.prefixes.iter().copied().collect()), &named.rules));
+    own.chain(named).collect()
+}
+
+fn server_line(servers: &str, rules: &Rules) -> String {
+    let refused = || "refused".to_owned();
+    let control: Vec<_> = rules.control_ports.iter().map(ToString::to_string).collect();
+    let passive = rules.passive_range.filter(|_| rules.passive).map_or_else(refused, |range| range.to_string());
+    let active = if rules.allows_active() { rules.active_port.to_string() } else { refused() };
+    let mode = if rules.monitor { "; monitor" } else { "" };
+    format!("servers {servers}; control {}; passive {passive}; active {active}{mode}", control.join(", "))
 }
 
 /// Servers on one line: the first few, as a gateway's list is long.
 #[must_use]
-pub fn listed(servers: &BTreeSet<IpNet>) -> String {
+pub fn listed(nets: &BTreeSet<IpNet>) -> String {
     const SHOWN: usize = 8;
-    let is_host = |net: &IpNet| net.prefix_len() == net.max_prefix_len();
-    let name = |net: &IpNet| {
-        if is_host(net) { net.addr().to_string() } else { net.to_string() }
-    };
-    let names: Vec<_> = servers.iter().take(SHOWN).map(name).collect();
-    match servers.len().saturating_sub(SHOWN) {
+    let names: Vec<_> = nets.iter().take(SHOWN).map(servers::shown).collect();
+    match nets.len().saturating_sub(SHOWN) {
         0 if names.is_empty() => "none".to_owned(),
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),

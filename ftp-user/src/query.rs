@@ -9,17 +9,17 @@ use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
-use ftp_common::policy::{MAX_POLICIES, flag};
 use ftp_common::session::Session;
 
 use crate::failure::{Failure, OrFail as _};
 use crate::netlink::Netlink;
 use crate::pins::{DIRECTIONS, Hook, Pins, Record, network_namespace};
-use crate::policy::PortRange;
-use crate::rows::{ExpectationRow, FlowRow, InterfaceRow, PolicyRow, SessionRow, Stats, Status};
+use crate::policy::in_force::PolicyMaps;
+use crate::policy::row::PolicyRow;
+use crate::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
 use crate::tables::Tables;
 use crate::wire::Wire;
-use crate::{batch, bpf, clock, detach, servers};
+use crate::{batch, bpf, clock, detach};
 
 /// The pins of this version below a directory, where ftptrack is attached.
 ///
@@ -116,7 +116,7 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         abi: ABI_VERSION,
         pin_dir: pin_dir.display().to_string(),
         interfaces,
-        policy: policy(tables)?,
+        policy: PolicyRow::from(&PolicyMaps::open(tables)?.in_force()?),
         sessions: read::<Wire<ConnectionKey>, Wire<Session>>(&tables.sessions()?)?.len(),
         expectations: expectations(tables)?.len(),
         flows: read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?.len(),
@@ -142,33 +142,6 @@ async fn is_attached(pins: &Pins, record: &Record) -> Result<bool, Failure> {
             Ok(true)
         }
     }
-}
-
-fn policy(tables: Tables<'_>) -> Result<PolicyRow, Failure> {
-    let remedy = "run as root";
-    let generation = tables.config()?.get(&0, 0).or_fail("CONFIG", remedy)?.0.generation;
-    let place = (generation & 1) * MAX_POLICIES;
-    let policy = tables.policies()?.get(&place, 0).or_fail("POLICIES", remedy)?.0;
-    let range = PortRange { first: policy.passive_first, last: policy.passive_last };
-    Ok(PolicyRow {
-        generation,
-        servers: servers_of(tables, generation)?,
-        control_ports: policy.control_ports.into_iter().filter(|port| *port != 0).collect(),
-        passive_range: (range.last != 0).then(|| range.to_string()),
-        active_port: Some(policy.active_port).filter(|port| *port != 0),
-        mode: if policy.has(flag::MONITOR) { "monitor" } else { "enforce" },
-    })
-}
-
-fn servers_of(tables: Tables<'_>, generation: u32) -> Result<Vec<String>, Failure> {
-    let map = tables.servers()?;
-    let mut servers = Vec::new();
-    for entry in map.iter() {
-        let (key, place) = entry.or_fail("SERVERS", "run as root")?;
-        servers.extend(servers::from_entry(&key, place).filter(|(of, _)| *of == generation).map(|(_, net)| net));
-    }
-    servers.sort();
-    Ok(servers.iter().map(ToString::to_string).collect())
 }
 
 fn read<K, V>(map: &MapData) -> Result<Vec<(K, V)>, Failure>

@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::clock;
 use crate::interface::SideName;
 use crate::pins::Hook;
+use crate::policy::row::PolicyRow;
 
 /// A pair of numbers, of the client and of the server.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -95,23 +96,6 @@ pub struct InterfaceRow {
     pub hook: Hook,
     /// Whether both programs are in force.
     pub attached: bool,
-}
-
-/// The policy in force.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct PolicyRow {
-    /// Raised by one whenever the policy or the servers' addresses change.
-    pub generation: u32,
-    /// Prefixes of servers' addresses.
-    pub servers: Vec<String>,
-    /// Control ports.
-    pub control_ports: Vec<u16>,
-    /// `FIRST-LAST`; `None`: passive mode is refused.
-    pub passive_range: Option<String>,
-    /// `None`: active mode is refused.
-    pub active_port: Option<u16>,
-    /// `enforce` or `monitor`.
-    pub mode: &'static str,
 }
 
 /// What `status` shows.

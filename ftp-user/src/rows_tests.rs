@@ -1,4 +1,6 @@
 use super::*;
+use crate::policy::in_force::InForce;
+use crate::policy::{Policy, Rules};
 use ftp_common::SECOND;
 use serde_json::{Value, json, to_value};
 
@@ -101,14 +103,11 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             hook: Hook::Tcx,
             attached: true,
         }],
-        policy: PolicyRow {
+        policy: PolicyRow::from(&InForce {
             generation: 1,
-            servers: vec!["10.0.0.1/32".to_owned()],
-            control_ports: vec![21],
-            passive_range: None,
-            active_port: Some(20),
-            mode: "enforce",
-        },
+            policy: Policy { own: Some(Rules::default()), named: Vec::new() },
+            own: ["10.0.0.1/32".parse().unwrap()].into(),
+        }),
         sessions: 1,
         expectations: 2,
         flows: 3,
@@ -119,8 +118,14 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             "version": "0.1.0", "abi": 1, "pin_dir": "/pins",
             "interfaces": [{"name": "eth0", "index": 2, "side": "servers-behind", "hook": "tcx", "attached": true}],
             "policy": {
-                "generation": 1, "servers": ["10.0.0.1/32"], "control_ports": [21], "passive_range": null,
-                "active_port": 20, "mode": "enforce",
+                "generation": 1,
+                "servers": [{
+                    "addresses": ["10.0.0.1/32"], "follows_interfaces": true, "control_ports": [21],
+                    "passive_range": null, "passive": true, "active_port": 20, "active": true,
+                    "pasv_promiscuous": false, "port_promiscuous": false, "announced_address": "any",
+                    "expectation_timeout": 300, "sessions_per_client": 128, "ftps": "deny", "mode": "enforce",
+                    "mark": null, "accounting": true,
+                }],
             },
             "sessions": 1, "expectations": 2, "flows": 3,
         })

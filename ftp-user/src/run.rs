@@ -2,32 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
-use crate::apply::Applier;
+use crate::apply::Change;
 use crate::attach::attach;
+use crate::config::Configuration;
 use crate::events::{Events, Output};
 use crate::failure::{Failure, OrFail as _};
 use crate::netlink::Changes;
-use crate::pins::{Hold, Hook, Pins};
+use crate::pins::{Hold, Pins};
 use crate::plan::{Plan, listed, refuse_leftovers};
-use crate::policy::Request;
 use crate::tables::Tables;
 use crate::{adopt, bpffs, clock, detach, diagnostics, load};
 
+/// How long after addresses could not be followed it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What `run` was asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Names of the interfaces to attach to; one at least.
-    pub interfaces: Vec<String>,
-    /// The policy, as it was written.
-    pub request: Request,
+    /// Interfaces and policy.
+    pub configuration: Configuration,
     /// Go on in spite of listeners in the passive range.
     pub force: bool,
-    /// How to attach; by what the kernel has, if not given.
-    pub hook: Option<Hook>,
     /// Times that `-v` was given.
     pub verbose: u8,
 }
@@ -39,32 +40,32 @@ pub struct Options {
 /// The first check that fails, before anything was made; or a failure later, after everything that
 /// was made has been removed.
 pub async fn run(options: &Options, pin_dir: &Path) -> Result<(), Failure> {
-    let plan = Plan::make(options).await?;
+    let plan = Plan::make(&options.configuration).await?;
     let mut stop = Stop::listen()?;
     // Before the addresses are read: no change of them goes unseen.
     let changes = Changes::listen()?;
-    let servers = plan.servers().await?;
+    let own = plan.own.now(&plan.netlink).await?;
     if !options.force {
-        plan.check_listeners(&servers)?;
+        plan.check_listeners(&own).await?;
     }
     let mounted = bpffs::prepare(pin_dir)?;
     let hold = Hold::take(pin_dir)?;
     refuse_leftovers(pin_dir)?;
-    for note in notes(&plan, &servers, mounted) {
+    for note in notes(&plan, &own, mounted) {
         eprintln!("note: {note}");
     }
     let pins = Pins::new(pin_dir);
-    let result = guard(&plan, servers, &pins, changes, &mut stop, options.verbose).await;
+    let result = guard(&plan, own, &pins, changes, &mut stop, options.verbose).await;
     // Whatever happened: nothing stays half attached.
     let removed = detach::everything(&pins).await;
     hold.release();
     result.and(removed)
 }
 
-fn notes(plan: &Plan, servers: &BTreeSet<IpNet>, mounted: bool) -> Vec<String> {
+fn notes(plan: &Plan, own: &BTreeSet<IpNet>, mounted: bool) -> Vec<String> {
     let mut notes = plan.policy.notes();
-    if servers.is_empty() {
-        notes.push("no server is guarded yet: the interface has no address, and no --server was given".to_owned());
+    if own.is_empty() && plan.policy.named.is_empty() {
+        notes.push("no server is guarded yet: the interface has no address, and no server is named".to_owned());
     }
     if mounted && bpffs::in_private_mount_namespace() {
         notes.push(format!(
@@ -78,7 +79,7 @@ fn notes(plan: &Plan, servers: &BTreeSet<IpNet>, mounted: bool) -> Vec<String> {
 /// Loads, applies, attaches, and shows what happens until it is to stop.
 async fn guard(
     plan: &Plan,
-    servers: BTreeSet<IpNet>,
+    own: BTreeSet<IpNet>,
     pins: &Pins,
     mut changes: Changes,
     stop: &mut Stop,
@@ -86,15 +87,13 @@ async fn guard(
 ) -> Result<(), Failure> {
     pins.make()?;
     let mut objects = Vec::new();
-    for interface in &plan.interfaces {
-        objects.push(load::load(interface, plan.side(interface), pins, diagnostics::level(verbose))?);
+    for attachment in &plan.attachments {
+        objects.push(load::load(&attachment.interface, attachment.side, pins, diagnostics::level(verbose))?);
     }
-    let tables = Tables::new(pins);
-    let mut follower = Follower { plan, applier: Applier::new(tables)?, servers, gone: BTreeSet::new() };
-    follower.applier.apply(&plan.policy, &follower.servers)?;
-    let mut events = Events::open(tables)?;
-    for (interface, object) in plan.interfaces.iter().zip(&mut objects) {
-        attach(object, interface, plan.side(interface), plan.hook, pins)?;
+    Change::begin(pins).await?.bring(&plan.policy, &own)?;
+    let mut events = Events::open(Tables::new(pins))?;
+    for (attachment, object) in plan.attachments.iter().zip(&mut objects) {
+        attach(object, &attachment.interface, attachment.side, attachment.hook, pins)?;
     }
     if let Err(failure) = adopt::idle_connections(tables) {
         eprintln!(
@@ -102,16 +101,18 @@ async fn guard(
         );
     }
     let mut output = Output::default();
-    for (interface, mut object) in plan.interfaces.iter().zip(objects) {
+    for mut object in objects {
         if verbose != 0
             && let Err(failure) = diagnostics::show(&mut object)
         {
             eprintln!("note: {failure}");
         }
-        output.line(&plan.attached_line(interface, &follower.servers));
     }
+    plan.attached_lines(&own).iter().for_each(|line| output.line(line));
     output.flush();
 
+    let mut follower = Follower { plan, pins, gone: BTreeSet::new() };
+    let mut again = None;
     loop {
         tokio::select! {
             () = stop.wait() => return Ok(()),
@@ -120,14 +121,14 @@ async fn guard(
                 if change.is_none() {
                     changes = Changes::listen()?;
                 }
-                // A look that fails is no reason to stop, which would open the ports.
-                if let Err(failure) = follower.look(&mut output).await {
-                    eprintln!("note: changed addresses were not followed: {failure}");
-                }
-                if follower.gone.len() == plan.interfaces.len() {
+                again = follower.look(&mut output).await;
+                if follower.gone.len() == plan.attachments.len() {
                     let remedy = "start ftptrack again when it is back";
                     return Err(Failure::failed("-i", "no interface is left to guard", remedy));
                 }
+            }
+            () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                again = follower.look(&mut output).await;
             }
         }
     }
@@ -136,20 +137,33 @@ async fn guard(
 /// Follows what becomes of the interfaces and their addresses.
 struct Follower<'a> {
     plan: &'a Plan,
-    applier: Applier,
-    servers: BTreeSet<IpNet>,
+    pins: &'a Pins,
     gone: BTreeSet<u32>,
 }
 
 impl Follower<'_> {
-    async fn look(&mut self, output: &mut Output) -> Result<(), Failure> {
-        self.look_at_interfaces().await?;
-        let servers = self.plan.servers().await?;
-        if servers != self.servers {
-            self.applier.apply(&self.plan.policy, &servers)?;
-            output.line(&format!("{} servers   {}", clock::wall(clock::monotonic()), listed(&servers)));
+    /// When to look again, if this look failed: that is no reason to stop, which would open the ports.
+    async fn look(&mut self, output: &mut Output) -> Option<Instant> {
+        let result = async {
+            self.look_at_interfaces().await?;
+            self.look_at_addresses(output).await
+        };
+        let failure = result.await.err()?;
+        eprintln!("note: changed addresses were not followed: {failure}");
+        Some(Instant::now() + AGAIN)
+    }
+
+    /// Whatever policy is in force by now, it goes by the addresses of now. They are read while nobody else
+    /// can change it: whoever is next reads later ones.
+    async fn look_at_addresses(&self, output: &mut Output) -> Result<(), Failure> {
+        let mut change = Change::begin(self.pins).await?;
+        let in_force = change.in_force()?;
+        let own = self.plan.own.now(&self.plan.netlink).await?;
+        let shown = in_force.policy.own.is_some() && in_force.policy.without_named(&own) != in_force.own;
+        if shown {
+            change.bring(&in_force.policy, &own)?;
+            output.line(&format!("{} servers   {}", clock::wall(clock::monotonic()), listed(&own)));
             output.flush();
-            self.servers = servers;
         }
         Ok(())
     }
@@ -157,7 +171,8 @@ impl Follower<'_> {
     /// An interface that goes away takes its filter with it. The others are guarded on.
     async fn look_at_interfaces(&mut self) -> Result<(), Failure> {
         let links = self.plan.netlink.links().await?;
-        for interface in &self.plan.interfaces {
+        for attachment in &self.plan.attachments {
+            let interface = &attachment.interface;
             let is_gone = links.iter().all(|link| link.index != interface.index);
             if is_gone && self.gone.insert(interface.index) {
                 eprintln!(

@@ -32,17 +32,39 @@ pub struct Interface {
     pub attached: bool,
 }
 
-/// The policy of a [`Status`].
+/// The policy of a [`Status`], and `ftptrack policy show`.
 #[derive(Debug, Deserialize)]
 pub struct Policy {
-    /// Addresses and prefixes of servers.
-    pub servers: Vec<String>,
+    /// Raised by one with each change.
+    pub generation: u32,
+    /// What holds for which servers.
+    pub servers: Vec<ServerPolicy>,
+}
+
+impl Policy {
+    /// What holds for the only servers.
+    #[track_caller]
+    pub fn only(&self) -> &ServerPolicy {
+        let [only] = &self.servers[..] else { panic!("{:#?}", self.servers) };
+        only
+    }
+}
+
+/// What holds for some servers.
+#[derive(Debug, Deserialize, Eq, PartialEq)]
+pub struct ServerPolicy {
+    /// Addresses and prefixes.
+    pub addresses: Vec<String>,
+    /// Whether they are the interfaces' own.
+    pub follows_interfaces: bool,
     /// Their control ports.
     pub control_ports: Vec<u16>,
     /// `first-last`.
     pub passive_range: Option<String>,
-    /// Source port of active data connections.
-    pub active_port: Option<u16>,
+    /// Source port of active data connections: a number or `any`.
+    pub active_port: Option<serde_json::Value>,
+    /// Seconds.
+    pub expectation_timeout: u32,
     /// `enforce` or `monitor`.
     pub mode: String,
 }

@@ -54,7 +54,7 @@ fn bad_arguments_are_refused_in_one_line_that_says_what_to_do() {
     // With a good one it does attach; and a colon is as good as a dash.
     for range in ["10240-20480", "10240:20480"] {
         let ftptrack = Ftptrack::run(server, &pins, &["-i", INTERFACE, "--passive-range", range]);
-        assert_eq!(ftptrack.status().policy.passive_range.as_deref(), Some("10240-20480"));
+        assert_eq!(ftptrack.status().policy.only().passive_range.as_deref(), Some("10240-20480"));
         assert_eq!(hooks::attached(server).len(), 2);
         ftptrack.stop();
     }

@@ -81,12 +81,13 @@ fn it_answers_from_another_terminal_while_it_runs() {
     let [interface] = &status.interfaces[..] else { panic!("{status:?}") };
     assert_eq!((interface.name.as_str(), interface.attached), (INTERFACE, true));
     assert_eq!((interface.hook.as_str(), interface.side.as_str()), ("tcx", "servers-behind"));
-    assert_eq!(status.policy.control_ports, [21]);
-    assert_eq!(status.policy.passive_range.as_deref(), Some("10240-20480"));
-    assert_eq!((status.policy.active_port, status.policy.mode.as_str()), (Some(20), "enforce"));
+    let policy = status.policy.only();
+    assert_eq!(policy.control_ports, [21]);
+    assert_eq!(policy.passive_range.as_deref(), Some("10240-20480"));
+    assert_eq!((policy.active_port.clone(), policy.mode.as_str()), (Some(20.into()), "enforce"));
     for family in Family::BOTH {
         let own = server.address(family).to_string();
-        assert!(status.policy.servers.iter().any(|s| s.starts_with(&own)), "{:?}", status.policy.servers);
+        assert!(policy.addresses.iter().any(|address| address.starts_with(&own)), "{policy:?}");
     }
     assert_eq!((status.sessions, status.expectations, status.flows), (1, 0, 0));
     let sessions = ftptrack.sessions();
@@ -269,7 +270,7 @@ fn monitor_mode_counts_and_reports_and_lets_pass() {
     };
     let pins = PinDirectory::new();
     let mut ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--monitor"]].concat());
-    assert_eq!(ftptrack.status().policy.mode, "monitor");
+    assert_eq!(ftptrack.status().policy.only().mode, "monitor");
     assert_eq!(unexpected(), Outcome::Opened);
     let stats = ftptrack.stats();
     assert_eq!(stats.of(Counter::MonitorPassed), 1, "{stats:?}");

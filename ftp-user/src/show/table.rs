@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, Table};
 
+use crate::policy::row::{PortOrAny, ServerRow};
 use crate::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
 
 /// Columns that hold numbers, and are aligned to the right.
@@ -81,24 +82,43 @@ pub fn stats(stats: &Stats) -> String {
 /// The whole state.
 #[must_use]
 pub fn status(status: &Status) -> String {
-    let policy = &status.policy;
-    let refused = || "refused".to_owned();
-    let control: Vec<_> = policy.control_ports.iter().map(ToString::to_string).collect();
     let mut rows =
         vec![("version".to_owned(), status.version.to_owned()), ("pin directory".to_owned(), status.pin_dir.clone())];
     rows.extend(status.interfaces.iter().map(|interface| ("interface".to_owned(), self::interface(interface))));
+    rows.extend(status.policy.servers.iter().flat_map(server));
     rows.extend([
-        ("mode".to_owned(), policy.mode.to_owned()),
-        ("servers".to_owned(), policy.servers.join(", ")),
-        ("control ports".to_owned(), control.join(", ")),
-        ("passive range".to_owned(), policy.passive_range.clone().unwrap_or_else(refused)),
-        ("active port".to_owned(), policy.active_port.map_or_else(refused, |port| port.to_string())),
-        ("generation".to_owned(), policy.generation.to_string()),
+        ("generation".to_owned(), status.policy.generation.to_string()),
         ("sessions".to_owned(), status.sessions.to_string()),
         ("expectations".to_owned(), status.expectations.to_string()),
         ("flows".to_owned(), status.flows.to_string()),
     ]);
     rows.iter().fold(String::new(), |text, (name, value)| text + format!("{name:<15} {value}").trim_end() + "\n")
+}
+
+/// What most ask for; `policy show` has the rest.
+fn server(row: &ServerRow) -> Vec<(String, String)> {
+    let refused = || "refused".to_owned();
+    let control: Vec<_> = row.control_ports.iter().map(ToString::to_string).collect();
+    let passive = match (&row.passive_range, row.passive) {
+        (None, _) => refused(),
+        (Some(range), true) => range.clone(),
+        (Some(range), false) => format!("{range}, refused"),
+    };
+    let active = match (row.active_port, row.active) {
+        (None, _) | (Some(PortOrAny::Any(_)), false) => refused(),
+        (Some(PortOrAny::Any(any)), true) => any.to_owned(),
+        (Some(PortOrAny::Port(port)), true) => port.to_string(),
+        (Some(PortOrAny::Port(port)), false) => format!("{port}, refused"),
+    };
+    [
+        ("servers", row.addresses.join(", ")),
+        ("  mode", row.mode.to_owned()),
+        ("  control ports", control.join(", ")),
+        ("  passive range", passive),
+        ("  active port", active),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 fn interface(row: &InterfaceRow) -> String {

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use ftp_common::policy::Side;
+use clap::{ArgAction, Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::failure::{Failure, OrFail as _};
-use crate::pins::Hook;
-use crate::policy::Request;
 use crate::tables::Tables;
 use crate::{detach, diagnostics, query, run, show};
+
+mod arguments;
+mod policy;
+
+use arguments::PolicyArguments;
+use policy::PolicyCommand;
 
 /// Lets FTP data connections through, and only those that client and server have agreed on.
 #[derive(Debug, Parser)]
@@ -30,6 +33,11 @@ struct Cli {
 enum Command {
     /// Attach to interfaces and show what happens, until Ctrl-C
     Run(Box<RunArguments>),
+    /// Show, check, change or import what holds for which servers
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// What is attached, and the policy in force
     Status(Format),
     /// What was counted
@@ -60,94 +68,14 @@ struct DetachArguments {
 
 #[derive(Debug, Args)]
 struct RunArguments {
-    /// Interface to attach to; may be given again
-    #[arg(short, long = "interface", value_name = "IFACE", required = true)]
-    interface: Vec<String>,
-    /// The server's passive ports, FIRST-LAST; without it passive mode is refused
-    #[arg(long, value_name = "FIRST-LAST", allow_hyphen_values = true)]
-    passive_range: Option<String>,
-    /// Port of control connections; may be given again [default: 21]
-    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
-    control_port: Vec<String>,
-    /// Source port of active data connections, or none: PORT and EPRT are refused and no source port is guarded [default: 20]
-    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
-    active_port: Option<String>,
-    /// Address or prefix of servers; may be given again [default: the interface's own addresses]
-    #[arg(long, value_name = "PREFIX")]
-    server: Vec<String>,
-    /// Where servers are, seen from the interface
-    #[arg(long, value_enum, default_value = "servers-behind")]
-    side: SideArgument,
-    /// Deny nothing, only count and show
-    #[arg(long)]
-    monitor: bool,
-    /// Another client address may use what a client negotiated
-    #[arg(long)]
-    pasv_promiscuous: bool,
-    /// PORT and EPRT may name another address than the client's own (FXP)
-    #[arg(long)]
-    port_promiscuous: bool,
-    /// Whether a 227 must name the server's own address: any or strict [default: any]
-    #[arg(long, value_name = "CHOICE")]
-    announced_address: Option<String>,
-    /// Seconds that a negotiated data connection may take to begin [default: 300]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
-    expectation_timeout: Option<String>,
-    /// What encrypted sessions may open: deny or client-range [default: deny]
-    #[arg(long, value_name = "CHOICE")]
-    ftps: Option<String>,
+    #[command(flatten)]
+    policy: PolicyArguments,
     /// Go on in spite of other programs that listen in the passive range
     #[arg(long)]
     force: bool,
-    /// How to attach [default: tcx where the kernel has it]
-    #[arg(long, value_enum)]
-    hook: Option<HookArgument>,
     /// Show the kernel program's diagnostics; twice for more
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SideArgument {
-    /// On this host, or behind this gateway
-    ServersBehind,
-    /// Beyond the interface: clients are on this host, or behind this gateway
-    ServersBeyond,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum HookArgument {
-    /// Linux 6.6 and later
-    Tcx,
-    /// The clsact qdisc
-    Clsact,
-}
-
-impl RunArguments {
-    fn into_options(self) -> run::Options {
-        let side = match self.side {
-            SideArgument::ServersBehind => Side::ServersBehind,
-            SideArgument::ServersBeyond => Side::ServersBeyond,
-        };
-        let request = Request {
-            passive_range: self.passive_range,
-            control_ports: self.control_port,
-            active_port: self.active_port,
-            servers: self.server,
-            side,
-            monitor: self.monitor,
-            pasv_promiscuous: self.pasv_promiscuous,
-            port_promiscuous: self.port_promiscuous,
-            announced_address: self.announced_address,
-            expectation_timeout: self.expectation_timeout,
-            ftps: self.ftps,
-        };
-        let hook = self.hook.map(|hook| match hook {
-            HookArgument::Tcx => Hook::Tcx,
-            HookArgument::Clsact => Hook::Clsact,
-        });
-        run::Options { interfaces: self.interface, request, force: self.force, hook, verbose: self.verbose }
-    }
 }
 
 /// Runs the command that the process's arguments name.
@@ -164,7 +92,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("ftptrack: {failure}");
+            eprint!("{}", failure.report());
             ExitCode::from(failure.exit_code())
         }
     }
@@ -177,8 +105,11 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => {
                 diagnostics::init(arguments.verbose);
-                run::run(&arguments.into_options(), pin_dir).await
+                let configuration = arguments.policy.into_flags().resolve()?;
+                let options = run::Options { configuration, force: arguments.force, verbose: arguments.verbose };
+                run::run(&options, pin_dir).await
             }
+            Command::Policy { command } => command.execute(pin_dir).await,
             Command::Detach(_) => {
                 let records = detach::all(pin_dir).await?;
                 print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
@@ -195,7 +126,7 @@ impl Cli {
 }
 
 impl Format {
-    fn print<T: Serialize + ?Sized>(&self, value: &T, table: fn(&T) -> String) -> Result<(), Failure> {
+    fn print<T: Serialize + ?Sized>(&self, value: &T, table: impl Fn(&T) -> String) -> Result<(), Failure> {
         if !self.json {
             return print(&table(value));
         }
@@ -223,7 +154,7 @@ fn misused(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(2);
     }
-    eprintln!("ftptrack: {}", usage_line(error));
+    eprint!("{}", usage_line(error).report());
     ExitCode::from(2)
 }
 
@@ -236,5 +167,4 @@ fn usage_line(error: &clap::Error) -> Failure {
 }
 
 #[cfg(test)]
-#[path = "cli_tests.rs"]
 mod tests;

@@ -1,0 +1,120 @@
+//! Options that make up a policy, or override that of the configuration file.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ftp_common::policy::Side;
+
+use crate::config::Flags;
+use crate::pins::Hook;
+
+/// Options that say what to attach to and what holds there.
+#[derive(Debug, Args)]
+pub(super) struct PolicyArguments {
+    /// Configuration file, which the other options override [default: /etc/ftptrack/config.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Interface to attach to; may be given again
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    interface: Vec<String>,
+    /// Where servers are, seen from the interface [default: servers-behind]
+    #[arg(long, value_enum)]
+    side: Option<SideArgument>,
+    /// How to attach [default: tcx where the kernel has it]
+    #[arg(long, value_enum)]
+    hook: Option<HookArgument>,
+    /// Address or prefix of servers; may be given again [default: the interface's own addresses]
+    #[arg(long, value_name = "PREFIX")]
+    server: Vec<String>,
+    /// Port of control connections; may be given again [default: 21]
+    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
+    control_port: Vec<String>,
+    /// The server's passive ports, FIRST-LAST; without it passive mode is refused
+    #[arg(long, value_name = "FIRST-LAST", allow_hyphen_values = true)]
+    passive_range: Option<String>,
+    /// Refuse PASV and EPSV; the passive range stays guarded
+    #[arg(long)]
+    no_passive: bool,
+    /// Source port of active data connections; any: none is guarded; none: PORT and EPRT are refused too [default: 20]
+    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
+    active_port: Option<String>,
+    /// Refuse PORT and EPRT; the active port stays guarded
+    #[arg(long)]
+    no_active: bool,
+    /// Another client address may use what a client negotiated
+    #[arg(long)]
+    pasv_promiscuous: bool,
+    /// PORT and EPRT may name another address than the client's own (FXP)
+    #[arg(long)]
+    port_promiscuous: bool,
+    /// Whether a 227 must name the server's own address: any or strict [default: any]
+    #[arg(long, value_name = "CHOICE")]
+    announced_address: Option<String>,
+    /// Seconds that a negotiated data connection may take to begin [default: 300]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    expectation_timeout: Option<String>,
+    /// Control connections of one client that are followed at a time [default: 128]
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
+    sessions_per_client: Option<String>,
+    /// What encrypted sessions may open: deny or client-range [default: deny]
+    #[arg(long, value_name = "CHOICE")]
+    ftps: Option<String>,
+    /// Mark that data packets which are let in get at ingress
+    #[arg(long, value_name = "VALUE/MASK")]
+    mark: Option<String>,
+    /// Deny nothing, only count and show
+    #[arg(long)]
+    monitor: bool,
+    /// Count no packets and bytes of data connections
+    #[arg(long)]
+    no_accounting: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SideArgument {
+    /// On this host, or behind this gateway
+    ServersBehind,
+    /// Beyond the interface: clients are on this host, or behind this gateway
+    ServersBeyond,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HookArgument {
+    /// Linux 6.6 and later
+    Tcx,
+    /// The clsact qdisc
+    Clsact,
+}
+
+impl PolicyArguments {
+    /// They as the library takes them.
+    pub(super) fn into_flags(self) -> Flags {
+        Flags {
+            config: self.config,
+            interfaces: self.interface,
+            side: self.side.map(|side| match side {
+                SideArgument::ServersBehind => Side::ServersBehind,
+                SideArgument::ServersBeyond => Side::ServersBeyond,
+            }),
+            hook: self.hook.map(|hook| match hook {
+                HookArgument::Tcx => Hook::Tcx,
+                HookArgument::Clsact => Hook::Clsact,
+            }),
+            servers: self.server,
+            control_ports: self.control_port,
+            passive_range: self.passive_range,
+            no_passive: self.no_passive,
+            active_port: self.active_port,
+            no_active: self.no_active,
+            pasv_promiscuous: self.pasv_promiscuous,
+            port_promiscuous: self.port_promiscuous,
+            announced_address: self.announced_address,
+            expectation_timeout: self.expectation_timeout,
+            sessions_per_client: self.sessions_per_client,
+            ftps: self.ftps,
+            mark: self.mark,
+            monitor: self.monitor,
+            no_accounting: self.no_accounting,
+        }
+    }
+}

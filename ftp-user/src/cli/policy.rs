@@ -1,0 +1,75 @@
+//! `ftptrack policy …`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Format, print};
+use crate::config::{self, USUAL};
+use crate::failure::Failure;
+use crate::policy::row::PolicyRow;
+use crate::{import, manage, query};
+
+/// What to do with a policy.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// The policy in force, as a configuration file
+    Show(Format),
+    /// Tell everything that is wrong with a configuration file, and what it can't guard
+    Check {
+        /// The file
+        #[arg(default_value = USUAL)]
+        file: PathBuf,
+    },
+    /// Bring a configuration file's policy into force, all at once
+    Apply {
+        /// The file
+        #[arg(default_value = USUAL)]
+        file: PathBuf,
+        /// Go on in spite of other programs that listen in the passive range
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write the policy that fits an FTP server's own configuration
+    Import {
+        /// Whose configuration it is
+        #[arg(value_enum)]
+        server: import::Server,
+        /// Its file; for pure-ftpd also a directory with a file for each option
+        path: PathBuf,
+    },
+}
+
+impl PolicyCommand {
+    /// Does it.
+    pub(super) async fn execute(self, pin_dir: &Path) -> Result<(), Failure> {
+        match self {
+            Self::Show(format) => {
+                let pins = query::pins(pin_dir)?;
+                let in_force = manage::in_force(&pins)?;
+                let records = pins.records()?;
+                format.print(&PolicyRow::from(&in_force), |_| manage::show(&in_force, &records))
+            }
+            Self::Check { file } => {
+                let configuration = config::of_file(&file)?;
+                print(&manage::checked(&file, &configuration))
+            }
+            Self::Apply { file, force } => {
+                let configuration = config::of_file(&file)?;
+                let pins = query::pins(pin_dir)?;
+                let applied = manage::apply(&configuration, &pins, force).await?;
+                for note in &applied.notes {
+                    eprintln!("note: {note}");
+                }
+                print(&applied.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+            }
+            Self::Import { server, path } => {
+                let imported = import::import(server, &path)?;
+                for warning in &imported.warnings {
+                    eprintln!("{warning}");
+                }
+                print(&imported.text)
+            }
+        }
+    }
+}

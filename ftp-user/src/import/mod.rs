@@ -1,0 +1,190 @@
+//! An FTP server's own configuration as a policy that fits it.
+//!
+//! It is the policy for the server as it is: of a range that the server misreads it takes what the
+//! server makes of it, and says what to mend.
+
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
+use std::path::Path;
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+
+use crate::config::origin::Complaints;
+use crate::config::read_text;
+use crate::failure::{Failure, OrFail as _};
+use crate::policy::toml::{self, Detail};
+use crate::policy::{Ftps, Rules};
+
+mod local_ports;
+mod proftpd;
+mod proftpd_lines;
+mod pure_ftpd;
+mod vsftpd;
+
+use local_ports::LocalPorts;
+
+/// A server whose configuration can be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Server {
+    /// vsftpd.conf
+    Vsftpd,
+    /// proftpd.conf, and what it includes
+    Proftpd,
+    /// pure-ftpd.conf, its directory with a file for each option, a command line, or a systemd unit
+    PureFtpd,
+}
+
+impl Server {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Vsftpd => "vsftpd",
+            Self::Proftpd => "proftpd",
+            Self::PureFtpd => "pure-ftpd",
+        }
+    }
+}
+
+/// What a server's configuration comes to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Imported {
+    /// The policy, as a configuration file.
+    pub text: String,
+    /// What to know or to mend, each with its place.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a server's configuration.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn import(server: Server, path: &Path) -> Result<Imported, Failure> {
+    Ok(find(server, path)?.finish(server, path, LocalPorts::of_this_host()))
+}
+
+fn find(server: Server, path: &Path) -> Result<Findings, Failure> {
+    let mut findings = Findings::default();
+    match server {
+        Server::Vsftpd => vsftpd::read(&Text::of(path)?, &mut findings),
+        Server::Proftpd => proftpd::read(path, &mut findings)?,
+        Server::PureFtpd => pure_ftpd::read(path, &mut findings)?,
+    }
+    Ok(findings)
+}
+
+/// A file of a server's configuration.
+struct Text {
+    name: String,
+    text: String,
+}
+
+impl Text {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).or_fail(&name, "give the path of the server's configuration")?;
+        Ok(Self { name, text: String::from_utf8_lossy(&bytes).into_owned() })
+    }
+}
+
+/// A line of a server's configuration; line 0 stands for all of the file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Place {
+    file: String,
+    line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
+    }
+}
+
+/// A server that was found.
+#[derive(Clone, Debug)]
+struct Found {
+    /// Where: its passive range, or its beginning.
+    place: Place,
+    /// Its addresses; none: all of the host.
+    prefixes: Vec<IpNet>,
+    rules: Rules,
+    /// What its settings were made of.
+    comments: Vec<String>,
+}
+
+impl Found {
+    fn at(place: Place) -> Self {
+        Self { place, prefixes: Vec::new(), rules: Rules::default(), comments: Vec::new() }
+    }
+}
+
+/// What was found, and what to say of it.
+#[derive(Clone, Debug, Default)]
+struct Findings {
+    servers: Vec<Found>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    /// `FILE:LINE: what is wrong; what to do`.
+    fn warn(&mut self, place: &Place, wrong: impl fmt::Display, remedy: impl fmt::Display) {
+        self.warnings.push(format!("{place}: {wrong}; {remedy}"));
+    }
+
+    fn finish(mut self, server: Server, path: &Path, local: Option<LocalPorts>) -> Imported {
+        for found in self.servers.clone() {
+            self.check(&found, local.as_ref());
+        }
+        let name = server.name();
+        let mut text = format!("# made by: ftptrack policy import {name} {}\n", path.display());
+        text += "# interfaces = [\"eth0\"]\n";
+        for found in &self.servers {
+            let _ = write!(text, "\n{}", toml::server(&found.prefixes, &found.rules, &found.comments, Detail::Unusual));
+        }
+        let mut complaints = Complaints::default();
+        let _ = read_text("policy", &text, &mut complaints).resolve(&mut complaints);
+        if let Err(failure) = complaints.into_result() {
+            let warnings = failure.to_string();
+            self.warnings.extend(warnings.lines().map(|line| format!("the policy will be refused: {line}")));
+        }
+        Imported { text, warnings: self.warnings }
+    }
+
+    /// What is said of any server.
+    fn check(&mut self, found: &Found, local: Option<&LocalPorts>) {
+        let Found { place, rules, .. } = found;
+        if let (Some(range), Some(local)) = (rules.passive_range, local)
+            && let Some(common) = local.common(range)
+        {
+            self.warn(
+                place,
+                format_args!(
+                    "the passive range {range} overlaps the ports of this host's own connections, {} \
+                     (net.ipv4.ip_local_port_range): one of them may hold a port that the server wants",
+                    local.range
+                ),
+                format_args!("choose another range, or add {common} to net.ipv4.ip_local_reserved_ports"),
+            );
+        }
+        if rules.ftps == Ftps::ClientRange {
+            self.warn(
+                place,
+                "encrypted sessions can't be read: while one lives, its client's address may connect to the whole \
+                 passive range",
+                "write ftps = \"deny\" where passive FTPS need not work",
+            );
+        }
+    }
+}
+
+/// An address that a server is bound to; none if that is all of them.
+fn bound_address(text: &str) -> Result<Option<IpNet>, ()> {
+    let address: IpAddr = text.parse().map_err(drop)?;
+    Ok((!address.is_unspecified()).then(|| address.into()))
+}
+
+#[cfg(test)]
+mod tests;

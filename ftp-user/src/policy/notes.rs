@@ -1,0 +1,126 @@
+//! What a policy refuses or cannot guard: said when it comes into force, not found out later.
+
+use ipnet::IpNet;
+
+use super::{ActivePort, Ftps, Policy, Rules};
+
+impl Policy {
+    /// A line for each thing that it refuses or cannot guard, with the servers if there are several.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let several = usize::from(self.own.is_some()) + self.named.len() > 1;
+        let own = self.own.iter().map(|rules| ("own addresses".to_owned(), rules));
+        let named = self.named.iter().map(|named| (name(&named.prefixes), &named.rules));
+        own.chain(named)
+            .flat_map(|(name, rules)| {
+                let about = if several { format!("{name}: ") } else { String::new() };
+                rules.notes().into_iter().map(move |note| format!("{about}{note}"))
+            })
+            .collect()
+    }
+}
+
+fn name(prefixes: &[IpNet]) -> String {
+    let more = prefixes.len().saturating_sub(1);
+    let first = prefixes.first().map(crate::servers::shown).unwrap_or_default();
+    if more == 0 { first } else { format!("{first} and {more} more") }
+}
+
+impl Rules {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        notes.extend(self.passive_note().map(str::to_owned));
+        notes.extend(self.active_note());
+        if self.passive_range.is_some() {
+            notes.push(match self.ftps {
+                Ftps::Deny => {
+                    "encrypted control connections (FTPS) can't be read: their passive data connections are denied"
+                        .to_owned()
+                }
+                Ftps::ClientRange => {
+                    "encrypted control connections (FTPS) can't be read: while one lives, its client's \
+                     address may connect to the whole passive range; and implicit FTPS, encrypted from the first \
+                     byte, opens nothing"
+                        .to_owned()
+                }
+            });
+        }
+        if self.monitor {
+            notes.push("monitor mode: nothing is denied, only counted and shown".to_owned());
+        }
+        notes
+    }
+
+    fn passive_note(&self) -> Option<&'static str> {
+        match (self.passive_range, self.passive) {
+            (None, _) => Some(
+                "passive mode is refused, as there is no passive range; but then no passive port is guarded: leave \
+                 them shut in the firewall",
+            ),
+            (Some(_), false) => Some("passive mode is refused; its range stays guarded"),
+            (Some(_), true) => None,
+        }
+    }
+
+    fn active_note(&self) -> Option<String> {
+        match (self.active_port, self.active) {
+            (ActivePort::None, _) | (ActivePort::Any, false) => Some(
+                "active mode is refused; but no source port is guarded: data connections that the server opens all the \
+                 same pass"
+                    .to_owned(),
+            ),
+            (ActivePort::Port(port), false) => Some(format!(
+                "active mode is refused, and source port {port} stays guarded; data connections that the server opens \
+                 from other ports pass"
+            )),
+            (ActivePort::Port(port), true) => Some(format!(
+                "active data connections from other source ports than {port} pass unguarded (vsftpd without \
+                 connect_from_port_20=YES, proftpd without RootRevoke off, pyftpdlib)"
+            )),
+            (ActivePort::Any, true) => Some(
+                "active data connections may come from any source port, so none can be guarded: what the server opens \
+                 unasked passes too"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Named, PortRange};
+
+    fn notes(change: impl FnOnce(&mut Rules)) -> String {
+        let mut rules = Rules { passive_range: Some(PortRange { first: 10240, last: 20480 }), ..Rules::default() };
+        change(&mut rules);
+        rules.notes().join("\n")
+    }
+
+    #[test]
+    fn refused_modes_say_what_stays_guarded() {
+        assert!(notes(|rules| rules.passive_range = None).contains("no passive port is guarded"));
+        assert!(notes(|rules| rules.passive = false).contains("its range stays guarded"));
+        assert!(notes(|rules| rules.active_port = ActivePort::None).contains("no source port is guarded"));
+        assert!(notes(|rules| rules.active = false).contains("source port 20 stays guarded"));
+    }
+
+    #[test]
+    fn what_cannot_be_guarded_is_named() {
+        assert!(notes(|_| ()).contains("other source ports than 20 pass unguarded"));
+        assert!(notes(|_| ()).contains("(FTPS) can't be read: their passive data connections are denied"));
+        assert!(notes(|rules| rules.active_port = ActivePort::Any).contains("none can be guarded"));
+        assert!(notes(|rules| rules.ftps = Ftps::ClientRange).contains("the whole passive range"));
+        assert!(notes(|rules| rules.monitor = true).contains("nothing is denied"));
+    }
+
+    #[test]
+    fn several_servers_are_told_apart() {
+        let monitor = Rules { monitor: true, ..Rules::default() };
+        let prefixes = vec!["192.0.2.1/32".parse().unwrap(), "192.0.2.2/32".parse().unwrap()];
+        let policy = Policy { own: Some(Rules::default()), named: vec![Named { prefixes, rules: monitor }] };
+        let notes = policy.notes();
+        assert!(notes[0].starts_with("own addresses: passive mode is refused"), "{notes:?}");
+        assert!(notes.iter().any(|note| note.starts_with("192.0.2.1 and 1 more: monitor mode")), "{notes:?}");
+    }
+}
