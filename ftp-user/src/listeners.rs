@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::failure::Failure;
-use crate::policy::Rules;
+use crate::policy::{PortRange, Rules};
 
 /// The TCP sockets of this process's network namespace.
 const FAMILIES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
@@ -33,62 +33,68 @@ struct Process {
     sockets: BTreeSet<u64>,
 }
 
-/// Where to look for listeners that are no FTP server's.
-#[derive(Clone, Copy, Debug)]
-pub struct Neighbours<'a> {
-    /// Whose passive range it is.
-    pub rules: &'a Rules,
-    /// The servers' addresses and prefixes.
-    pub servers: &'a [IpNet],
-    /// All addresses of this host.
-    pub local: &'a BTreeSet<IpAddr>,
+/// The listening sockets and the addresses of this host.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners {
+    sockets: Vec<Socket>,
+    local: BTreeSet<IpAddr>,
 }
 
-/// Whether anyone else listens inside the passive range on a server's address.
-///
-/// # Errors
-///
-/// The list of them: port, and name and ID of the process.
-pub fn check(neighbours: &Neighbours<'_>) -> Result<(), Failure> {
-    let rules = neighbours.rules;
-    let Some(range) = rules.passive_range else {
-        return Ok(());
-    };
-    let mut concerned: Vec<_> = listening().filter(|socket| neighbours.concern(socket)).collect();
-    // Whose they are takes a look at all sockets and processes, so only if there are any.
-    if concerned.is_empty() {
-        return Ok(());
+impl Listeners {
+    /// Those of now, on a host with these addresses.
+    #[must_use]
+    pub fn now(local: BTreeSet<IpAddr>) -> Self {
+        Self { sockets: listening().collect(), local }
     }
-    let control = FAMILIES.into_iter().flat_map(sockets).filter(|socket| rules.control_ports.contains(&socket.port));
-    let control: BTreeSet<u64> = control.map(|socket| socket.inode).collect();
-    let processes = processes();
-    // A listener of the FTP server itself may have closed while the processes were read: it has no owner then.
-    let still: BTreeSet<u64> = listening().map(|socket| socket.inode).collect();
-    concerned.retain(|socket| still.contains(&socket.inode));
-    let others = others(&concerned, &control, &processes);
-    if others.is_empty() {
-        return Ok(());
+
+    /// Whether anyone else than the FTP server listens inside the passive range of its rules, on an address
+    /// of `servers`.
+    ///
+    /// # Errors
+    ///
+    /// The list of them: port, and name and ID of the process.
+    pub fn check(&self, rules: &Rules, servers: &[IpNet]) -> Result<(), Failure> {
+        let Some(range) = rules.passive_range else {
+            return Ok(());
+        };
+        let mut concerned = self.concerned(range, servers);
+        // Whose they are takes a look at all sockets and processes, so only if there are any.
+        if concerned.is_empty() {
+            return Ok(());
+        }
+        let is_control = |socket: &Socket| rules.control_ports.contains(&socket.port);
+        let control = FAMILIES.into_iter().flat_map(sockets).filter(is_control);
+        let control: BTreeSet<u64> = control.map(|socket| socket.inode).collect();
+        let processes = processes();
+        // A listener of the FTP server itself may have closed while the processes were read: it has no owner then.
+        let still: BTreeSet<u64> = listening().map(|socket| socket.inode).collect();
+        concerned.retain(|socket| still.contains(&socket.inode));
+        let others = others(&concerned, &control, &processes);
+        if others.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::failed(
+            format_args!("passive range {range}"),
+            format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
+            "choose another range, here and in the server's configuration, or go on all the same with --force",
+        ))
     }
-    Err(Failure::failed(
-        format_args!("passive range {range}"),
-        format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
-        "choose another range, here and in the server's configuration, or go on all the same with --force",
-    ))
+
+    fn concerned(&self, range: PortRange, servers: &[IpNet]) -> Vec<Socket> {
+        let is_server = |address: &IpAddr| servers.iter().any(|net| net.contains(address));
+        // On a gateway a wildcard socket has none of the servers' addresses.
+        let are_here = self.local.iter().any(is_server);
+        let concerns = |socket: &&Socket| {
+            let fits = socket.address.is_unspecified() && are_here || is_server(&socket.address);
+            fits && range.contains(socket.port)
+        };
+        self.sockets.iter().filter(concerns).cloned().collect()
+    }
 }
 
 /// The listening sockets. The kernel lists a family's first: the rest, maybe a million, need not be read.
 fn listening() -> impl Iterator<Item = Socket> {
     FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
-}
-
-impl Neighbours<'_> {
-    fn concern(&self, socket: &Socket) -> bool {
-        let are_here = |address: &IpAddr| self.servers.iter().any(|net| net.contains(address));
-        // On a gateway a wildcard socket has none of the servers' addresses.
-        let is_here = socket.address.is_unspecified() && self.local.iter().any(are_here);
-        self.rules.passive_range.is_some_and(|range| range.contains(socket.port))
-            && (is_here || are_here(&socket.address))
-    }
 }
 
 /// Those that belong to no FTP server, as `port (name/process)`, each once.

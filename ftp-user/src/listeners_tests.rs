@@ -1,5 +1,4 @@
 use super::*;
-use crate::policy::PortRange;
 
 const VSFTPD: u32 = 500;
 const CONTROL: u64 = 21;
@@ -53,18 +52,19 @@ fn lines_of_proc_are_read() {
 
 #[test]
 fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
-    let rules = Rules { passive_range: Some(PortRange { first: 10240, last: 20480 }), ..Rules::default() };
     let local = BTreeSet::from(["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
-    let of = |servers| Neighbours { rules: &rules, servers, local: &local };
-    let servers = ["10.0.0.1/32".parse().unwrap()];
-    let concerns = |address: &str, port| of(&servers).concern(&listener(address, port, 0));
-    assert!(concerns("0.0.0.0", 10240));
-    assert!(concerns("::", 20480));
-    assert!(concerns("10.0.0.1", 10241));
-    assert!(!concerns("127.0.0.1", 10241));
-    assert!(!concerns("0.0.0.0", 20481));
+    let concerns = |address: &str, port, servers: &str| {
+        let listeners = Listeners { sockets: vec![listener(address, port, 0)], local: local.clone() };
+        let range = PortRange { first: 10240, last: 20480 };
+        !listeners.concerned(range, &[servers.parse().unwrap()]).is_empty()
+    };
+    assert!(concerns("0.0.0.0", 10240, "10.0.0.1/32"));
+    assert!(concerns("::", 20480, "10.0.0.1/32"));
+    assert!(concerns("10.0.0.1", 10241, "10.0.0.1/32"));
+    assert!(!concerns("127.0.0.1", 10241, "10.0.0.1/32"));
+    assert!(!concerns("0.0.0.0", 20481, "10.0.0.1/32"));
     // A gateway's own sockets are none of the servers behind it.
-    assert!(!of(&["192.0.2.0/24".parse().unwrap()]).concern(&listener("0.0.0.0", 10240, 0)));
+    assert!(!concerns("0.0.0.0", 10240, "192.0.2.0/24"));
 }
 
 #[test]

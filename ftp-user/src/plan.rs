@@ -10,7 +10,7 @@ use crate::attach::choose_hook;
 use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::interface::{Interface, SideName};
-use crate::listeners::{self, Neighbours};
+use crate::listeners::Listeners;
 use crate::netlink::Netlink;
 use crate::pins::{Hook, Pins};
 use crate::policy::{Policy, Rules};
@@ -111,11 +111,11 @@ pub async fn check_listeners(
     if sides.into_iter().all(|side| side == SideName::ServersBeyond) {
         return Ok(());
     }
-    let local = netlink.all_addresses().await?;
+    let listeners = Listeners::now(netlink.all_addresses().await?);
     let own_rules = policy.own.iter().map(|rules| (rules, own.iter().copied().collect::<Vec<_>>()));
     let named = policy.named.iter().map(|named| (&named.rules, named.prefixes.clone()));
     for (rules, servers) in own_rules.chain(named) {
-        match listeners::check(&Neighbours { rules, servers: &servers, local: &local }) {
+        match listeners.check(rules, &servers) {
             Err(failure) if rules.monitor => eprintln!("note: {}", failure.complaint()),
             other => other?,
         }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +18,7 @@ use crate::PASSIVE_RANGE;
 use crate::file;
 use crate::network::{Host, INTERFACE};
 use crate::process::{self, Output};
-use crate::report::{Expectation, Flow, Session, Stats, Status};
+use crate::report::{Expectation, Flow, Policy, Session, Stats, Status};
 use crate::wait;
 
 /// A BPF file system of the test's own, so that what ftptrack pins meets no other test's.
@@ -179,6 +179,18 @@ impl<'a> Ftptrack<'a> {
         query(self.host, self.pins, "status")
     }
 
+    /// `ftptrack policy show`.
+    #[track_caller]
+    pub fn policy(&self) -> Policy {
+        query(self.host, self.pins, "policy show")
+    }
+
+    /// `ftptrack policy apply FILE`.
+    #[track_caller]
+    pub fn apply(&self, file: &Path) -> Output {
+        finish(self.host, self.pins, &["policy", "apply", file.to_str().expect("a path in UTF-8")])
+    }
+
     /// `ftptrack stats`.
     #[track_caller]
     pub fn stats(&self) -> Stats {
@@ -218,7 +230,7 @@ impl Drop for Ftptrack<'_> {
 #[track_caller]
 pub fn query<T: DeserializeOwned>(host: &Host, pins: &PinDirectory, what: &str) -> T {
     let mut command = command(host, pins);
-    command.args([what, "--json"]);
+    command.args(what.split(' ')).arg("--json");
     let output = process::finish(&mut command);
     assert!(output.status.success(), "ftptrack {what}: {}", output.stderr);
     match serde_json::from_str(&output.stdout) {

@@ -13,7 +13,7 @@ pub const CONTROL: u16 = 21;
 /// The source port of active data connections.
 pub const ACTIVE: u16 = 20;
 
-/// It listens on [`CONTROL`], and answers nothing by itself.
+/// It listens, and answers nothing by itself.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -29,7 +29,13 @@ impl Server {
     /// Listens on the address of `host`.
     #[track_caller]
     pub fn on(host: &Host, family: Family) -> Self {
-        Self { listener: probe::listen(host, host.at(family, CONTROL)) }
+        Self::at(host, host.at(family, CONTROL))
+    }
+
+    /// Listens on another address of `host`.
+    #[track_caller]
+    pub fn at(host: &Host, address: SocketAddr) -> Self {
+        Self { listener: probe::listen(host, address) }
     }
 
     /// Where it listens.

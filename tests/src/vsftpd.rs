@@ -13,6 +13,8 @@ use crate::process;
 use crate::server::{ACTIVE, CONTROL};
 use crate::wait;
 
+const SETTINGS: &str = "vsftpd.conf";
+
 /// vsftpd on both families, with the range [`PASSIVE_RANGE`], for anonymous users, who may put
 /// files into `upload`. It ends when this value is dropped.
 #[derive(Debug)]
@@ -25,6 +27,12 @@ impl Vsftpd {
     /// Starts it, and returns when it listens.
     #[track_caller]
     pub fn on(host: &Host) -> Self {
+        Self::with(host, "")
+    }
+
+    /// The same with more settings, a line each, which override others.
+    #[track_caller]
+    pub fn with(host: &Host, more: &str) -> Self {
         let directory = file::directory();
         let in_directory = |name: &str| directory.path().join(name);
         for (name, mode) in [("", 0o755), ("files", 0o755), ("files/upload", 0o777), ("empty", 0o755)] {
@@ -37,13 +45,13 @@ impl Vsftpd {
              anon_root={files}\nsecure_chroot_dir={empty}\n\
              pasv_min_port={first}\npasv_max_port={last}\n\
              connect_from_port_20=YES\nftp_data_port={ACTIVE}\n\
-             isolate=NO\nisolate_network=NO\nseccomp_sandbox=NO\nxferlog_enable=NO\n",
+             isolate=NO\nisolate_network=NO\nseccomp_sandbox=NO\nxferlog_enable=NO\n{more}",
             files = in_directory("files").display(),
             empty = in_directory("empty").display(),
             first = PASSIVE_RANGE.start(),
             last = PASSIVE_RANGE.end(),
         );
-        let settings_file = in_directory("vsftpd.conf");
+        let settings_file = in_directory(SETTINGS);
         fs::write(&settings_file, settings).expect("a file");
 
         let mut command = host.namespace.command("vsftpd");
@@ -61,6 +69,11 @@ impl Vsftpd {
             host.listening_ports().contains(&CONTROL).then_some(())
         });
         vsftpd
+    }
+
+    /// Its configuration.
+    pub fn settings(&self) -> PathBuf {
+        self.directory.path().join(SETTINGS)
     }
 
     /// The file that clients know as `name`.

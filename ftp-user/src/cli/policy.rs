@@ -58,9 +58,7 @@ impl PolicyCommand {
                 let configuration = config::of_file(&file)?;
                 let pins = query::pins(pin_dir)?;
                 let applied = manage::apply(&configuration, &pins, force).await?;
-                for note in &applied.notes {
-                    eprintln!("note: {note}");
-                }
+                eprint!("{}", applied.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>());
                 print(&applied.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
             }
             Self::Import { server, path } => {
