@@ -10,7 +10,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use aya::maps::{Array, MapData};
-use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, class};
 use ipnet::IpNet;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -103,7 +103,6 @@ impl Change {
 
     fn write(&mut self, generation: u32, policy: &Policy, entries: &[(ServersKey, u32)]) -> Result<(), Failure> {
         let half = generation & 1;
-        self.ports.set(half, Wire(*policy.port_classes()), 0).or_fail("port classes", REMEDY)?;
         // An empty place ends them, where there is room for one.
         let places = policy.to_kernel().into_iter().chain([ServerPolicy::default()]);
         for (place, rules) in (0..MAX_POLICIES).zip(places) {
@@ -113,7 +112,31 @@ impl Change {
             let given = format_args!("{} server addresses", entries.len());
             self.maps.servers.insert(key, place, 0).or_fail(given, REMEDY)?;
         }
-        self.maps.config.set(0, Wire(Config { generation, options: 0 }), 0).or_fail("policy generation", REMEDY)
+        self.write_ports(half, policy)?;
+        let config = Config { generation, options: policy.options() };
+        self.maps.config.set(0, Wire(config), 0).or_fail("policy generation", REMEDY)
+    }
+
+    /// The classes of ports, with what the kernel program has marked in the present ones: where clients
+    /// listen for connections from any port. It may mark more meanwhile, so they are looked at again.
+    fn write_ports(&mut self, half: u32, policy: &Policy) -> Result<(), Failure> {
+        let mut marked = self.expected_ports(half ^ 1)?;
+        loop {
+            let mut classes = policy.port_classes();
+            marked.iter().for_each(|port| classes.mark(*port, class::EXPECTED));
+            self.ports.set(half, Wire(*classes), 0).or_fail("port classes", REMEDY)?;
+            let again = self.expected_ports(half ^ 1)?;
+            if again == marked {
+                return Ok(());
+            }
+            marked = again;
+        }
+    }
+
+    fn expected_ports(&self, half: u32) -> Result<Vec<u16>, Failure> {
+        let classes = self.ports.get(&half, 0).or_fail("port classes", REMEDY)?.0;
+        let is_expected = |port: &u16| classes.of(port.to_be()) & class::EXPECTED != 0;
+        Ok((0..=u16::MAX).filter(is_expected).collect())
     }
 
     /// The keys of servers of all generations but one.

@@ -105,7 +105,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
         }],
         policy: PolicyRow::from(&InForce {
             generation: 1,
-            policy: Policy { own: Some(Rules::default()), named: Vec::new() },
+            policy: Policy { own: Some(Rules::default()), ..Policy::default() },
             own: ["10.0.0.1/32".parse().unwrap()].into(),
         }),
         sessions: 1,
@@ -118,13 +118,13 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             "version": "0.1.0", "abi": 1, "pin_dir": "/pins",
             "interfaces": [{"name": "eth0", "index": 2, "side": "servers-behind", "hook": "tcx", "attached": true}],
             "policy": {
-                "generation": 1,
+                "generation": 1, "accounting": true,
                 "servers": [{
                     "addresses": ["10.0.0.1/32"], "follows_interfaces": true, "control_ports": [21],
                     "passive_range": null, "passive": true, "active_port": 20, "active": true,
                     "pasv_promiscuous": false, "port_promiscuous": false, "announced_address": "any",
                     "expectation_timeout": 300, "sessions_per_client": 128, "ftps": "deny", "mode": "enforce",
-                    "mark": null, "accounting": true,
+                    "mark": null,
                 }],
             },
             "sessions": 1, "expectations": 2, "flows": 3,

@@ -113,7 +113,7 @@ fn prefixes(pins: &PinDirectory) -> usize {
     let path = pins.path().join(format!("v{}/maps/SERVERS", ftp_common::ABI_VERSION));
     let map = aya::maps::Map::LpmTrie(MapData::from_pin(path).expect("it is pinned"));
     let servers: LpmTrie<_, [u8; 20], u32> = map.try_into().expect("its shape");
-    servers.keys().map(|key| key.expect("nobody changes it")).count()
+    servers.keys().fold(0, |count, key| key.map(|_| count + 1).expect("nobody changes it"))
 }
 
 /// How many the policy in force has.

@@ -56,10 +56,9 @@ fn every_key_is_read() {
         interfaces,
         [choice("eth0", Side::ServersBehind, None), choice("wg0", Side::ServersBeyond, Some(Hook::Clsact))]
     );
-    let own =
-        Rules { passive_range: Some(PortRange { first: 10240, last: 20480 }), accounting: false, ..Rules::default() };
-    assert_eq!(policy.own, Some(own));
-    let [named] = &policy.named[..] else { panic!("{policy:?}") };
+    let own = Rules { passive_range: Some(PortRange { first: 10240, last: 20480 }), ..Rules::default() };
+    assert_eq!((policy.own, policy.accounting), (Some(own), false));
+    let [named] = &policy.named[..] else { panic!("{:?}", policy.named) };
     assert_eq!(named.prefixes, ["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
     assert_eq!(
         named.rules,
@@ -77,7 +76,6 @@ fn every_key_is_read() {
             ftps: Ftps::ClientRange,
             monitor: true,
             mark: Some(Mark { value: 1, mask: 0xff }),
-            accounting: false,
         }
     );
 }
@@ -230,7 +228,7 @@ fn options_override_the_only_server() {
     assert_eq!(interfaces, [InterfaceChoice { name: "eth1".to_owned(), side: Side::ServersBeyond, hook: None }]);
     let rules = &policy.named[0].rules;
     assert_eq!(rules.passive_range.unwrap().to_string(), "4000-5000");
-    assert_eq!((&rules.control_ports[..], rules.accounting), (&[2121][..], false));
+    assert_eq!((&rules.control_ports[..], policy.accounting), (&[2121][..], false));
 }
 
 #[test]

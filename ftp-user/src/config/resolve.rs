@@ -30,11 +30,10 @@ impl Draft {
         self.check_interfaces(complaints);
         self.check_servers(complaints);
         let (monitor, accounting) = (value(&self.monitor), value(&self.accounting));
-        let mut policy = Policy::default();
+        let mut policy = Policy { accounting: accounting.unwrap_or(true), ..Policy::default() };
         for server in &self.servers {
             server.check(complaints);
-            let mut rules = server.rules(monitor.unwrap_or(false));
-            rules.accounting = accounting.unwrap_or(true);
+            let rules = server.rules(monitor.unwrap_or(false));
             if server.addresses.is_empty() {
                 policy.own = Some(rules);
             } else {
@@ -120,7 +119,6 @@ impl ServerDraft {
             ftps: value(&self.ftps).unwrap_or(usual.ftps),
             monitor: value(&self.monitor).unwrap_or(monitor),
             mark: value(&self.mark),
-            accounting: usual.accounting,
         }
     }
 

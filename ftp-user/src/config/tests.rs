@@ -172,7 +172,8 @@ fn choices_are_taken() {
     assert!(with(|flags| flags.port_promiscuous = true).port_promiscuous);
     assert!(!with(|flags| flags.no_passive = true).passive);
     assert!(!with(|flags| flags.no_active = true).active);
-    assert!(!with(|flags| flags.no_accounting = true).accounting);
+    let no_accounting = Flags { no_accounting: true, ..usual("10240-20480") };
+    assert!(!resolved(&no_accounting).unwrap().policy.accounting);
     assert!(with(|flags| flags.announced_address = Some("strict".to_owned())).announced_strict);
     assert!(!with(|flags| flags.announced_address = Some("any".to_owned())).announced_strict);
     assert_eq!(with(|flags| flags.ftps = Some("client-range".to_owned())).ftps, Ftps::ClientRange);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aya::maps::{Array, LpmTrie, MapData};
 use ftp_common::keys::ServerKey;
-use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy};
+use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, option};
 use ipnet::IpNet;
 
 use super::kernel::OWN;
@@ -51,7 +51,11 @@ impl PolicyMaps {
     ///
     /// The kernel's refusal.
     pub fn generation(&self) -> Result<u32, Failure> {
-        Ok(self.config.get(&0, 0).or_fail("CONFIG", REMEDY)?.0.generation)
+        Ok(self.config()?.generation)
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        Ok(self.config.get(&0, 0).or_fail("CONFIG", REMEDY)?.0)
     }
 
     /// What is in force, whole, though others may change it meanwhile.
@@ -61,7 +65,7 @@ impl PolicyMaps {
     /// The kernel's refusal, or it changes all the time.
     pub fn in_force(&self) -> Result<InForce, Failure> {
         for _ in 0..ATTEMPTS {
-            let in_force = self.read(self.generation()?)?;
+            let in_force = self.read(self.config()?)?;
             if self.generation()? == in_force.generation {
                 return Ok(in_force);
             }
@@ -69,7 +73,7 @@ impl PolicyMaps {
         Err(Failure::failed("policy", "it changes faster than it can be read", "try again"))
     }
 
-    fn read(&self, generation: u32) -> Result<InForce, Failure> {
+    fn read(&self, Config { generation, options }: Config) -> Result<InForce, Failure> {
         if generation == 0 {
             return Ok(InForce::default());
         }
@@ -78,7 +82,8 @@ impl PolicyMaps {
         while let Some(rules) = self.rules(generation, named.len() as u32 + 1)? {
             named.push(Named { prefixes: Vec::new(), rules });
         }
-        let mut in_force = InForce { generation, policy: Policy { own, named }, own: BTreeSet::new() };
+        let policy = Policy { own, named, accounting: options & option::NO_ACCOUNTING == 0 };
+        let mut in_force = InForce { generation, policy, own: BTreeSet::new() };
         // A walk through a trie that is being changed may begin again: each prefix once.
         let mut found = BTreeSet::new();
         for entry in self.servers.iter() {

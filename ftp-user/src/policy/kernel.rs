@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ftp_common::policy::{CONTROL_PORTS, PortClasses, ServerPolicy, class, flag};
+use ftp_common::policy::{CONTROL_PORTS, PortClasses, ServerPolicy, class, flag, option};
 use ipnet::IpNet;
 
 use super::{ActivePort, Ftps, Mark, Policy, PortRange, Rules};
@@ -50,6 +50,14 @@ impl Policy {
             }
         }
         classes
+    }
+
+    /// Bits of [`option`].
+    #[must_use]
+    pub fn options(&self) -> u32 {
+        let marks = self.rules().any(|rules| rules.mark.is_some());
+        let accounting = if self.accounting { 0 } else { option::NO_ACCOUNTING };
+        if marks { accounting | option::MARKS } else { accounting }
     }
 
     /// All rules, those for the interfaces' own addresses first.
@@ -121,7 +129,6 @@ impl Rules {
             ftps: if policy.has(flag::FTPS_CLIENT_RANGE) { Ftps::ClientRange } else { Ftps::Deny },
             monitor: policy.has(flag::MONITOR),
             mark: (policy.mark_mask != 0).then_some(Mark { value: policy.mark, mask: policy.mark_mask }),
-            accounting: true,
         })
     }
 }
@@ -151,7 +158,6 @@ mod tests {
             ftps: Ftps::ClientRange,
             monitor: true,
             mark: Some(Mark { value: 1, mask: 3 }),
-            accounting: true,
         }
     }
 
@@ -174,9 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_for_all_servers_is_an_option() {
+        assert_eq!(Policy { own: Some(Rules::default()), ..Policy::default() }.options(), 0);
+        assert_eq!(Policy { own: Some(unusual()), ..Policy::default() }.options(), option::MARKS);
+        let neither = Policy { own: Some(unusual()), accounting: false, ..Policy::default() };
+        assert_eq!(neither.options(), option::MARKS | option::NO_ACCOUNTING);
+    }
+
+    #[test]
     fn place_0_is_for_own_addresses_and_empty_without() {
         let named = Named { prefixes: nets(&["192.0.2.0/24"]), rules: unusual() };
-        let policy = Policy { own: None, named: vec![named] };
+        let policy = Policy { named: vec![named], ..Policy::default() };
         assert_eq!(policy.to_kernel()[0], ServerPolicy::default());
         let own = nets(&["192.0.2.1/32", "198.51.100.1/32"]).into_iter().collect();
         assert_eq!(policy.places(&own).into_iter().collect::<Vec<_>>(), [(nets(&["192.0.2.0/24"])[0], 1)]);
@@ -189,7 +203,7 @@ mod tests {
     #[test]
     fn an_own_address_that_is_named_is_a_named_one() {
         let named = Named { prefixes: nets(&["192.0.2.1/32"]), rules: unusual() };
-        let policy = Policy { own: Some(Rules::default()), named: vec![named] };
+        let policy = Policy { own: Some(Rules::default()), named: vec![named], ..Policy::default() };
         let own = nets(&["192.0.2.1/32", "192.0.2.2/32"]).into_iter().collect();
         assert_eq!(policy.places(&own).into_values().collect::<Vec<_>>(), [1, 0]);
     }
@@ -197,11 +211,11 @@ mod tests {
     #[test]
     fn classes_are_the_union_and_any_active_port_has_none() {
         let named = Named { prefixes: nets(&["192.0.2.1/32"]), rules: unusual() };
-        let classes = Policy { own: Some(Rules::default()), named: vec![named] }.port_classes();
+        let classes = Policy { own: Some(Rules::default()), named: vec![named], ..Policy::default() }.port_classes();
         let of = |port: u16| classes.of(port.to_be());
         assert_eq!([of(20), of(21), of(22), of(2121)], [class::ACTIVE, class::CONTROL, 0, class::CONTROL]);
         assert_eq!([of(10239), of(10240), of(20480), of(20481)], [0, class::PASSIVE, class::PASSIVE, 0]);
-        let active_any = Policy { own: Some(unusual()), named: vec![] }.port_classes();
+        let active_any = Policy { own: Some(unusual()), ..Policy::default() }.port_classes();
         assert_eq!(active_any.of(20u16.to_be()), 0);
     }
 }

@@ -25,12 +25,21 @@ pub const ACTIVE_PORT: u16 = 20;
 pub const FIRST_PASSIVE: u16 = 1024;
 
 /// What holds for which servers; for one at least.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// For the interfaces' own addresses, followed as they change, unless they are named below.
     pub own: Option<Rules>,
     /// For servers by address. No prefix is named twice; the longest that fits decides.
     pub named: Vec<Named>,
+    /// Whether flows carry packet and byte counts.
+    pub accounting: bool,
+}
+
+/// Of no server yet.
+impl Default for Policy {
+    fn default() -> Self {
+        Self { own: None, named: Vec::new(), accounting: true }
+    }
 }
 
 /// Servers by address, and what holds for them.
@@ -71,8 +80,6 @@ pub struct Rules {
     pub monitor: bool,
     /// The skb mark of data packets that are let in.
     pub mark: Option<Mark>,
-    /// Whether flows carry packet and byte counts.
-    pub accounting: bool,
 }
 
 impl Default for Rules {
@@ -91,7 +98,6 @@ impl Default for Rules {
             ftps: Ftps::Deny,
             monitor: false,
             mark: None,
-            accounting: true,
         }
     }
 }

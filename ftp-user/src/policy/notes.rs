@@ -118,7 +118,11 @@ mod tests {
     fn several_servers_are_told_apart() {
         let monitor = Rules { monitor: true, ..Rules::default() };
         let prefixes = vec!["192.0.2.1/32".parse().unwrap(), "192.0.2.2/32".parse().unwrap()];
-        let policy = Policy { own: Some(Rules::default()), named: vec![Named { prefixes, rules: monitor }] };
+        let policy = Policy {
+            own: Some(Rules::default()),
+            named: vec![Named { prefixes, rules: monitor }],
+            ..Policy::default()
+        };
         let notes = policy.notes();
         assert!(notes[0].starts_with("own addresses: passive mode is refused"), "{notes:?}");
         assert!(notes.iter().any(|note| note.starts_with("192.0.2.1 and 1 more: monitor mode")), "{notes:?}");

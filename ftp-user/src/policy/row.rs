@@ -10,6 +10,8 @@ use super::{ActivePort, Rules};
 pub struct PolicyRow {
     /// Raised by one whenever the policy or the interfaces' own addresses change.
     pub generation: u32,
+    /// Whether flows carry packet and byte counts.
+    pub accounting: bool,
     /// What holds for which servers.
     pub servers: Vec<ServerRow>,
 }
@@ -47,8 +49,6 @@ pub struct ServerRow {
     pub mode: &'static str,
     /// `0xVALUE/0xMASK`.
     pub mark: Option<String>,
-    /// Whether flows carry packet and byte counts.
-    pub accounting: bool,
 }
 
 /// A port as a number, or `"any"`.
@@ -71,7 +71,11 @@ impl From<&InForce> for PolicyRow {
             let addresses = named.prefixes.iter().map(ToString::to_string).collect();
             ServerRow::new(addresses, false, &named.rules)
         });
-        Self { generation: in_force.generation, servers: own.chain(named).collect() }
+        Self {
+            generation: in_force.generation,
+            accounting: in_force.policy.accounting,
+            servers: own.chain(named).collect(),
+        }
     }
 }
 
@@ -97,7 +101,6 @@ impl ServerRow {
             ftps: rules.ftps.as_str(),
             mode: rules.mode(),
             mark: rules.mark.map(|mark| mark.to_string()),
-            accounting: rules.accounting,
         }
     }
 }

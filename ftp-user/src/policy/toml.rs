@@ -20,9 +20,7 @@ pub enum Detail {
 /// `accounting`, and a `[[server]]` for each of the policy's; `own` are the interfaces' own addresses.
 #[must_use]
 pub fn policy(policy: &Policy, own: &BTreeSet<IpNet>, detail: Detail) -> String {
-    // It is one setting for all of them.
-    let accounting = policy.rules().all(|rules| rules.accounting);
-    let accounting = match (accounting, detail) {
+    let accounting = match (policy.accounting, detail) {
         (true, Detail::Unusual) => String::new(),
         (accounting, _) => format!("accounting = {accounting}\n\n"),
     };
