@@ -13,8 +13,8 @@
 //! | [`run`], [`events`], [`diagnostics`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
-pub mod adopt;
 pub mod addresses;
+pub mod adopt;
 pub mod apply;
 pub mod attach;
 pub mod batch;

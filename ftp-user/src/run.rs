@@ -95,7 +95,7 @@ async fn guard(
     for (attachment, object) in plan.attachments.iter().zip(&mut objects) {
         attach(object, &attachment.interface, attachment.side, attachment.hook, pins)?;
     }
-    if let Err(failure) = adopt::idle_connections(tables) {
+    if let Err(failure) = adopt::idle_connections(Tables::new(pins)) {
         eprintln!(
             "note: control connections that are open already get no transfer before their second command: {failure}"
         );
