@@ -216,7 +216,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) || segment.length == 0 {
             return PASS;
         }
-        let _not_idle = HANDSHAKES.remove(key);
+        forget_idle(key);
         let now = report::now();
         if let Some(met) = make_session(key, policy, now, scratch) {
             met.meet(now, now, segment);
@@ -266,6 +266,16 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         end(scratch, key, session, packet.interface);
     }
     PASS
+}
+
+/// Words were said on a connection that user space looks at, or has found idle: it isn't.
+#[inline(always)]
+fn forget_idle(key: &ConnectionKey) {
+    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
+    // SAFETY: valid until the program returns.
+    if unsafe { (*handshake).idle } != idle::NOT {
+        let _gone = HANDSHAKES.remove(key);
+    }
 }
 
 /// The server's SYN-ACK: both first positions are known, and nothing is followed yet. So a flood of

@@ -1,8 +1,9 @@
 //! Control connections of this host that were there before the filter.
 //!
 //! One that is between two exchanges can be followed from its next command on. That it is can't be
-//! read from packets, but from its socket: the server has read all that it got, has answered since, and
-//! no data connection is under way. The kernel program takes the positions from the socket itself.
+//! read from packets, but from its socket and its server's process: all that it got was read, it has
+//! spoken last and some time ago, the process waits for input, and no data connection is under way. The
+//! kernel program takes the positions from the socket itself.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use ftp_common::session::{Handshake, idle};
 use crate::failure::{Failure, OrFail as _};
 use crate::sockets::{self, Connection};
 use crate::tables::Tables;
+use crate::waiting;
 use crate::wire::Wire;
 
 /// A server that is silent for longer has said all that it had to say.
@@ -47,7 +49,7 @@ pub fn idle_connections(tables: Tables<'_>) -> Result<usize, Failure> {
     for connection in &now {
         let Some(policy) = servers.control(connection) else { continue };
         let at = Wire(key(connection));
-        if is_idle(connection, &policy, &now) {
+        if is_idle(connection, &policy, &now) && waiting::for_input(u64::from(connection.inode)) {
             found += usize::from(handshakes.insert(at, entry(idle::FOUND), EXIST).is_ok());
         } else if handshakes.get(&at, 0).is_ok_and(|there| there.0.idle == idle::LOOKED_AT) {
             let _ = handshakes.remove(&at);
@@ -59,10 +61,7 @@ pub fn idle_connections(tables: Tables<'_>) -> Result<usize, Failure> {
 /// Whether a control connection is between two exchanges.
 fn is_idle(control: &Connection, policy: &ServerPolicy, all: &[Connection]) -> bool {
     let (sent, received) = control.silent;
-    // Sent no longer ago than received: the server has spoken last. Both times are of a clock that ticks
-    // every 1 to 10 ms, and most replies come within a tick. So a command that came within the tick of
-    // the reply before it, and has waited since, isn't seen: the reply too many takes back what it opens
-    // (`ServerHalf::answers_nothing`).
+    // Sent no longer ago than received: the server has spoken last. Most replies come within a tick.
     let answered = control.queued == (0, 0) && sent <= received && sent >= SILENCE;
     answered && !all.iter().any(|other| may_be_data(other, control, policy))
 }

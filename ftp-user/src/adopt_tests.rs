@@ -8,6 +8,7 @@ fn connection(local_port: u16, remote_port: u16) -> Connection {
         interface: 0,
         queued: (0, 0),
         silent: (long, long),
+        inode: 1,
     }
 }
 

@@ -45,4 +45,5 @@ pub mod servers;
 pub mod show;
 pub mod sockets;
 pub mod tables;
+pub mod waiting;
 pub mod wire;

@@ -30,8 +30,10 @@ pub struct Connection {
     pub interface: u32,
     /// Bytes that the program hasn't read, and bytes that the other end hasn't acknowledged.
     pub queued: (u32, u32),
-    /// How long ago this end sent data, and got data; to a millisecond.
+    /// How long ago this end sent data, and got data. The clock ticks every 1 to 10 ms.
     pub silent: (Duration, Duration),
+    /// The socket's number, by which /proc shows who holds it.
+    pub inode: u32,
 }
 
 /// All established connections.
@@ -104,5 +106,6 @@ fn connection(response: &InetResponse) -> Option<Connection> {
         interface: id.interface_id,
         queued: (response.header.recv_queue, response.header.send_queue),
         silent: (silent(LAST_DATA_SENT), silent(LAST_DATA_RECEIVED)),
+        inode: response.header.inode,
     })
 }
