@@ -4,7 +4,7 @@
 //! direction owns a half: packets of the client write only [`ClientHalf`], packets of the server
 //! only [`ServerHalf`], and each reads of the other what was published before.
 
-use crate::client::ClientHalf;
+use crate::client::{ClientHalf, Command, RING};
 use crate::flow::tcp;
 use crate::server::ServerHalf;
 
@@ -138,6 +138,12 @@ impl Session {
     #[must_use]
     pub const fn waiting(&self) -> u32 {
         self.client.head.wrapping_sub(self.server.tail)
+    }
+
+    /// Those commands, the oldest first; at most [`RING`].
+    pub fn waiting_commands(&self) -> impl Iterator<Item = Command> + use<> {
+        let (ring, tail, count) = (self.client.ring, self.server.tail, self.waiting().min(RING as u32));
+        (0..count).map(move |i| ring[tail.wrapping_add(i) as usize % RING])
     }
 
     /// Whether a reset from the client ends it: only one in sequence does (RFC 9293 §3.5.3).

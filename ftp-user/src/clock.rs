@@ -25,6 +25,15 @@ pub fn seconds(nanoseconds: u64) -> f64 {
     f64::from(milliseconds) / 1000.0
 }
 
+/// A time of the kernel's as seconds since 1970, UTC, to the millisecond.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds have room in an f64 for 285,000 years")]
+pub fn unix_seconds(kernel: u64) -> f64 {
+    let ahead = nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Monotonic);
+    let time = i64::try_from(kernel).unwrap_or(i64::MAX).saturating_add(ahead);
+    (time / 1_000_000) as f64 / 1000.0
+}
+
 /// A time of the kernel's as local wall-clock time, `12:00:01.123`.
 ///
 /// The distance between the two clocks is asked anew each time, since the wall's may be set.

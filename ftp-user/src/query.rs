@@ -1,5 +1,6 @@
 //! What the pinned maps say. No daemon is asked.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
+use ftp_common::range::Range;
 use ftp_common::session::Session;
 
 use crate::failure::{Failure, OrFail as _};
@@ -48,8 +50,14 @@ pub fn pins(pin_dir: &Path) -> Result<Pins, Failure> {
 pub fn sessions(tables: Tables<'_>) -> Result<Vec<SessionRow>, Failure> {
     let mut all: Vec<(Wire<ConnectionKey>, Wire<Session>)> = read(&tables.sessions()?)?;
     all.sort_by_key(|(_, session)| session.0.since);
+    let ranges: Vec<(Wire<ExpectationKey>, Wire<Range>)> = read(&tables.ranges()?)?;
+    let owners: BTreeSet<u64> =
+        ranges.iter().flat_map(|(_, range)| range.0.owners).map(|owner| owner.generation).collect();
     let now = clock::monotonic();
-    Ok(all.iter().map(|(key, session)| SessionRow::new(&key.0, &session.0, now)).collect())
+    let row = |key: &ConnectionKey, session: &Session| {
+        SessionRow::new(key, session, owners.contains(&session.generation), now)
+    };
+    Ok(all.iter().map(|(key, session)| row(&key.0, &session.0)).collect())
 }
 
 /// The expectations that stand: not expired, and their session lives. Those that expire next first.
@@ -144,7 +152,12 @@ async fn is_attached(pins: &Pins, record: &Record) -> Result<bool, Failure> {
     }
 }
 
-fn read<K, V>(map: &MapData) -> Result<Vec<(K, V)>, Failure>
+/// All entries of a map.
+///
+/// # Errors
+///
+/// It can't be read.
+pub(crate) fn read<K, V>(map: &MapData) -> Result<Vec<(K, V)>, Failure>
 where
     K: aya::Pod + Default,
     V: aya::Pod + Default,

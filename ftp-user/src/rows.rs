@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ftp_common::address::Address;
+use ftp_common::client::kind;
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::{Flow, state};
@@ -39,10 +40,18 @@ pub struct SessionRow {
     pub server: String,
     /// Whether it can open anything: `in step`, `finding step` or `opaque`.
     pub state: &'static str,
+    /// What the last USER said, if it was sent in the clear; bytes that are no text are replaced, and it is
+    /// cut to 32 bytes.
+    pub user: Option<String>,
+    /// How its data connections are made, by the last negotiation: `passive`, `active`, or `range` where an
+    /// encrypted session has opened the passive range to its client.
+    pub mode: Option<&'static str>,
     /// Since it was first seen.
     pub age_seconds: f64,
     /// Commands without a reply yet.
     pub waiting: u32,
+    /// Their kinds, the oldest first: `PASV`, `EPSV`, `PORT` (or EPRT), `transfer`, `REIN`, `ABOR`, `other`.
+    pub waits_for: Vec<&'static str>,
 }
 
 /// One data connection that was negotiated and has not begun.
@@ -133,7 +142,9 @@ impl Serialize for Stats {
 impl SessionRow {
     /// The row of an entry of the SESSIONS map, at a time of the kernel's.
     #[must_use]
-    pub fn new(key: &ConnectionKey, session: &Session, now: u64) -> Self {
+    pub fn new(key: &ConnectionKey, session: &Session, opens_range: bool, now: u64) -> Self {
+        let user = session.client.parser.user();
+        let waits_for: Vec<_> = session.waiting_commands().map(|command| kind_name(command.asked())).collect();
         let state = if session.server.opaque != 0 {
             "opaque"
         } else if session.is_in_step() {
@@ -145,9 +156,29 @@ impl SessionRow {
             client: endpoint(key.client, key.client_port),
             server: endpoint(key.server, key.server_port),
             state,
+            user: (!user.is_empty()).then(|| String::from_utf8_lossy(user).into_owned()),
+            mode: match session.server.standing.mode {
+                _ if opens_range => Some("range"),
+                0 => None,
+                mode => Some(Mode::from_number(mode).name()),
+            },
             age_seconds: clock::seconds_since(session.since, now),
             waiting: session.waiting(),
+            waits_for,
         }
+    }
+}
+
+/// What a waiting command is.
+const fn kind_name(asked: u8) -> &'static str {
+    match asked {
+        kind::PASV => "PASV",
+        kind::EPSV => "EPSV",
+        kind::PORT => "PORT",
+        kind::TRANSFER => "transfer",
+        kind::REIN => "REIN",
+        kind::ABOR => "ABOR",
+        _ => "other",
     }
 }
 
@@ -164,6 +195,16 @@ impl ExpectationRow {
             expires_in_seconds: clock::seconds(expectation.expires.saturating_sub(now)),
             session: pair(session.client, session.client_port, session.server, session.server_port),
         }
+    }
+}
+
+impl ExpectationRow {
+    /// How `ftptrack flush` knows it: `MODE:CLIENT-SERVER:PORT`, the client `any` if any may connect.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let client = self.client.map_or_else(|| "any".to_owned(), |address| address.to_string());
+        let Self { mode, server, port, .. } = self;
+        format!("{mode}:{client}-{server}:{port}")
     }
 }
 
@@ -196,7 +237,9 @@ pub fn endpoint(address: Address, port: u16) -> String {
     SocketAddr::new(address.into(), port).to_string()
 }
 
-fn pair(client: Address, client_port: u16, server: Address, server_port: u16) -> String {
+/// `client:port-server:port`.
+#[must_use]
+pub fn pair(client: Address, client_port: u16, server: Address, server_port: u16) -> String {
     format!("{}-{}", endpoint(client, client_port), endpoint(server, server_port))
 }
 

@@ -78,16 +78,19 @@ fn a_session_in_json() {
     let mut session = Session { since: SECOND, ..Session::default() };
     session.client.head = 3;
     session.server.tail = 1;
-    let row = json_of(&SessionRow::new(&key, &session, 2 * SECOND));
+    session.client.ring[1].kind = kind::PASV | kind::NOT_IN_STEP;
+    session.client.ring[2].kind = kind::TRANSFER;
+    session.server.standing.mode = Mode::Passive.number();
+    let row = json_of(&SessionRow::new(&key, &session, false, 2 * SECOND));
     assert_eq!(
         row,
         json!({
-            "client": "10.0.0.2:39999", "server": "10.0.0.1:21", "state": "finding step", "age_seconds": 1.0,
-            "waiting": 2,
+            "client": "10.0.0.2:39999", "server": "10.0.0.1:21", "state": "finding step", "user": null,
+            "mode": "passive", "age_seconds": 1.0, "waiting": 2, "waits_for": ["PASV", "transfer"],
         })
     );
     session.server.opaque = 1;
-    assert_eq!(SessionRow::new(&key, &session, 0).state, "opaque");
+    assert_eq!(SessionRow::new(&key, &session, true, 0).state, "opaque");
 }
 
 #[test]

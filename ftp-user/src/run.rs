@@ -11,11 +11,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::apply::Change;
 use crate::attach::attach;
 use crate::config::Configuration;
-use crate::events::{Events, Output};
+use crate::events::{Events, Form, Output};
 use crate::failure::{Failure, OrFail as _};
 use crate::netlink::Changes;
 use crate::pins::{Hold, Pins};
 use crate::plan::{Plan, listed, refuse_leftovers};
+use crate::show::EventLines;
 use crate::tables::Tables;
 use crate::{adopt, bpffs, clock, detach, diagnostics, load};
 
@@ -91,7 +92,7 @@ async fn guard(
         objects.push(load::load(&attachment.interface, attachment.side, pins, diagnostics::level(verbose))?);
     }
     Change::begin(pins).await?.bring(&plan.policy, &own)?;
-    let mut events = Events::open(Tables::new(pins))?;
+    let mut events = Events::open(Tables::new(pins), Form::Lines(EventLines::default()))?;
     for (attachment, object) in plan.attachments.iter().zip(&mut objects) {
         attach(object, &attachment.interface, attachment.side, attachment.hook, pins)?;
     }

@@ -88,6 +88,12 @@ impl<'a> Tables<'a> {
         Self(pins)
     }
 
+    /// Where they are pinned.
+    #[must_use]
+    pub const fn pins(self) -> &'a Pins {
+        self.0
+    }
+
     /// Whether all of them are of this program's shapes.
     ///
     /// # Errors
@@ -176,6 +182,15 @@ impl<'a> Tables<'a> {
     /// See [`Self::config`].
     pub fn expectations(self) -> Result<MapData, Failure> {
         self.open(EXPECTATIONS)
+    }
+
+    /// Ranges that encrypted sessions have opened to their clients.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn ranges(self) -> Result<MapData, Failure> {
+        self.open(RANGES)
     }
 
     /// Flows, by data connection.

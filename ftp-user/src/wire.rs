@@ -5,6 +5,7 @@ use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
+use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
 
 /// A map's key or value. The wrapper is needed because neither the types nor [`Pod`] are ours.
@@ -29,5 +30,6 @@ pod!(
     ServerKey,
     ServerPolicy,
     Session,
-    Handshake
+    Handshake,
+    Range
 );

@@ -6,17 +6,18 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
-use serde::Serialize;
 
 use crate::failure::{Failure, OrFail as _};
 use crate::tables::Tables;
-use crate::{detach, diagnostics, query, run, show};
+use crate::{capability, detach, diagnostics, query, run, show};
 
 mod arguments;
 mod policy;
+mod queries;
 
 use arguments::PolicyArguments;
 use policy::PolicyCommand;
+use queries::{EventsArguments, FlushArguments, Format, List};
 
 /// Lets FTP data connections through, and only those that client and server have agreed on.
 #[derive(Debug, Parser)]
@@ -39,24 +40,21 @@ enum Command {
         command: PolicyCommand,
     },
     /// What is attached, and the policy in force
-    Status(Format),
+    Status(List),
     /// What was counted
-    Stats(Format),
+    Stats(List),
     /// Control connections
-    Sessions(Format),
+    Sessions(List),
     /// Data connections that were negotiated and have not begun
-    Expectations(Format),
+    Expectations(List),
     /// Data connections that were let in
-    Flows(Format),
+    Flows(List),
+    /// What happened, as far as it is kept; with --follow also what happens
+    Events(EventsArguments),
+    /// Take one entry out of a list, or all
+    Flush(FlushArguments),
     /// Remove what a killed ftptrack left in force
     Detach(DetachArguments),
-}
-
-#[derive(Debug, Args)]
-struct Format {
-    /// For programs
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -98,8 +96,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+impl Command {
+    /// Asked first: the kernel would refuse without saying why.
+    fn check_capabilities(&self) -> Result<(), Failure> {
+        match self {
+            Self::Run(_) => capability::check("run", capability::ATTACH),
+            Self::Detach(_) => capability::check("detach", capability::ATTACH),
+            Self::Policy { command } => command.check_capabilities(),
+            Self::Status(_) => capability::check("status", capability::MAPS),
+            Self::Stats(_) => capability::check("stats", capability::MAPS),
+            Self::Sessions(_) => capability::check("sessions", capability::MAPS),
+            Self::Expectations(_) => capability::check("expectations", capability::MAPS),
+            Self::Flows(_) => capability::check("flows", capability::MAPS),
+            Self::Events(_) => capability::check("events", capability::MAPS),
+            Self::Flush(_) => capability::check("flush", capability::MAPS),
+        }
+    }
+}
+
 impl Cli {
     async fn execute(self) -> Result<(), Failure> {
+        self.command.check_capabilities()?;
         let pin_dir = self.pin_dir.as_path();
         let pins = || query::pins(pin_dir);
         match self.command {
@@ -114,33 +131,36 @@ impl Cli {
                 let records = detach::all(pin_dir).await?;
                 print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
             }
-            Command::Status(format) => format.print(&query::status(pin_dir, &pins()?).await?, show::status),
-            Command::Stats(format) => format.print(&query::stats(Tables::new(&pins()?))?, show::stats),
-            Command::Sessions(format) => format.print(&query::sessions(Tables::new(&pins()?))?[..], show::sessions),
-            Command::Expectations(format) => {
-                format.print(&query::expectations(Tables::new(&pins()?))?[..], show::expectations)
+            Command::Status(list) => {
+                let pins = pins()?;
+                list.show(async || query::status(pin_dir, &pins).await, show::status).await
             }
-            Command::Flows(format) => format.print(&query::flows(Tables::new(&pins()?))?[..], show::flows),
+            Command::Stats(list) => list.show(async || query::stats(Tables::new(&pins()?)), show::stats).await,
+            Command::Sessions(list) => {
+                list.show(async || query::sessions(Tables::new(&pins()?)), |rows| show::sessions(rows)).await
+            }
+            Command::Expectations(list) => {
+                list.show(async || query::expectations(Tables::new(&pins()?)), |rows| show::expectations(rows)).await
+            }
+            Command::Flows(list) => {
+                list.show(async || query::flows(Tables::new(&pins()?)), |rows| show::flows(rows)).await
+            }
+            Command::Events(arguments) => arguments.execute(pin_dir).await,
+            Command::Flush(arguments) => arguments.execute(pin_dir),
         }
     }
 }
 
-impl Format {
-    fn print<T: Serialize + ?Sized>(&self, value: &T, table: impl Fn(&T) -> String) -> Result<(), Failure> {
-        if !self.json {
-            return print(&table(value));
-        }
-        let text = serde_json::to_string_pretty(value).or_fail("--json", "report this")?;
-        print(&(text + "\n"))
-    }
-}
-
-/// A closed pipe is no error: the reader had enough.
 fn print(text: &str) -> Result<(), Failure> {
+    shown(text).map(drop)
+}
+
+/// A closed pipe is no error, the reader had enough: then false.
+fn shown(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.or_fail("standard output", "see what reads it"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true).or_fail("standard output", "see what reads it"),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Format, print};
 use crate::config::{self, USUAL};
 use crate::failure::Failure;
 use crate::policy::row::PolicyRow;
-use crate::{import, manage, query};
+use crate::{capability, import, manage, query};
 
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
@@ -41,6 +41,15 @@ pub(super) enum PolicyCommand {
 }
 
 impl PolicyCommand {
+    /// Files anybody may read; what is in force takes more.
+    pub(super) fn check_capabilities(&self) -> Result<(), Failure> {
+        match self {
+            Self::Show(_) => capability::check("policy show", capability::MAPS),
+            Self::Apply { .. } => capability::check("policy apply", capability::MAPS),
+            Self::Check { .. } | Self::Import { .. } => Ok(()),
+        }
+    }
+
     /// Does it.
     pub(super) async fn execute(self, pin_dir: &Path) -> Result<(), Failure> {
         match self {

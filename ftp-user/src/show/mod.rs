@@ -1,7 +1,9 @@
 //! Output for people: lines for events, tables for the rest.
 
 mod event;
+mod event_json;
 mod table;
 
 pub use event::EventLines;
+pub use event_json::EventRow;
 pub use table::{expectations, flows, sessions, stats, status};

@@ -25,9 +25,18 @@ pub fn sessions(rows: &[SessionRow]) -> String {
         return "no sessions\n".to_owned();
     }
     let rows = rows.iter().map(|row| {
-        [row.client.clone(), row.server.clone(), row.state.to_owned(), age(row.age_seconds), row.waiting.to_string()]
+        let shown = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), |text| text.escape_debug().to_string());
+        [
+            row.client.clone(),
+            row.server.clone(),
+            shown(row.user.as_deref()),
+            shown(row.mode),
+            row.state.to_owned(),
+            age(row.age_seconds),
+            if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") },
+        ]
     });
-    table(["CLIENT", "SERVER", "STATE", "AGE", "WAITING"], &[3, 4], rows)
+    table(["CLIENT", "SERVER", "USER", "MODE", "STATE", "AGE", "WAITS"], &[5], rows)
 }
 
 /// Expectations.

@@ -1,0 +1,134 @@
+//! What is asked of a filter in force: lists, events, and taking entries out.
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{print, shown};
+use crate::events::{Events, Form, Output};
+use crate::failure::{Failure, OrFail as _};
+use crate::flush::{What, flush};
+use crate::query;
+use crate::show::EventLines;
+use crate::tables::Tables;
+
+/// For whom something is shown.
+#[derive(Debug, Args)]
+pub(super) struct Format {
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Format {
+    pub(super) fn print<T: Serialize + ?Sized>(&self, value: &T, table: impl Fn(&T) -> String) -> Result<(), Failure> {
+        print(&self.text(value, table)?)
+    }
+
+    fn text<T: Serialize + ?Sized>(&self, value: &T, table: impl Fn(&T) -> String) -> Result<String, Failure> {
+        if !self.json {
+            return Ok(table(value));
+        }
+        let text = serde_json::to_string_pretty(value).or_fail("--json", "report this")?;
+        Ok(text + "\n")
+    }
+}
+
+/// How a list is shown.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    format: Format,
+    /// Show it again every so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    watch: Option<f64>,
+}
+
+impl List {
+    /// Shows a list, once or until nobody reads any more.
+    pub(super) async fn show<T: Serialize>(
+        &self,
+        list: impl AsyncFn() -> Result<T, Failure>,
+        table: impl Fn(&T) -> String,
+    ) -> Result<(), Failure> {
+        let Some(seconds) = self.watch else {
+            return self.format.print(&list().await?, table);
+        };
+        let every = Duration::try_from_secs_f64(seconds).ok().filter(|every| !every.is_zero()).ok_or_else(|| {
+            Failure::usage(format_args!("--watch={seconds}"), "it is no time to wait", "give seconds, for example 2")
+        })?;
+        // Home, and the rest of the screen cleared.
+        let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
+        let mut ticks = tokio::time::interval(every);
+        loop {
+            ticks.tick().await;
+            let text = self.format.text(&list().await?, &table)?;
+            if !shown(&format!("{clear}{text}"))? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EventsArguments {
+    /// Wait for more
+    #[arg(short, long)]
+    follow: bool,
+    /// One object a line, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl EventsArguments {
+    pub(super) async fn execute(&self, pin_dir: &Path) -> Result<(), Failure> {
+        let pins = query::pins(pin_dir)?;
+        let form = if self.json { Form::Json } else { Form::Lines(EventLines::default()) };
+        let mut events = Events::open(Tables::new(&pins), form)?;
+        let mut output = Output::for_a_reader();
+        events.show_kept(&mut output).or_fail("EVENTS", "report this")?;
+        while self.follow && !output.is_broken() {
+            events.next(&mut output).await.or_fail("EVENTS", "report this")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FlushArguments {
+    /// From which list
+    #[arg(value_enum)]
+    list: ListName,
+    /// The entry: CLIENT-SERVER of a session or flow, MODE:CLIENT-SERVER:PORT of an expectation
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    entry: Option<String>,
+    /// All entries of the list
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ListName {
+    /// Control connections; what they negotiated goes with them
+    Sessions,
+    /// Data connections that were negotiated and have not begun
+    Expectations,
+    /// Data connections that were let in; they go on, uncounted
+    Flows,
+}
+
+impl FlushArguments {
+    pub(super) fn execute(&self, pin_dir: &Path) -> Result<(), Failure> {
+        let what = match self.list {
+            ListName::Sessions => What::Sessions,
+            ListName::Expectations => What::Expectations,
+            ListName::Flows => What::Flows,
+        };
+        let pins = query::pins(pin_dir)?;
+        let count = flush(Tables::new(&pins), what, self.entry.as_deref())?;
+        print(&format!("flushed: {count}\n"))
+    }
+}

@@ -1,0 +1,119 @@
+//! An event as a line of JSON.
+
+use std::net::IpAddr;
+
+use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::event::{Event, EventKind};
+use ftp_common::keys::Mode;
+use serde::Serialize;
+
+use crate::clock;
+use crate::rows::{BothWays, endpoint};
+
+/// What `events --json` prints, one object a line. Fields that have no meaning for an event are left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventRow {
+    /// Seconds since 1970, UTC.
+    pub time: f64,
+    /// `session_started`, `session_ended`, `session_opaque`, `expected`, `withdrawn`, `flow_started`,
+    /// `flow_ended`, `denied`, `refused`.
+    pub event: &'static str,
+    /// Tells the session from all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
+    /// Address, with the port where it is known; left out if any client may connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Address, with the port where it is known.
+    pub server: String,
+    /// `passive` or `active`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
+    /// Why: the name of a counter of `ftptrack stats`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Monitor mode let it pass.
+    #[serde(skip_serializing_if = "is_false")]
+    pub monitored: bool,
+    /// The session was under way before.
+    #[serde(skip_serializing_if = "is_false")]
+    pub met: bool,
+    /// How often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// Index of the interface.
+    pub interface: u32,
+    /// Packets each way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<BothWays>,
+    /// TCP payload bytes each way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<BothWays>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl EventRow {
+    /// The event's object; `None` for a kind of a later version.
+    #[must_use]
+    pub fn new(event: &Event) -> Option<Self> {
+        let kind = EventKind::from_number(event.kind)?;
+        let why = matches!(kind, EventKind::Denied | EventKind::Refused | EventKind::SessionOpaque);
+        let ended = kind == EventKind::FlowEnded;
+        Some(Self {
+            time: clock::unix_seconds(event.time),
+            event: kind.name(),
+            session: (event.session != 0).then_some(event.session),
+            client: (event.client != Address::ANY).then(|| end(event.client, event.client_port)),
+            server: end(event.server, event.server_port),
+            mode: (event.mode != 0).then(|| Mode::from_number(event.mode).name()),
+            reason: why.then(|| Counter::from_index(u32::from(event.reason)).map(Counter::name)).flatten(),
+            monitored: kind == EventKind::Denied && event.flag != 0,
+            met: kind == EventKind::SessionStarted && event.flag != 0,
+            times: (kind == EventKind::Refused).then_some(event.times),
+            interface: event.interface,
+            packets: ended.then(|| event.packets.into()),
+            bytes: ended.then(|| event.bytes.into()),
+        })
+    }
+}
+
+fn end(address: Address, port: u16) -> String {
+    if port == 0 { IpAddr::from(address).to_string() } else { endpoint(address, port) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_has_what_its_event_means() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap().into();
+        let denied = Event {
+            kind: EventKind::Denied.number(),
+            mode: Mode::Passive.number(),
+            client: address("10.0.0.2"),
+            client_port: 5555,
+            server: address("10.0.0.1"),
+            server_port: 10250,
+            reason: Counter::DeniedPassive as u8,
+            interface: 3,
+            ..Event::default()
+        };
+        let mut json = serde_json::to_value(EventRow::new(&denied)).unwrap();
+        assert!(json.as_object_mut().unwrap().remove("time").unwrap().is_f64());
+        let expected = serde_json::json!({
+            "event": "denied", "client": "10.0.0.2:5555", "server": "10.0.0.1:10250", "mode": "passive",
+            "reason": "denied_passive", "interface": 3,
+        });
+        assert_eq!(json, expected);
+        let ended = Event { kind: EventKind::FlowEnded.number(), session: 7, bytes: [1, 2], ..denied };
+        let json = serde_json::to_value(EventRow::new(&ended)).unwrap();
+        assert_eq!(json["bytes"], serde_json::json!({"client": 1, "server": 2}));
+        assert_eq!((json.get("reason"), &json["session"]), (None, &7.into()));
+    }
+}

@@ -1,0 +1,177 @@
+//! What is asked of a filter in force, as people and programs ask it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use ftp_common::counter::Counter;
+use ftptrack_tests::client::Client;
+use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory, command, finish};
+use ftptrack_tests::network::{Family, Host, Network};
+use ftptrack_tests::probe::{self, Outcome};
+use ftptrack_tests::server::{Server, transfer};
+use ftptrack_tests::vsftpd::Vsftpd;
+use ftptrack_tests::{INSIDE, process};
+use serde_json::Value;
+
+fn lines(host: &Host, pins: &PinDirectory, arguments: &[&str]) -> Vec<String> {
+    let output = finish(host, pins, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", &output.stderr);
+    output.stdout.lines().map(str::to_owned).collect()
+}
+
+fn json(host: &Host, pins: &PinDirectory, list: &str) -> Value {
+    serde_json::from_str(&lines(host, pins, &[list, "--json"]).concat()).expect("JSON")
+}
+
+#[test]
+fn a_session_is_listed_with_its_user_its_mode_and_what_waits() {
+    let Network { server, client, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let (mut control, mut session) = ftp.session_with(client);
+    control.send("USER alice\r\n");
+    session.hears("USER alice");
+    session.say("331 who?");
+    control.reply().must_be(331);
+    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
+    control.send("RETR file\r\n");
+    session.hears("RETR file");
+    session.say("150 here it comes");
+    control.reply().must_be(150);
+
+    let all = json(server, &pins, "sessions");
+    let one = &all[0];
+    assert_eq!((&one["user"], &one["mode"]), (&"alice".into(), &"passive".into()), "{one}");
+    assert_eq!((&one["waiting"], &one["waits_for"]), (&1.into(), &serde_json::json!(["transfer"])), "{one}");
+    let table = lines(server, &pins, &["sessions"]);
+    assert!(table[0].starts_with("CLIENT"), "{table:?}");
+    assert!(table[1].contains("alice") && table[1].contains("passive") && table[1].ends_with("transfer"), "{table:?}");
+    ftptrack.stop();
+}
+
+#[test]
+fn an_encrypted_session_is_listed_as_what_it_opens() {
+    let Network { server, client, .. } = &Network::new();
+    let ftp = Server::on(server, Family::V4);
+    let pins = PinDirectory::new();
+    let options = ["-i", "eth0", "--passive-range", "10240-20480", "--ftps", "client-range"];
+    let ftptrack = Ftptrack::run(server, &pins, &options);
+    let (mut control, mut session) = ftp.session_with(client);
+    control.send("AUTH TLS\r\n");
+    session.hears("AUTH TLS");
+    session.say("234 go on");
+    control.reply().must_be(234);
+    let all = json(server, &pins, "sessions");
+    assert_eq!((&all[0]["state"], &all[0]["mode"]), (&"opaque".into(), &"range".into()), "{all}");
+    let target = server.at(Family::V4, INSIDE);
+    let _listener = probe::listen(server, target);
+    assert_eq!(probe::to(client, target), Outcome::Opened);
+    ftptrack.stop();
+}
+
+#[test]
+fn one_entry_or_all_can_be_flushed_and_what_they_opened_is_shut() {
+    let Network { server, client, .. } = &Network::new();
+    let _vsftpd = Vsftpd::on(server);
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let mut control = Client::logged_in(client, server.at(Family::V4, 21));
+    let flushed = |arguments: &[&str]| lines(server, &pins, &[&["flush"], arguments].concat());
+
+    let port = control.extended_passive();
+    let name = format!("passive:{}-{}:{port}", client.address(Family::V4), server.address(Family::V4));
+    assert_eq!(flushed(&["expectations", &name]), ["flushed: 1"]);
+    assert_eq!(probe::to(client, server.at(Family::V4, port)), Outcome::Silence);
+    let again = finish(server, &pins, &["flush", "expectations", &name]);
+    assert_eq!(again.status.code(), Some(1));
+    let error = &again.stderr;
+    assert!(error.starts_with(&format!("ftptrack: {name}: there is no such entry; ")), "{error}");
+
+    let port = control.extended_passive();
+    let _data = probe::connect(client, server.at(Family::V4, port)).expect("it was negotiated");
+    assert_eq!(flushed(&["flows", "--all"]), ["flushed: 1"]);
+    let port = control.extended_passive();
+    assert_eq!(flushed(&["sessions", "--all"]), ["flushed: 1"]);
+    assert_eq!(probe::to(client, server.at(Family::V4, port)), Outcome::Silence, "it went with its session");
+    assert_eq!(ftptrack.stats().of(Counter::DeniedSessionGone), 1);
+    assert_eq!(finish(server, &pins, &["flush", "flows"]).status.code(), Some(2), "which?");
+    ftptrack.stop();
+}
+
+#[test]
+fn events_have_one_reader_and_are_kept_for_the_next() {
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let refused = finish(server, &pins, &["events"]);
+    let error = &refused.stderr;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(error.starts_with("ftptrack: events: another process shows them already; "), "{error}");
+    ftptrack.kill();
+
+    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE)), Outcome::Silence);
+    let all = lines(server, &pins, &["events", "--json"]);
+    let denied: Value = serde_json::from_str(&all[0]).expect("JSON");
+    assert_eq!((&denied["event"], &denied["reason"]), (&"denied".into(), &"denied_passive".into()), "{denied}");
+    let no_more = lines(server, &pins, &["events", "--json"]);
+    assert!(!no_more.iter().any(|line| line.contains("denied_passive")), "{no_more:?}");
+
+    let mut follow = command(server, &pins);
+    follow.args(["events", "--follow"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut follow = process::start(&mut follow);
+    let mut told = BufReader::new(follow.stdout.take().expect("piped"));
+    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE + 1)), Outcome::Silence);
+    let mut line = String::new();
+    while !line.contains(&format!(":{}: nobody negotiated it", INSIDE + 1)) {
+        line.clear();
+        assert_ne!(told.read_line(&mut line).expect("a line"), 0, "it ended by itself");
+    }
+    // Nobody reads any more: at the next event it ends, and that is no error.
+    drop(told);
+    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE + 2)), Outcome::Silence);
+    assert!(follow.wait().expect("our child").success());
+    assert!(finish(server, &pins, &["detach", "--all"]).status.success());
+}
+
+#[test]
+fn a_list_is_shown_again_and_again_until_nobody_reads() {
+    let Network { server, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let mut watch = command(server, &pins);
+    watch.args(["flows", "--watch=0.1"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut watch = process::start(&mut watch);
+    let mut told = BufReader::new(watch.stdout.take().expect("piped"));
+    for _ in 0..3 {
+        let mut line = String::new();
+        told.read_line(&mut line).expect("a line");
+        assert_eq!(line, "no flows\n");
+    }
+    drop(told);
+    assert!(watch.wait().expect("our child").success());
+    let wrong = finish(server, &pins, &["flows", "--watch=0"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    ftptrack.stop();
+}
+
+#[test]
+fn without_capabilities_the_missing_one_is_named() {
+    let Network { server, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let of = |arguments: &[&str]| {
+        let mut bare = server.namespace.command("setpriv");
+        bare.args(["--bounding-set", "-all"]).arg(ftptrack_tests::ftptrack::binary());
+        let output = bare.args(["--pin-dir".as_ref(), pins.path().as_os_str()]).args(arguments).output();
+        let output = output.expect("setpriv, of the package util-linux");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    for list in ["status", "stats", "sessions", "expectations", "flows", "events"] {
+        assert_eq!(of(&[list]), format!("ftptrack: {list}: CAP_BPF is missing; run it as root\n"));
+    }
+    let run = of(&["run", "-i", "eth0"]);
+    assert_eq!(run, "ftptrack: run: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON are missing; run it as root\n");
+    ftptrack.stop();
+}
