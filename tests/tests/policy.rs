@@ -5,10 +5,12 @@ use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory};
 use ftptrack_tests::network::{Family, Host, INTERFACE, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::server::Server;
-use ftptrack_tests::{INSIDE, file, server, wait};
+use ftptrack_tests::{INSIDE, file, process, server, wait};
+use rustix::fs::{FlockOperation, flock};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Stdio;
 use tempfile::TempDir;
 
 /// In the passive range of the second server only.
@@ -259,5 +261,28 @@ fn addresses_are_followed_under_the_policy_in_force_whoever_brought_it() {
     let after = ftptrack.policy();
     assert_eq!((before.generation + 1, before.only().follows_interfaces), (after.generation, false));
     assert!(after.only().addresses.contains(&"10.0.0.12/32".to_owned()), "{after:?}");
+    ftptrack.stop();
+}
+
+#[test]
+fn a_change_waits_for_the_one_under_way() {
+    let Network { server, .. } = &Network::new();
+    let files = Files::new();
+    let pins = PinDirectory::new();
+    let ftptrack = Ftptrack::guarding(server, &pins);
+    let generation = ftptrack.policy().generation;
+    let maps = fs::File::open(pins.path().join(format!("v{}/maps", ftp_common::ABI_VERSION))).expect("it is pinned");
+    flock(&maps, FlockOperation::LockExclusive).expect("nobody holds it");
+    let other = files.write("other.toml", "[[server]]\npassive-range = \"30000-30100\"\n");
+    let mut command = ftptrack::command(server, &pins);
+    command.args(["policy", "apply"]).arg(&other).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = process::start(&mut command);
+    // While it waits it has nothing to do: that it isn't done is seen by waiting a little too.
+    let ended = wait::within(probe::SILENCE, || child.try_wait().expect("it is our child"));
+    assert_eq!((ended, ftptrack.policy().generation), (None, generation));
+    drop(maps);
+    let status = wait::until("it goes on", || child.try_wait().expect("it is our child"));
+    assert!(status.success(), "{status}");
+    assert_eq!(ftptrack.policy().generation, generation + 1);
     ftptrack.stop();
 }

@@ -221,7 +221,12 @@ fn killed_while_it_applies_it_leaves_one_policy_or_the_other() {
             let servers = ftptrack.policy().servers;
             assert!([1, 201].contains(&servers.len()), "{}", servers.len());
             assert!(servers.iter().all(|server| server.passive_range.is_some() && !server.addresses.is_empty()));
-            left_over += u32::from(prefixes(&pins) != named(&ftptrack));
+            if prefixes(&pins) != named(&ftptrack) {
+                left_over += 1;
+                // Whoever is next clears it away: nothing of it may come into force with another policy.
+                assert!(process::finish(&mut apply(turns + 1)).status.success());
+                assert_eq!(prefixes(&pins), named(&ftptrack));
+            }
             turns += 1;
         }
         done.store(true, Ordering::Relaxed);
@@ -229,9 +234,5 @@ fn killed_while_it_applies_it_leaves_one_policy_or_the_other() {
     });
     println!("{killed} of {turns} killed, {left_over} left something over, {tried} connections denied");
     assert_eq!(passed, 0, "of {tried} that nobody negotiated");
-    // Whoever is next clears away what is left over.
-    assert!(process::finish(&mut apply(0)).status.success());
-    assert_eq!(prefixes(&pins), named(&ftptrack));
-    assert_eq!(ftptrack.policy().servers.len(), 201);
     ftptrack.stop();
 }
