@@ -167,7 +167,7 @@ fn a_good_file_is_checked_without_being_applied_or_attached() {
     let name = config.to_str().expect("UTF-8");
     let output = ftptrack::finish(server, &pins, &["policy", "check", name]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert!(output.stdout.contains("note: own addresses: "), "{output:?}");
+    assert!(output.stdout.contains("note: encrypted control connections"), "{output:?}");
     assert!(output.stdout.ends_with("config.toml: no errors\n"), "{output:?}");
     for arguments in [&["policy", "apply", name][..], &["policy", "show"]] {
         let output = ftptrack::finish(server, &pins, arguments);

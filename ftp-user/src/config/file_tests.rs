@@ -258,3 +258,18 @@ fn so_many_servers_and_addresses_have_room() {
     let lines = wrong(&text(8001));
     assert!(lines[0].starts_with("f.toml:8003:1: address \"10.0.31.64\": more than 8000 addresses"), "{lines:?}");
 }
+
+/// The page on policies names every key, and its example is right.
+#[test]
+fn the_page_on_policies_keeps_up() {
+    let page = include_str!("../../../docs/policy.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(good(example).policy.named.len(), 1);
+    for text in ["?\n[[server]]\n", "[[server]]\n?\n"] {
+        let lines = wrong(&text.replace('?', "zzz = 1"));
+        let known = lines[0].split("these are known here: ").nth(1).unwrap();
+        for key in known.split(", ").filter(|key| *key != "server") {
+            assert!(page.contains(&format!("\n| `{key}` |")), "{key}");
+        }
+    }
+}

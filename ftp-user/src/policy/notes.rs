@@ -4,19 +4,36 @@ use ipnet::IpNet;
 
 use super::{ActivePort, Ftps, Policy, Rules};
 
+/// Servers that are named in front of a note.
+const NAMED: usize = 3;
+
 impl Policy {
-    /// A line for each thing that it refuses or cannot guard, with the servers if there are several.
+    /// A line for each thing that it refuses or cannot guard, each once: with the servers that it is true
+    /// of, if it isn't true of all.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let several = usize::from(self.own.is_some()) + self.named.len() > 1;
         let own = self.own.iter().map(|rules| ("own addresses".to_owned(), rules));
         let named = self.named.iter().map(|named| (name(&named.prefixes), &named.rules));
-        own.chain(named)
-            .flat_map(|(name, rules)| {
-                let about = if several { format!("{name}: ") } else { String::new() };
-                rules.notes().into_iter().map(move |note| format!("{about}{note}"))
-            })
-            .collect()
+        let servers: Vec<_> = own.chain(named).collect();
+        let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
+        for (name, rules) in &servers {
+            for note in rules.notes() {
+                match notes.iter_mut().find(|(other, _)| *other == note) {
+                    Some((_, names)) => names.push(name),
+                    None => notes.push((note, vec![name])),
+                }
+            }
+        }
+        notes.into_iter().map(|(note, names)| format!("{}{note}", about(&names, servers.len()))).collect()
+    }
+}
+
+fn about(names: &[&str], servers: usize) -> String {
+    let shown = names[..names.len().min(NAMED)].join(", ");
+    match names.len() {
+        all if all == servers => String::new(),
+        few if few <= NAMED => format!("{shown}: "),
+        many => format!("{shown} and {} more servers: ", many - NAMED),
     }
 }
 
@@ -115,16 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn several_servers_are_told_apart() {
+    fn several_servers_are_told_apart_and_the_same_is_said_once() {
         let monitor = Rules { monitor: true, ..Rules::default() };
         let prefixes = vec!["192.0.2.1/32".parse().unwrap(), "192.0.2.2/32".parse().unwrap()];
-        let policy = Policy {
-            own: Some(Rules::default()),
-            named: vec![Named { prefixes, rules: monitor }],
-            ..Policy::default()
-        };
+        let named = Named { prefixes, rules: monitor };
+        let policy = Policy { own: Some(Rules::default()), named: vec![named.clone()], ..Policy::default() };
         let notes = policy.notes();
-        assert!(notes[0].starts_with("own addresses: passive mode is refused"), "{notes:?}");
-        assert!(notes.iter().any(|note| note.starts_with("192.0.2.1 and 1 more: monitor mode")), "{notes:?}");
+        assert!(notes[0].starts_with("passive mode is refused"), "{notes:?}");
+        assert!(notes[1].starts_with("active data connections from other"), "{notes:?}");
+        assert!(notes[2].starts_with("192.0.2.1 and 1 more: monitor mode"), "{notes:?}");
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        let policy = Policy { named: vec![named; 5], ..policy };
+        let notes = policy.notes();
+        let all = "192.0.2.1 and 1 more, 192.0.2.1 and 1 more, 192.0.2.1 and 1 more and 2 more servers: monitor mode";
+        assert!(notes[2].starts_with(all), "{notes:?}");
     }
 }
