@@ -1,6 +1,5 @@
 //! Looking at the policy in force, and bringing another in its place while traffic goes on.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::addresses::OwnAddresses;
@@ -58,12 +57,7 @@ fn interface(record: &Record) -> String {
 #[must_use]
 pub fn checked(file: &Path, configuration: &Configuration) -> String {
     let notes = configuration.policy.notes().into_iter().map(|note| format!("note: {note}\n"));
-    let servers = server_lines(&configuration.policy, &BTreeSet::new());
-    let own = configuration.policy.own.iter().map(|_| "the interfaces' own addresses");
-    let mut lines: Vec<_> = servers.iter().map(|line| format!("policy: {line}\n")).collect();
-    for (line, own) in lines.iter_mut().zip(own) {
-        *line = line.replacen("none", own, 1);
-    }
+    let lines = server_lines(&configuration.policy, None).into_iter().map(|line| format!("policy: {line}\n"));
     let good = format!("{}: no errors\n", file.display());
     notes.chain(lines).chain([good]).collect()
 }
@@ -106,7 +100,7 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
     // Read while nobody else can change it: whoever follows them next reads later ones.
     let own = own_addresses.now(&netlink).await?;
     let generation = change.bring(policy, &own)?;
-    let servers = server_lines(policy, &own).into_iter().map(|line| format!("policy: {line}"));
+    let servers = server_lines(policy, Some(&own)).into_iter().map(|line| format!("policy: {line}"));
     Ok(Applied { notes, lines: servers.chain([format!("in force: generation {generation}")]).collect() })
 }
 

@@ -80,7 +80,7 @@ impl Plan {
     /// and for several servers a line for each behind it.
     #[must_use]
     pub fn attached_lines(&self, own: &BTreeSet<IpNet>) -> Vec<String> {
-        let servers = server_lines(&self.policy, own);
+        let servers = server_lines(&self.policy, Some(own));
         let attached = |attachment: &Attachment, what: &str| {
             let Attachment { interface, side, hook } = attachment;
             format!("attached: {} ({}, {}): {what}", interface.name, hook.as_str(), side.as_str())
@@ -123,10 +123,11 @@ pub async fn check_listeners(
     Ok(())
 }
 
-/// What holds for which servers, a line for each.
+/// What holds for which servers, a line for each. `own` are the interfaces' own addresses, if they are known.
 #[must_use]
-pub fn server_lines(policy: &Policy, own: &BTreeSet<IpNet>) -> Vec<String> {
-    let own = policy.own.iter().map(|rules| server_line(&listed(own), rules));
+pub fn server_lines(policy: &Policy, own: Option<&BTreeSet<IpNet>>) -> Vec<String> {
+    let own_addresses = || own.map_or_else(|| "the interfaces' own addresses".to_owned(), listed);
+    let own = policy.own.iter().map(|rules| server_line(&own_addresses(), rules));
     let named =
         policy.named.iter().map(|named| server_line(&listed(&named.prefixes.iter().copied().collect()), &named.rules));
     own.chain(named).collect()

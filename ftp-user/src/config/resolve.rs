@@ -9,7 +9,7 @@ use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given};
 use super::value::Wrong;
 use super::{Configuration, InterfaceChoice};
-use crate::policy::{ActivePort, CONTROL_PORT, Named, Policy, PortRange, Rules};
+use crate::policy::{ActivePort, Ftps, Named, Policy, PortRange, Rules};
 use crate::servers::{MAX_NAMED, shown};
 
 const APART: &str = "choose a passive range without it, here and in the server's configuration";
@@ -147,18 +147,18 @@ impl ServerDraft {
     }
 
     fn check_active_port(&self, complaints: &mut Complaints) {
-        let given = value(&self.active_port).unwrap_or(Rules::default().active_port);
-        let ActivePort::Port(active) = given else {
+        let rules = self.rules(false);
+        let ActivePort::Port(active) = rules.active_port else {
             return;
         };
         let origin = self.active_port.as_ref().map(|given| &given.origin);
         if let (Some(range), Some(origin)) = (self.range_around(active), origin) {
             complaints.add(origin, Wrong::new(format_args!("it lies in the passive range {range}"), APART));
         }
-        let default = [CONTROL_PORT];
-        let control = self.control_ports.iter().find(|port| port.value == active);
-        if control.is_some() || self.control_ports.is_empty() && default.contains(&active) {
+        if rules.control_ports.contains(&active) {
             let wrong = "it is a control port too";
+            // One of both at least isn't a default.
+            let control = self.control_ports.iter().find(|port| port.value == active);
             let origin = origin.or(control.map(|port| &port.origin));
             let remedy = "name the port that the server's active data connections come from, 20 as a rule";
             origin.into_iter().for_each(|origin| complaints.add(origin, Wrong::new(wrong, remedy)));
@@ -172,7 +172,7 @@ impl ServerDraft {
             // Nothing is missing.
         } else if let Some(passive) = self.passive.as_ref().filter(|passive| passive.value) {
             complaints.add(&passive.origin, Wrong::new("there is no passive range", remedy));
-        } else if let Some(ftps) = self.ftps.as_ref().filter(|ftps| ftps.value != crate::policy::Ftps::Deny) {
+        } else if let Some(ftps) = self.ftps.as_ref().filter(|ftps| ftps.value != Ftps::Deny) {
             complaints.add(&ftps.origin, Wrong::new("there is no passive range to open", remedy));
         } else if rules.active_port == ActivePort::None {
             let origin = self.active_port.as_ref().map(|given| &given.origin);
