@@ -214,6 +214,10 @@ impl ClientHalf {
         if empty && !(ahead == 0 && segment.hides_a_byte) {
             return Intake::Pass;
         }
+        if self.fin != 0 && segment.length != 0 && after(segment.end(), self.next.wrapping_sub(1)) {
+            self.fin = 0; // bytes in its place, or behind it: that FIN was not this sender's
+            return self.lose_step(tally);
+        }
         let intake = if ahead == 0 {
             self.held = 0;
             Intake::Read { skip: 0, compare: 0 }

@@ -169,6 +169,13 @@ impl ServerHalf {
         if segment.length == 0 && !segment.has(tcp::FIN) {
             return Intake::Pass;
         }
+        if self.fin != 0 && segment.length != 0 && after(segment.end(), self.next.wrapping_sub(1)) {
+            // Bytes in the place of the FIN, or behind it: that FIN was not this sender's.
+            tally.mark(Counter::StepsLost);
+            self.fin = 0;
+            self.anchor_at(client, segment);
+            return Intake::Read { skip: 0, compare: 0 };
+        }
         let ahead = segment.seq.wrapping_sub(self.next);
         if ahead == 0 {
             self.held = 0;

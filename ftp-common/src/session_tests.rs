@@ -264,3 +264,27 @@ fn every_way_of_cutting_gives_the_same_expectation() {
         assert_eq!(talk.count(Counter::Replies), 4);
     }
 }
+
+#[test]
+fn bytes_in_the_place_of_a_fin_lose_step() {
+    let fin = |segment: Segment| Segment { flags: tcp::FIN | tcp::ACK, ..segment };
+    let mut talk = Talk::greeted();
+    talk.client("PASV\r\n");
+    talk.server("227 (10,0,1,1,40,1");
+    talk.session.server.finish(&fin(talk.server_segment(0)));
+    talk.server("27 Entering Passive Mode (10,0,1,1,58,152).\r\n");
+    assert_eq!((talk.count(Counter::StepsLost), talk.session.server.fin, talk.port()), (1, 0, None));
+
+    let mut talk = Talk::greeted();
+    talk.client("PA");
+    talk.session.client.finish(&fin(talk.client_segment(0)));
+    assert_eq!(talk.client("SV\r\n"), Intake::Pass);
+    assert_eq!((talk.count(Counter::StepsLost), talk.session.client.fin), (1, 0));
+    // The FIN itself, and what stands before it, may come again.
+    let mut talk = Talk::greeted();
+    let seq = talk.client_next;
+    talk.client("QUIT\r\n");
+    talk.session.client.finish(&fin(talk.client_segment(0)));
+    talk.client_bytes(seq, b"QUIT\r\n");
+    assert_eq!((talk.count(Counter::StepsLost), talk.session.client.fin), (0, 1));
+}

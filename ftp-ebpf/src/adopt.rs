@@ -45,7 +45,9 @@ pub(crate) fn socket_agrees(skb: *mut __sk_buff, packet: &Packet, scratch: &mut 
     let mut agrees = false;
     if !tcp.is_null() {
         // SAFETY: valid as long as the socket is.
-        let (received, sent) = unsafe { ((*tcp).rcv_nxt, (*tcp).snd_nxt) };
+        let received = unsafe { (*tcp).rcv_nxt };
+        // SAFETY: as above.
+        let sent = unsafe { (*tcp).snd_nxt };
         agrees = received == packet.segment.seq && sent == packet.segment.ack;
     }
     // SAFETY: the reference is this function's.

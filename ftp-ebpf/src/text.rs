@@ -71,8 +71,7 @@ const DONE: u32 = 2;
 /// reference that lives across the call, hence the pointers.
 #[inline(never)]
 pub(crate) fn read_client(skb: *mut __sk_buff, session: *mut Session, scratch: *mut Scratch) {
-    // SAFETY: both are map values, valid for the whole run.
-    let (Session { client, server, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    let (Session { client, server, .. }, reading) = both(session, scratch);
     if reading.progress.compare != 0 {
         let progress = &mut reading.progress;
         let left = progress.left;
@@ -80,8 +79,7 @@ pub(crate) fn read_client(skb: *mut __sk_buff, session: *mut Session, scratch: *
         progress.left = progress.compare;
         progress.line = client.line_at(server.tail, progress.position);
         let result = pieces(skb, scratch, compare_piece);
-        // SAFETY: as above.
-        let (Session { client, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+        let (Session { client, .. }, reading) = both(session, scratch);
         if result == STOP {
             client.overlap_differs(&mut reading.tally);
         }
@@ -91,28 +89,33 @@ pub(crate) fn read_client(skb: *mut __sk_buff, session: *mut Session, scratch: *
         reading.progress.left = left;
         reading.progress.offset = text;
     }
-    // SAFETY: as above.
-    let (Session { client, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    let (Session { client, .. }, reading) = both(session, scratch);
     reading.command = client.parser;
     let from = reading.progress.offset;
     pieces(skb, scratch, client_piece);
-    // SAFETY: as above.
-    let (Session { client, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    let (Session { client, .. }, reading) = both(session, scratch);
     client.parser = reading.command;
     client.next = reading.progress.position;
     remember(skb, client, reading, from);
 }
 
+#[inline(always)]
+fn both<'a>(session: *mut Session, scratch: *mut Scratch) -> (&'a mut Session, &'a mut Scratch) {
+    // SAFETY: a map value, valid for the whole run; no other reference to it is in use.
+    let session = unsafe { &mut *session };
+    // SAFETY: as above.
+    let scratch = unsafe { &mut *scratch };
+    (session, scratch)
+}
+
 /// Reads the server's text as `scratch.progress` says.
 #[inline(never)]
 pub(crate) fn read_server(skb: *mut __sk_buff, policy: &ServerPolicy, session: *mut Session, scratch: *mut Scratch) {
-    // SAFETY: both are map values, valid for the whole run.
-    let (Session { server, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    let (Session { server, .. }, reading) = both(session, scratch);
     reading.policy = *policy;
     reading.reply = server.parser;
     pieces(skb, scratch, server_piece);
-    // SAFETY: as above.
-    let (Session { server, .. }, reading) = unsafe { (&mut *session, &mut *scratch) };
+    let (Session { server, .. }, reading) = both(session, scratch);
     server.parser = reading.reply;
     server.next = reading.progress.position;
 }
@@ -181,15 +184,15 @@ fn remember(skb: *mut __sk_buff, client: &mut ClientHalf, scratch: &mut Scratch,
 /// A byte of a piece; `at` counts modulo [`PIECE`].
 #[inline(always)]
 fn byte(piece: &Piece, at: u32) -> u8 {
-    let bytes = piece.as_ptr().cast::<u8>();
-    // SAFETY: a piece has PIECE bytes, and the index is below.
-    unsafe { *bytes.add(at as usize & (PIECE - 1)) }
+    // SAFETY: words are as good as the bytes that they consist of.
+    let bytes = unsafe { &*piece.as_ptr().cast::<[u8; PIECE]>() };
+    bytes[at as usize & (PIECE - 1)]
 }
 
 /// How many bytes from `at` on can be skipped: eight where a whole word is plain, else one or none.
 #[inline(always)]
 fn plain(piece: &Piece, at: u32, length: u32) -> u32 {
-    if at & 7 == 0 && at + 8 <= length && are_plain(piece[at as usize / 8 & (PIECE / 8 - 1)]) {
+    if at & 7 == 0 && at + 8 <= length && are_plain(piece[(at as usize / 8) & (PIECE / 8 - 1)]) {
         8
     } else {
         u32::from(is_plain(byte(piece, at)))
