@@ -218,7 +218,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         }
         forget_idle(key);
         let now = report::now();
-        if let Some(met) = make_session(key, policy, now, scratch) {
+        if let Some(met) = make_session(key, policy, now) {
             met.meet(now, now, segment);
             report::count(Counter::SessionsMet);
         }
@@ -337,7 +337,7 @@ fn complete_handshake(
         end(scratch, key, old, packet.interface);
     }
     let now = report::now();
-    let Some(session) = make_session(key, policy, now, scratch) else {
+    let Some(session) = make_session(key, policy, now) else {
         report::count(Counter::SessionsOverLimit);
         return;
     };
@@ -359,13 +359,8 @@ fn complete_handshake(
 
 /// A zeroed session under this key, if there was none and its client may have one more.
 #[inline(always)]
-fn make_session(
-    key: &ConnectionKey,
-    policy: &ServerPolicy,
-    generation: u64,
-    scratch: &mut Scratch,
-) -> Option<&'static mut Session> {
-    if !limit::admits(key, policy, generation, scratch) {
+fn make_session(key: &ConnectionKey, policy: &ServerPolicy, generation: u64) -> Option<&'static mut Session> {
+    if limit::admits(generation, policy.sessions_per_client) == 0 {
         return None;
     }
     let blank = BLANK.get(0)?;

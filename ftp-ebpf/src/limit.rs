@@ -3,14 +3,19 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use ftp_common::keys::{ClientKey, ConnectionKey};
 use ftp_common::limit::{ClientSessions, FULL, Place};
-use ftp_common::policy::{MAX_SESSIONS_PER_CLIENT, ServerPolicy};
+use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
 
-use crate::maps::{BLANK_CLIENT, CLIENTS, Scratch, session};
+use crate::maps::{BLANK_CLIENT, CLIENTS, current, scratch, session};
 use crate::report;
 
-/// Takes a place for a new session; false if its client has as many as the policy allows.
+/// Takes a place for a new session of the client in hand, of which `limit` are allowed; 0 if it has as
+/// many. A global function (see [`crate::text`]), as two places call it.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn admits(key: &ConnectionKey, policy: &ServerPolicy, generation: u64, scratch: &mut Scratch) -> bool {
+pub(crate) extern "C" fn admits(generation: u64, limit: u32) -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
     scratch.client = ClientKey::from(key);
     if CLIENTS.get_ptr(&scratch.client).is_none()
         && let Some(blank) = BLANK_CLIENT.get(0)
@@ -19,31 +24,38 @@ pub(crate) fn admits(key: &ConnectionKey, policy: &ServerPolicy, generation: u64
         let _made = CLIENTS.insert(&scratch.client, blank, u64::from(BPF_NOEXIST));
     }
     // Without an entry there is no limit: losing one lets a client have more, and locks nobody out.
-    let Some(sessions) = CLIENTS.get_ptr_mut(&scratch.client) else { return true };
+    let Some(sessions) = CLIENTS.get_ptr_mut(&scratch.client) else { return 1 };
     // SAFETY: valid until the program returns; a value of another client by then only miscounts.
     let sessions: &mut ClientSessions = unsafe { &mut *sessions };
     if generation.wrapping_sub(sessions.full_since) < FULL {
-        return false;
+        return 0;
     }
     scratch.other = *key;
+    // In a map and not in a register: what follows the loop is then verified once for all turns.
+    scratch.place = NONE;
     let mut index = 0;
-    while index < MAX_SESSIONS_PER_CLIENT && index < policy.sessions_per_client {
-        let place = &mut sessions.places[index as usize];
-        if !is_alive(&mut scratch.other, place) {
-            *place = Place {
-                generation,
-                client_low: [key.client.0[2], key.client.0[3]],
-                client_port: key.client_port,
-                server_port: key.server_port,
-                zero: 0,
-            };
-            return true;
+    while index < MAX_SESSIONS_PER_CLIENT && index < limit {
+        if !is_alive(&mut scratch.other, &sessions.places[index as usize]) {
+            scratch.place = index;
+            break;
         }
         index += 1;
     }
-    sessions.full_since = report::now();
-    false
+    if scratch.place == NONE {
+        sessions.full_since = report::now();
+        return 0;
+    }
+    sessions.places[scratch.place as usize % MAX_SESSIONS_PER_CLIENT as usize] = Place {
+        generation,
+        client_low: [key.client.0[2], key.client.0[3]],
+        client_port: key.client_port,
+        server_port: key.server_port,
+        zero: 0,
+    };
+    1
 }
+
+const NONE: u32 = u32::MAX;
 
 /// Whether the session that has a place still lives. `key` becomes its key, of which all but the below
 /// is the same for every session of the client.

@@ -101,6 +101,8 @@ pub(crate) struct Scratch {
     /// Keys of the client whose sessions are counted, and of one of them.
     pub(crate) client: ClientKey,
     pub(crate) other: ConnectionKey,
+    /// The place that was found for it.
+    pub(crate) place: u32,
     /// An opened range.
     pub(crate) range_key: ExpectationKey,
     pub(crate) range: Range,

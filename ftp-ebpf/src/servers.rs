@@ -39,13 +39,15 @@ pub(crate) fn classes(generation: u32, source: u16, destination: u16) -> u32 {
 /// there, from any port of the server. The mark stays; it costs later packets of that port a lookup.
 #[inline(always)]
 pub(crate) fn expect_at(port: u16) {
-    let Some(generation) = generation() else { return };
-    let Some(classes) = PORTS.get_ptr_mut(generation & 1) else { return };
     // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
     let port = black_box(port.to_be());
-    // SAFETY: a value of an array map lives as long as the program; one byte is changed, and another
-    // CPU's change to the same byte could only be the same one.
-    unsafe { (*classes).mark_network(port, class::EXPECTED) };
+    // In the next generation's classes too: they may be about to come into force.
+    for half in 0..2 {
+        let Some(classes) = PORTS.get_ptr_mut(half) else { return };
+        // SAFETY: a value of an array map lives as long as the program; one byte is changed, and another
+        // CPU's change to the same byte could only be the same one.
+        unsafe { (*classes).mark_network(port, class::EXPECTED) };
+    }
 }
 
 /// The policy of a server, if the address is one. A function of its own, as the key takes room on the
