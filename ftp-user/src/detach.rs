@@ -1,5 +1,4 @@
-//! Taking everything out again, by what the pins remember: after a clean stop, after a failed start
-//! and after a process that was killed.
+//! Taking out again what is in force, by what the pins remember, and nothing else.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -11,27 +10,80 @@ use aya::programs::{SchedClassifier, TcAttachType};
 
 use crate::bpf;
 use crate::failure::{Failure, OrFail as _};
+use crate::hold::Hold;
+use crate::manage::follow_addresses;
 use crate::netlink::{Filter, Netlink};
-use crate::pins::{DIRECTIONS, Direction, Hold, Hook, Pins, Record, network_namespace};
+use crate::pins::{DIRECTIONS, Direction, Hook, Pins, Record, network_namespace};
+use crate::survey::{Seen, survey};
 
-/// `ftptrack detach --all`: removes what a killed process left in force. Returns the interfaces.
+/// `ftptrack detach --all`: removes all that is in force, of whatever version. Returns the interfaces.
 ///
 /// # Errors
 ///
 /// A process that runs holds the directory, nothing is there, or the kernel refuses.
 pub async fn all(pin_dir: &Path) -> Result<Vec<Record>, Failure> {
-    let given = format!("--pin-dir {}", pin_dir.display());
-    if Pins::all(pin_dir).is_empty() {
-        return Err(Failure::failed(given, "nothing of ftptrack's is there", "give the --pin-dir of ftptrack run"));
-    }
-    let hold = Hold::take(pin_dir)?;
-    let mut records = Vec::new();
-    for pins in Pins::all(pin_dir) {
-        records.extend(pins.records()?);
-        everything(&pins).await?;
-    }
+    refuse_nothing(pin_dir)?;
+    let hold = Hold::take(pin_dir).await?;
+    let result = async {
+        let mut records = Vec::new();
+        for pins in Pins::all(pin_dir) {
+            records.extend(pins.records()?);
+            everything(&pins).await?;
+        }
+        Ok(records)
+    };
+    let result = result.await;
     hold.release();
-    Ok(records)
+    result
+}
+
+/// `ftptrack detach -i`: removes what is in force on some interfaces, and with the last interface all
+/// the rest. Returns them.
+///
+/// # Errors
+///
+/// One of them isn't attached (then nothing is removed), a process that runs holds the directory, or the
+/// kernel refuses.
+pub async fn some(pin_dir: &Path, names: &[String]) -> Result<Vec<Record>, Failure> {
+    refuse_nothing(pin_dir)?;
+    let hold = Hold::take(pin_dir).await?;
+    let result = some_of(&Pins::new(pin_dir), names).await;
+    hold.release();
+    result
+}
+
+async fn some_of(pins: &Pins, names: &[String]) -> Result<Vec<Record>, Failure> {
+    let netlink = Netlink::open()?;
+    let seen = survey(pins, &netlink).await?;
+    let mut going = Vec::new();
+    for name in names {
+        let is_it =
+            |each: &&Seen| each.record.name == *name || each.link.as_ref().is_some_and(|link| link.name == *name);
+        let known: Vec<_> = seen.iter().map(|each| each.record.name.as_str()).collect();
+        let each = seen.iter().find(is_it).ok_or_else(|| {
+            let wrong = "ftptrack is not attached to it";
+            Failure::failed(format_args!("-i {name}"), wrong, format_args!("choose of {}", known.join(", ")))
+        })?;
+        going.push(each.record.clone());
+    }
+    for record in &going {
+        one(pins, record).await?;
+        pins.forget(&record.name)?;
+    }
+    if pins.records()?.is_empty() {
+        everything(pins).await?;
+    } else {
+        follow_addresses(pins, &netlink).await?;
+    }
+    Ok(going)
+}
+
+fn refuse_nothing(pin_dir: &Path) -> Result<(), Failure> {
+    if !Pins::all(pin_dir).is_empty() {
+        return Ok(());
+    }
+    let given = format!("--pin-dir {}", pin_dir.display());
+    Err(Failure::failed(given, "nothing of ftptrack's is there", "give the --pin-dir that it was attached with"))
 }
 
 /// Removes all filters, links, maps and pins of one version.
@@ -49,7 +101,12 @@ pub async fn everything(pins: &Pins) -> Result<(), Failure> {
     pins.remove().or_fail("pins", "run as root, and remove what is left by hand")
 }
 
-async fn one(pins: &Pins, record: &Record) -> Result<(), Failure> {
+/// Takes the programs off one interface. Its record and pins stay.
+///
+/// # Errors
+///
+/// The kernel's refusal.
+pub async fn one(pins: &Pins, record: &Record) -> Result<(), Failure> {
     match record.hook {
         Hook::Tcx => DIRECTIONS.iter().try_for_each(|direction| detach_tcx(pins, record, *direction)),
         Hook::Clsact => detach_clsact(pins, record).await,
@@ -95,7 +152,7 @@ async fn detach_clsact(pins: &Pins, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The filter that runs the pinned program, if it is in force.
+/// The filter that runs a pinned program, if it is in force.
 ///
 /// # Errors
 ///
@@ -106,12 +163,18 @@ pub async fn our_filter(
     record: &Record,
     direction: Direction,
 ) -> Result<Option<Filter>, Failure> {
-    let Ok(program) = SchedClassifier::from_pin(pins.link(&record.name, direction)) else {
+    // Whoever was killed while it put one in the place of another has left both.
+    let pinned =
+        [pins.link(&record.name, direction), pins.next(&record.name, direction)].map(SchedClassifier::from_pin);
+    let mut ids = Vec::new();
+    for program in pinned.into_iter().flatten() {
+        ids.push(program.info().or_fail(&record.name, "run as root")?.id());
+    }
+    if ids.is_empty() {
         return Ok(None);
-    };
-    let id = program.info().or_fail(&record.name, "run as root")?.id();
+    }
     let filters = netlink.filters(record.index, direction.into()).await?;
-    Ok(filters.into_iter().find(|filter| filter.program == Some(id)))
+    Ok(filters.into_iter().find(|filter| filter.program.is_some_and(|id| ids.contains(&id))))
 }
 
 fn remove_filter(interface: &str, direction: Direction, filter: &Filter) -> Result<(), Failure> {

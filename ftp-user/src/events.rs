@@ -73,7 +73,7 @@ impl Events {
     ///
     /// A map can't be opened, or another process reads the events.
     pub fn open(tables: Tables<'_>, form: Form) -> Result<Self, Failure> {
-        let only = hold(&tables.pins().maps())?;
+        let only = hold(&tables.pins().links())?;
         let ring = watch(tables.events()?).or_fail("EVENTS", "report this")?;
         let stats = tables.stats()?;
         Ok(Self { ring, stats, form, _only: only, untold: [0; UNTOLD.len()], recount_at: None })
@@ -141,9 +141,10 @@ impl Events {
 }
 
 /// The kernel knows one place in a ring buffer: a second reader would take events from the first.
-fn hold(maps: &Path) -> Result<File, Failure> {
+/// (Changes of the policy lock the directory of the maps, `watch` that of the interfaces.)
+fn hold(links: &Path) -> Result<File, Failure> {
     let given = "events";
-    let directory = File::open(maps).or_fail(given, "run as root")?;
+    let directory = File::open(links).or_fail(given, "run as root")?;
     match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(directory),
         Err(Errno::WOULDBLOCK) => {

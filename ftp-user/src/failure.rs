@@ -10,6 +10,8 @@ pub enum Exit {
     Failed = 1,
     /// The arguments or the policy are wrong.
     Usage = 2,
+    /// `status` has found something that is to be guarded and isn't.
+    Bare = 3,
 }
 
 /// One thing that is wrong, shown as `what was given: what is wrong; what to do`.
@@ -40,7 +42,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// A failure: one line, or one for each thing that is wrong with a policy.
+/// A failure: one line, or one for each thing that is wrong with a policy, or bare.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     lines: Vec<Line>,
@@ -51,6 +53,15 @@ impl Failure {
     /// Something in the machine's state stands in the way.
     pub fn failed(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self { lines: vec![Line::new(given, wrong, remedy, false)], exit: Exit::Failed }
+    }
+
+    /// Something is to be guarded and isn't; nothing if there are no such things.
+    ///
+    /// # Errors
+    ///
+    /// A line for each.
+    pub fn bare(lines: Vec<Line>) -> Result<(), Self> {
+        if lines.is_empty() { Ok(()) } else { Err(Self { lines, exit: Exit::Bare }) }
     }
 
     /// The arguments are wrong whatever the machine's state.

@@ -54,9 +54,18 @@ impl Interface {
                 format_args!("choose one of {}", names.join(", ")),
             ));
         };
+        Self::of(link)
+    }
+
+    /// The interface that the kernel describes.
+    ///
+    /// # Errors
+    ///
+    /// It is of a link type that can't be read.
+    pub fn of(link: &Link) -> Result<Self, Failure> {
         let link_header = link_header(link.kind).ok_or_else(|| {
             Failure::failed(
-                given,
+                format_args!("-i {}", link.name),
                 format_args!("packets of its link type ({}) can't be read", link.kind),
                 "attach to an ethernet, tunnel or point-to-point interface",
             )

@@ -7,10 +7,11 @@
 //! | [`policy`], [`servers`], [`addresses`] | what holds for which servers; in the kernel and out of it again |
 //! | [`import`] | an FTP server's own configuration as a policy |
 //! | [`plan`], [`check`], [`listeners`], [`interface`] | what the machine must have and allow |
-//! | [`pins`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
-//! | [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
+//! | [`pins`], [`hold`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
+//! | [`install`], [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
+//! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
 //! | [`manage`] | the policy in force, shown and changed |
-//! | [`run`], [`events`], [`diagnostics`] | the running command |
+//! | [`run`], [`stop`], [`events`], [`diagnostics`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
 pub mod addresses;
@@ -30,7 +31,10 @@ pub mod diagnostics;
 pub mod events;
 pub mod failure;
 pub mod flush;
+pub mod follow;
+pub mod hold;
 pub mod import;
+pub mod install;
 pub mod interface;
 pub mod listeners;
 pub mod load;
@@ -46,6 +50,9 @@ pub mod run;
 pub mod servers;
 pub mod show;
 pub mod sockets;
+pub mod stop;
+pub mod survey;
 pub mod tables;
 pub mod waiting;
+pub mod watch;
 pub mod wire;

@@ -4,6 +4,7 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread;
 
+use aya::maps::MapData;
 use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::LEVEL;
@@ -26,30 +27,115 @@ pub const fn program_name(direction: Direction) -> &'static str {
     }
 }
 
+/// What an object's programs know of the interface that they are attached to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Constants {
+    side: SideName,
+    link_header: u8,
+    loopback: u8,
+}
+
+impl Constants {
+    /// Of an interface.
+    #[must_use]
+    pub const fn of(interface: &Interface, side: SideName) -> Self {
+        Self { side, link_header: interface.link_header, loopback: interface.loopback as u8 }
+    }
+
+    /// Of an ethernet interface, which most are.
+    #[must_use]
+    pub const fn ethernet(side: SideName) -> Self {
+        Self { side, link_header: 14, loopback: 0 }
+    }
+}
+
 /// Loads the object for an interface, and verifies both programs. The shared maps are made and
 /// pinned by the first object that is loaded; later ones take them.
 ///
 /// # Errors
 ///
 /// The kernel's or its verifier's refusal, or a pinned map of another shape.
-pub fn load(interface: &Interface, side: SideName, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
+pub fn load(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
+    let mut ebpf = open(constants, pins, log_level)?;
+    verify(&mut ebpf)?;
+    Ok(ebpf)
+}
+
+/// Makes and pins the shared maps, for a policy that is to be in force before there is an interface.
+///
+/// # Errors
+///
+/// See [`load`].
+pub fn make_maps(pins: &Pins) -> Result<(), Failure> {
+    open(Constants::ethernet(SideName::ServersBehind), pins, 0).map(drop)
+}
+
+/// Loaded objects, so that an interface that comes is not bare for as long as verifying takes.
+#[derive(Debug, Default)]
+pub struct Stock {
+    /// Number of the CONFIG map that they use: others may have replaced it.
+    maps: Option<u32>,
+    objects: Vec<Loaded>,
+}
+
+/// A loaded object, and what it was loaded for.
+pub type Loaded = (Constants, Ebpf);
+
+impl Stock {
+    /// Those that are loaded already, with the maps that are pinned now.
+    ///
+    /// # Errors
+    ///
+    /// The maps can't be opened.
+    pub fn of(objects: Vec<Loaded>, pins: &Pins) -> Result<Self, Failure> {
+        Ok(Self { maps: Some(config_map(pins)?), objects })
+    }
+
+    /// An object for such an interface, loaded if it isn't yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`load`].
+    pub fn get(&mut self, constants: Constants, pins: &Pins) -> Result<&mut Ebpf, Failure> {
+        let maps = Some(config_map(pins)?);
+        if self.maps != maps {
+            *self = Self { maps, objects: Vec::new() };
+        }
+        let found = self.objects.iter().position(|(of, _)| *of == constants);
+        let index = match found {
+            Some(index) => index,
+            None => {
+                self.objects.push((constants, load(constants, pins, 0)?));
+                self.objects.len() - 1
+            }
+        };
+        Ok(&mut self.objects[index].1)
+    }
+}
+
+fn config_map(pins: &Pins) -> Result<u32, Failure> {
+    let place = pins.map("CONFIG");
+    let config = MapData::from_pin(&place).or_fail(place.display(), "run as root")?;
+    Ok(config.info().or_fail(place.display(), "run as root")?.id())
+}
+
+fn open(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
+    let Constants { side, link_header, loopback } = constants;
     let side = Side::from(side).number();
-    let loopback = u8::from(interface.loopback);
     let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
     let mut loader = EbpfLoader::new();
     loader
         // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
         .btf(None)
         .override_global("SIDE", &side, true)
-        .override_global("LINK_HEADER", &interface.link_header, true)
+        .override_global("LINK_HEADER", &link_header, true)
         .override_global("LOOPBACK", &loopback, true)
         .override_global(LEVEL, &log_level, false);
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
-    let mut ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
+    let ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
     Tables::new(pins).check()?;
-    verify(&mut ebpf)?;
     Ok(ebpf)
 }
 

@@ -1,6 +1,9 @@
 //! Looking at the policy in force, and bringing another in its place while traffic goes on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use ipnet::IpNet;
 
 use crate::addresses::OwnAddresses;
 use crate::apply::Change;
@@ -90,7 +93,7 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
         return Err(Failure::usage("[[server]]", "the servers are not on this host, and one is not named", remedy));
     }
     let netlink = Netlink::open()?;
-    let own_addresses = OwnAddresses::of(records.iter().map(|record| (record.index, record.side)));
+    let own_addresses = own_addresses(&records);
     let mut notes = policy.notes();
     notes.extend(differences(configuration, &records));
     if !force {
@@ -104,6 +107,31 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
     Ok(Applied { notes, lines: servers.chain([format!("in force: generation {generation}")]).collect() })
 }
 
+/// Brings the addresses that the interfaces have now into force, if the policy goes by them and by others so
+/// far. Returns them then.
+///
+/// # Errors
+///
+/// It can't be done; then what was in force still is.
+pub async fn follow_addresses(pins: &Pins, netlink: &Netlink) -> Result<Option<BTreeSet<IpNet>>, Failure> {
+    // Whatever policy is in force by now, it goes by the addresses of now. They are read while nobody else
+    // can change it: whoever is next reads later ones.
+    let mut change = Change::begin(pins).await?;
+    let in_force = change.in_force()?;
+    let own = own_addresses(&pins.records()?).now(netlink).await?;
+    if in_force.policy.own.is_none() || in_force.policy.without_named(&own) == in_force.own {
+        return Ok(None);
+    }
+    change.bring(&in_force.policy, &own)?;
+    Ok(Some(own))
+}
+
+/// Those of the interfaces that are to be guarded.
+#[must_use]
+pub fn own_addresses(records: &[Record]) -> OwnAddresses {
+    OwnAddresses::of(records.iter().map(|record| (record.index, record.side)))
+}
+
 /// Applying neither attaches nor detaches.
 fn differences(configuration: &Configuration, records: &[Record]) -> Vec<String> {
     // Options may have named those that are attached: a file need not.
@@ -114,13 +142,19 @@ fn differences(configuration: &Configuration, records: &[Record]) -> Vec<String>
     let mut notes = Vec::new();
     for choice in choices {
         let Some(record) = records.iter().find(|record| record.name == choice.name) else {
-            notes.push(format!("{} is in the file, but ftptrack is not attached to it: start it again", choice.name));
+            notes.push(format!(
+                "{} is in the file, but ftptrack is not attached to it: run ftptrack attach",
+                choice.name
+            ));
             continue;
         };
         let is_other_hook = choice.hook.is_some_and(|hook| hook != record.hook);
         let is_other_side = record.side != SideName::Both && SideName::from(choice.side) != record.side;
         if is_other_hook || is_other_side {
-            notes.push(format!("{} is attached otherwise than the file says: start ftptrack again", choice.name));
+            notes.push(format!(
+                "{} is attached otherwise than the file says: run ftptrack attach --replace",
+                choice.name
+            ));
         }
     }
     let others = records.iter().filter(|record| choices.iter().all(|choice| choice.name != record.name));

@@ -133,7 +133,7 @@ impl Netlink {
 
 const REMEDY: &str = "run as root, in the network namespace of the interface";
 
-/// Something about interfaces or addresses changed: time to look again.
+/// Something about interfaces, addresses or filters changed: time to look again.
 pub struct Changes(LocalBoxStream<'static, ()>);
 
 impl Changes {
@@ -143,7 +143,8 @@ impl Changes {
     ///
     /// The kernel's refusal.
     pub fn listen() -> Result<Self, Failure> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        // The last one tells when somebody removes a clsact qdisc or a filter.
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr, MulticastGroup::Tc];
         let (connection, _, messages) =
             rtnetlink::new_multicast_connection(&groups).or_fail("changes of addresses", REMEDY)?;
         tokio::spawn(connection);

@@ -4,17 +4,18 @@
 //! DIR/v1/maps/SESSIONS          a pinned map
 //! DIR/v1/links/eth0-ingress     a pinned TCX link, or the pinned program of a clsact filter
 //! DIR/v1/interfaces/eth0        a symbolic link whose target is the attachment's record, as JSON
+//! DIR/v1-old                    one of the same version, for as long as another is put in its place
 //! ```
 //!
-//! The version is that of the maps' shapes: maps of two versions are never mixed.
+//! The version is that of the maps' shapes: maps of two versions are never mixed. The records say which
+//! interfaces are to be guarded, whether they are there or not.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use ftp_common::ABI_VERSION;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, OrFail as _};
@@ -64,12 +65,12 @@ impl Direction {
     }
 }
 
-/// What is remembered of an attachment, for `status` and `detach`.
+/// What is remembered of an interface that is to be guarded.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Record {
-    /// Name of the interface.
+    /// Name of the interface when it was attached to.
     pub name: String,
-    /// Its index.
+    /// Its index; 0 before it was there.
     pub index: u32,
     /// Where servers are, seen from it.
     pub side: SideName,
@@ -79,7 +80,13 @@ pub struct Record {
     pub made_qdisc: bool,
     /// Inode of the network namespace that the index belongs to.
     pub namespace: u64,
+    /// Version of the ftptrack that attached last; empty before.
+    #[serde(default)]
+    pub version: String,
 }
+
+/// At the end of the name of a part that another is put in the place of.
+const OLD: &str = "-old";
 
 /// One version's part of the pin directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -94,23 +101,54 @@ impl Pins {
         Self { root: pin_dir.join(format!("v{ABI_VERSION}")) }
     }
 
+    /// Where the part for this version waits while another is put in its place.
+    #[must_use]
+    pub fn old(pin_dir: &Path) -> Self {
+        Self { root: pin_dir.join(format!("v{ABI_VERSION}{OLD}")) }
+    }
+
     /// The parts of all versions that are there.
     #[must_use]
     pub fn all(pin_dir: &Path) -> Vec<Self> {
-        let is_version = |name: &str| name.strip_prefix('v').is_some_and(|rest| rest.parse::<u32>().is_ok());
+        let number = |name: &str| name.strip_suffix(OLD).unwrap_or(name).strip_prefix('v')?.parse::<u32>().ok();
+        let is_version = |name: &str| number(name).is_some();
         names(pin_dir).filter(|name| is_version(name)).map(|name| Self { root: pin_dir.join(name) }).collect()
     }
 
-    /// Makes its directories.
+    /// Makes its directories, those that are not there.
     ///
     /// # Errors
     ///
     /// The file system's refusal.
     pub fn make(&self) -> Result<(), Failure> {
         for directory in [self.root.clone(), self.maps(), self.links(), self.interfaces()] {
-            fs::create_dir(&directory).or_fail(directory.display(), "run as root, with a pin directory of your own")?;
+            match fs::create_dir(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => result.or_fail(directory.display(), "run as root, with a pin directory of your own")?,
+            }
         }
         Ok(())
+    }
+
+    /// Whether its maps are of this program's shapes, by its name.
+    #[must_use]
+    pub fn is_of_this_version(&self) -> bool {
+        self.version().trim_end_matches(OLD) == format!("v{ABI_VERSION}")
+    }
+
+    /// Its directory's name, `v1`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Moves all of it to where another part would be. What is in force is not touched.
+    ///
+    /// # Errors
+    ///
+    /// The file system's refusal.
+    pub fn move_to(&self, other: &Self) -> Result<(), Failure> {
+        fs::rename(&self.root, &other.root).or_fail(self.root.display(), "run as root")
     }
 
     /// Whether it is there.
@@ -125,11 +163,15 @@ impl Pins {
         self.root.join("maps")
     }
 
-    fn links(&self) -> PathBuf {
+    /// Where links are pinned.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
         self.root.join("links")
     }
 
-    fn interfaces(&self) -> PathBuf {
+    /// Where interfaces are remembered.
+    #[must_use]
+    pub fn interfaces(&self) -> PathBuf {
         self.root.join("interfaces")
     }
 
@@ -145,17 +187,60 @@ impl Pins {
         self.links().join(format!("{}-{}", pin_name(interface), direction.as_str()))
     }
 
-    /// Remembers an attachment, in the place of what was remembered of its interface.
+    /// Where a program is pinned that is about to run as a clsact filter, perhaps in another's place.
+    #[must_use]
+    pub fn next(&self, interface: &str, direction: Direction) -> PathBuf {
+        self.links().join(format!("{}-{}{NEXT}", pin_name(interface), direction.as_str()))
+    }
+
+    /// Remembers an interface, in the place of what was remembered of it. Whoever is killed here leaves
+    /// the one or the other.
     ///
     /// # Errors
     ///
     /// The file system's refusal.
     pub fn remember(&self, record: &Record) -> Result<(), Failure> {
         let place = self.interfaces().join(pin_name(&record.name));
+        // Beside the others, which would be records.
+        let fresh = self.links().join(format!("{}{NEXT}", pin_name(&record.name)));
         let text = serde_json::to_string(record).or_fail(&record.name, "report this")?;
-        absent_is_fine(fs::remove_file(&place))
-            .and_then(|()| symlink(text, &place))
+        absent_is_fine(fs::remove_file(&fresh))
+            .and_then(|()| symlink(text, &fresh))
+            .and_then(|()| fs::rename(&fresh, &place))
             .or_fail(place.display(), "run as root, with a pin directory of your own")
+    }
+
+    /// Removes an interface's record and pins. What is pinned nowhere else goes with them.
+    ///
+    /// # Errors
+    ///
+    /// The file system's refusal.
+    pub fn forget(&self, interface: &str) -> Result<(), Failure> {
+        let pins = DIRECTIONS.into_iter().flat_map(|way| [self.link(interface, way), self.next(interface, way)]);
+        // The record last: while it is there, somebody can go on from here.
+        for place in pins.chain([self.interfaces().join(pin_name(interface))]) {
+            absent_is_fine(fs::remove_file(&place)).or_fail(place.display(), "run as root")?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an interface's pins and record under the name that it has now.
+    ///
+    /// # Errors
+    ///
+    /// The file system's refusal.
+    pub fn rename(&self, record: &Record, name: &str) -> Result<(), Failure> {
+        for way in DIRECTIONS {
+            for (from, to) in [
+                (self.link(&record.name, way), self.link(name, way)),
+                (self.next(&record.name, way), self.next(name, way)),
+            ] {
+                absent_is_fine(fs::rename(&from, to)).or_fail(from.display(), "run as root")?;
+            }
+        }
+        self.remember(&Record { name: name.to_owned(), ..record.clone() })?;
+        let before = self.interfaces().join(pin_name(&record.name));
+        absent_is_fine(fs::remove_file(&before)).or_fail(before.display(), "run as root")
     }
 
     /// The attachments that are remembered.
@@ -196,7 +281,10 @@ impl Pins {
     }
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+/// At the end of the name of a pin that is about to take another's place.
+const NEXT: &str = "-next";
+
+pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -225,69 +313,6 @@ fn pin_name(interface: &str) -> String {
 pub fn network_namespace() -> Result<u64, Failure> {
     let metadata = fs::metadata("/proc/self/ns/net").or_fail("/proc/self/ns/net", "mount /proc")?;
     Ok(metadata.ino())
-}
-
-/// The pin directory, held against every other process that would change it. The kernel releases
-/// it when the process ends, however it ends.
-#[derive(Debug)]
-pub struct Hold {
-    path: PathBuf,
-    _directory: File,
-}
-
-impl Hold {
-    /// Makes the directory if need be, and takes it.
-    ///
-    /// # Errors
-    ///
-    /// Another process holds it, or the file system refuses.
-    pub fn take(pin_dir: &Path) -> Result<Self, Failure> {
-        let given = format!("--pin-dir {}", pin_dir.display());
-        loop {
-            match fs::create_dir(pin_dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error).or_fail(given, "run as root, and make its parent directory first");
-                }
-                _ => {}
-            }
-            let Some(directory) = open(pin_dir).or_fail(&given, "run as root")? else {
-                continue;
-            };
-            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if is_still_there(pin_dir, &directory) => {
-                    return Ok(Self { path: pin_dir.to_owned(), _directory: directory });
-                }
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Err(Failure::failed(
-                        given,
-                        "a running ftptrack uses it",
-                        "stop that one first, or give each its own --pin-dir",
-                    ));
-                }
-                Err(error) => return Err(error).or_fail(given, "choose another pin directory"),
-            }
-        }
-    }
-
-    /// Removes the directory if nothing is in it, and lets go.
-    pub fn release(self) {
-        // Refused while something is in it, or where it is a mount's root: then it stays.
-        let _ = fs::remove_dir(&self.path);
-    }
-}
-
-fn open(directory: &Path) -> io::Result<Option<File>> {
-    match File::open(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-/// It may have been removed between opening and locking.
-fn is_still_there(path: &Path, directory: &File) -> bool {
-    let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    directory.metadata().is_ok_and(|ours| fs::metadata(path).is_ok_and(|now| inode(ours) == inode(now)))
 }
 
 #[cfg(test)]

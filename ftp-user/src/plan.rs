@@ -1,4 +1,4 @@
-//! Everything that `run` resolves and checks before it makes anything.
+//! Everything that is resolved and checked before anything is made.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,24 +7,29 @@ use ipnet::IpNet;
 
 use crate::addresses::OwnAddresses;
 use crate::attach::choose_hook;
-use crate::config::Configuration;
 use crate::failure::Failure;
+use crate::install::Asked;
 use crate::interface::{Interface, SideName};
 use crate::listeners::Listeners;
-use crate::netlink::Netlink;
-use crate::pins::{Hook, Pins};
+use crate::netlink::{Link, Netlink};
+use crate::pins::{Hook, Pins, Record, network_namespace};
 use crate::policy::{Policy, Rules};
-use crate::{check, servers};
+use crate::servers;
+use crate::survey::Seen;
 
 /// What is to be attached, and with which policy.
 #[derive(Debug)]
 pub struct Plan {
     /// The policy.
     pub policy: Policy,
-    /// The interfaces, one at least.
+    /// Interfaces to attach to.
     pub attachments: Vec<Attachment>,
-    /// Those whose addresses are servers'.
+    /// Interfaces that are to be attached to once they are there.
+    pub awaited: Vec<Record>,
+    /// Interfaces whose addresses are servers': these, and those that are guarded already.
     pub own: OwnAddresses,
+    /// Where servers are, seen from any of them.
+    sides: Vec<SideName>,
     /// To look at interfaces and addresses again.
     pub netlink: Netlink,
 }
@@ -32,38 +37,153 @@ pub struct Plan {
 /// An interface that is to be attached to.
 #[derive(Clone, Debug)]
 pub struct Attachment {
+    /// Its name in records and pins.
+    pub name: String,
     /// The interface.
     pub interface: Interface,
     /// Where servers are, seen from it.
     pub side: SideName,
     /// How to attach to it.
     pub hook: Hook,
+    /// What is remembered under its name.
+    pub before: Option<Record>,
+}
+
+impl Attachment {
+    /// One that was remembered, where it is now.
+    ///
+    /// # Errors
+    ///
+    /// Packets of the interface can't be read.
+    pub fn again(record: Record, link: &Link) -> Result<Self, Failure> {
+        let interface = Interface::of(link)?;
+        let side = interface.side(record.side.into());
+        Ok(Self { name: record.name.clone(), side, hook: record.hook, interface, before: Some(record) })
+    }
+
+    /// What is to be remembered of it.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` isn't there.
+    pub fn record(&self) -> Result<Record, Failure> {
+        Ok(Record {
+            name: self.name.clone(),
+            index: self.interface.index,
+            side: self.side,
+            hook: self.hook,
+            made_qdisc: false,
+            namespace: network_namespace()?,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+/// What to do with an interface that isn't there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Absent {
+    /// It is an error.
+    Refuse,
+    /// It may come.
+    Await,
 }
 
 impl Plan {
-    /// Checks this process, the kernel, and the interfaces.
+    /// Finds the interfaces that are named, or else all that are guarded already. What is in force has the
+    /// policy `present`, which holds on unless another is asked for.
     ///
     /// # Errors
     ///
     /// The first check that fails.
-    pub async fn make(configuration: &Configuration) -> Result<Self, Failure> {
-        if configuration.interfaces.is_empty() {
-            let remedy = "name one with -i IFACE, or with interfaces = [\"IFACE\"] in the configuration file";
-            return Err(Failure::usage("-i", "no interface is named", remedy));
+    pub async fn make(
+        asked: &Asked,
+        seen: &[Seen],
+        present: Option<Policy>,
+        netlink: Netlink,
+        absent: Absent,
+    ) -> Result<Self, Failure> {
+        let here = network_namespace()?;
+        if let Some(other) = seen.iter().find(|each| each.record.namespace != here) {
+            let remedy = "attach there, or give another --pin-dir";
+            return Err(Failure::failed(&other.record.name, "it is guarded in another network namespace", remedy));
         }
-        check::privileges()?;
-        check::kernel()?;
-        let netlink = Netlink::open()?;
-        let choices = &configuration.interfaces;
+        let policy = present.filter(|_| !asked.policy_is_given).unwrap_or_else(|| asked.configuration.policy.clone());
+        let mut plan = Self {
+            policy,
+            attachments: Vec::new(),
+            awaited: Vec::new(),
+            own: OwnAddresses::default(),
+            sides: Vec::new(),
+            netlink,
+        };
+        if asked.configuration.interfaces.is_empty() {
+            if seen.is_empty() {
+                let remedy = "name one with -i IFACE, or with interfaces = [\"IFACE\"] in the configuration file";
+                return Err(Failure::usage("-i", "no interface is named", remedy));
+            }
+            // Those that are there; of the others watch says what becomes of them.
+            for each in seen {
+                let link = each.link.as_ref().map(|link| Attachment::again(each.record.clone(), link));
+                plan.attachments.extend(link.transpose()?);
+            }
+        } else {
+            plan.find(asked, seen, absent).await?;
+        }
+        let named = plan.attachments.iter().map(|each| (each.interface.index, each.side));
+        let is_named = |record: &&Record| plan.attachments.iter().any(|each| each.name == record.name);
+        let others = seen.iter().map(|each| &each.record).filter(|record| !is_named(record));
+        let all: Vec<_> = named.chain(others.map(|record| (record.index, record.side))).collect();
+        plan.sides = all.iter().map(|(_, side)| *side).collect();
+        plan.own = OwnAddresses::of(all);
+        Ok(plan)
+    }
+
+    async fn find(&mut self, asked: &Asked, seen: &[Seen], absent: Absent) -> Result<(), Failure> {
+        let choices = &asked.configuration.interfaces;
         let names: Vec<_> = choices.iter().map(|choice| choice.name.clone()).collect();
-        let interfaces = Interface::find(&names, &netlink).await?;
-        let mut attachments = Vec::new();
-        for (choice, interface) in choices.iter().zip(interfaces) {
-            let hook = choose_hook(choice.hook, &interface)?;
-            attachments.push(Attachment { side: interface.side(choice.side), hook, interface });
+        let links = self.netlink.links().await?;
+        let is_there = |name: &String| absent == Absent::Refuse || links.iter().any(|link| link.name == *name);
+        let (there, missing): (Vec<_>, Vec<_>) = names.into_iter().partition(is_there);
+        let mut found = Interface::find(&there, &self.netlink).await?.into_iter();
+        for choice in choices {
+            if missing.contains(&choice.name) {
+                let name = choice.name.clone();
+                let remembered = seen.iter().any(|each| each.record.name == name);
+                let hook = choose_hook(choice.hook)?;
+                let record = Record {
+                    name,
+                    index: 0,
+                    side: choice.side.into(),
+                    hook,
+                    made_qdisc: false,
+                    namespace: network_namespace()?,
+                    version: String::new(),
+                };
+                self.awaited.extend((!remembered).then_some(record));
+                continue;
+            }
+            let Some(interface) = found.next() else { continue };
+            // It may be guarded under a name that it had before.
+            let guarded = |each: &&Seen| each.link.as_ref().is_some_and(|link| link.index == interface.index);
+            let before = seen.iter().find(guarded).or_else(|| seen.iter().find(|each| each.record.name == choice.name));
+            let before = before.map(|each| each.record.clone());
+            let hook = match (&before, choice.hook) {
+                (Some(before), None) => before.hook,
+                (_, asked) => choose_hook(asked)?,
+            };
+            let is_other = |before: &Record| before.hook != hook && before.index == interface.index;
+            if before.as_ref().is_some_and(is_other) && !asked.replace {
+                let wrong = "it is attached by another hook";
+                return Err(Failure::failed(
+                    format_args!("-i {}", choice.name),
+                    wrong,
+                    "give --replace to change that",
+                ));
+            }
+            let name = before.as_ref().map_or_else(|| choice.name.clone(), |before| before.name.clone());
+            self.attachments.push(Attachment { name, side: interface.side(choice.side), hook, interface, before });
         }
-        let own = OwnAddresses::of(attachments.iter().map(|each| (each.interface.index, each.side)));
-        Ok(Self { policy: configuration.policy.clone(), attachments, own, netlink })
+        Ok(())
     }
 
     /// Whether other programs would be cut off.
@@ -72,8 +192,7 @@ impl Plan {
     ///
     /// The list of them.
     pub async fn check_listeners(&self, own: &BTreeSet<IpNet>) -> Result<(), Failure> {
-        let sides = self.attachments.iter().map(|attachment| attachment.side);
-        check_listeners(&self.policy, own, sides, &self.netlink).await
+        check_listeners(&self.policy, own, self.sides.iter().copied(), &self.netlink).await
     }
 
     /// `attached: eth0 (tcx, servers-behind): servers 10.0.0.1; control 21; passive 10240-20480; active 20`,
@@ -82,7 +201,7 @@ impl Plan {
     pub fn attached_lines(&self, own: &BTreeSet<IpNet>) -> Vec<String> {
         let servers = server_lines(&self.policy, Some(own));
         let attached = |attachment: &Attachment, what: &str| {
-            let Attachment { interface, side, hook } = attachment;
+            let Attachment { interface, side, hook, .. } = attachment;
             format!("attached: {} ({}, {}): {what}", interface.name, hook.as_str(), side.as_str())
         };
         match &servers[..] {
@@ -154,7 +273,7 @@ pub fn listed(nets: &BTreeSet<IpNet>) -> String {
     }
 }
 
-/// Refuses a directory where a killed process left something.
+/// Refuses a directory where something is in force: it would be taken away at the end.
 ///
 /// # Errors
 ///
@@ -168,8 +287,11 @@ pub fn refuse_leftovers(pin_dir: &Path) -> Result<(), Failure> {
     let on = if names.is_empty() { String::new() } else { format!(" on {}", names.join(", ")) };
     Err(Failure::failed(
         format_args!("--pin-dir {}", pin_dir.display()),
-        format_args!("an ftptrack that was killed left its filter in force{on}"),
-        format_args!("remove it with ftptrack --pin-dir {} detach --all, then start again", pin_dir.display()),
+        format_args!("a filter of ftptrack's is in force{on} already"),
+        format_args!(
+            "go on with ftptrack attach or watch, which keep it, or remove it with ftptrack --pin-dir {} detach --all",
+            pin_dir.display()
+        ),
     ))
 }
 

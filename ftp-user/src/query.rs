@@ -1,7 +1,6 @@
 //! What the pinned maps say. No daemon is asked.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData};
@@ -12,16 +11,19 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::range::Range;
 use ftp_common::session::Session;
+use ipnet::IpNet;
 
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Failure, Line, OrFail as _};
+use crate::manage::own_addresses;
 use crate::netlink::Netlink;
-use crate::pins::{DIRECTIONS, Hook, Pins, Record, network_namespace};
+use crate::pins::{Pins, Record};
 use crate::policy::in_force::PolicyMaps;
 use crate::policy::row::PolicyRow;
 use crate::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
+use crate::survey::{Seen, State, survey};
 use crate::tables::Tables;
 use crate::wire::Wire;
-use crate::{batch, bpf, clock, detach};
+use crate::{batch, clock, servers};
 
 /// The pins of this version below a directory, where ftptrack is attached.
 ///
@@ -33,9 +35,22 @@ pub fn pins(pin_dir: &Path) -> Result<Pins, Failure> {
     let given = format!("--pin-dir {}", pin_dir.display());
     if let Err(error) = std::fs::read_dir(pins.maps()) {
         return Err(match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Failure::failed(given, "ftptrack is not attached", "start it with ftptrack run, or give its --pin-dir")
-            }
+            std::io::ErrorKind::NotFound => match Pins::all(pin_dir).first() {
+                Some(other) => Failure::failed(
+                    given,
+                    format_args!(
+                        "the ftptrack that is attached has maps of another shape: {} and not {}",
+                        other.version(),
+                        pins.version()
+                    ),
+                    "use the version that attached it, or run ftptrack attach --replace",
+                ),
+                None => Failure::failed(
+                    given,
+                    "ftptrack is not attached",
+                    "start it with ftptrack attach, or give its --pin-dir",
+                ),
+            },
             _ => Failure::failed(given, error, "run as root"),
         });
     }
@@ -113,43 +128,69 @@ pub fn stats(tables: Tables<'_>) -> Result<Stats, Failure> {
 /// A map or an attachment can't be read.
 pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
     let tables = Tables::new(pins);
-    let mut interfaces = Vec::new();
-    for record in pins.records()? {
-        let attached = is_attached(pins, &record).await?;
-        let Record { name, index, side, hook, .. } = record;
-        interfaces.push(InterfaceRow { name, index, side, hook, attached });
-    }
+    let netlink = Netlink::open()?;
+    let in_force = PolicyMaps::open(tables)?.in_force()?;
+    let interfaces = survey(pins, &netlink).await?.into_iter().map(interface).collect();
+    let own = own_addresses(&pins.records()?).now(&netlink).await?;
+    let known = |net: &IpNet| in_force.own.contains(net);
+    let follows = in_force.policy.own.is_some();
+    let wanted = in_force.policy.without_named(&own);
+    let bare = wanted.iter().filter(|net| follows && !known(net));
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         abi: ABI_VERSION,
         pin_dir: pin_dir.display().to_string(),
         interfaces,
-        policy: PolicyRow::from(&PolicyMaps::open(tables)?.in_force()?),
+        bare_addresses: bare.map(servers::shown).collect(),
+        policy: PolicyRow::from(&in_force),
         sessions: read::<Wire<ConnectionKey>, Wire<Session>>(&tables.sessions()?)?.len(),
         expectations: expectations(tables)?.len(),
         flows: read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?.len(),
     })
 }
 
-/// A network interface that goes away takes its filter with it; the pins stay.
-async fn is_attached(pins: &Pins, record: &Record) -> Result<bool, Failure> {
-    match record.hook {
-        Hook::Tcx => Ok(DIRECTIONS.iter().all(|direction| {
-            let link = bpf::open_pinned(&pins.link(&record.name, *direction));
-            link.and_then(|link| bpf::tcx_interface(link.as_fd())).is_ok_and(|index| index == record.index)
-        })),
-        // From elsewhere it can't be seen.
-        Hook::Clsact if record.namespace != network_namespace()? => Ok(false),
-        Hook::Clsact => {
-            let netlink = Netlink::open()?;
-            for direction in DIRECTIONS {
-                if detach::our_filter(&netlink, pins, record, direction).await?.is_none() {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        }
+fn interface(seen: Seen) -> InterfaceRow {
+    let Seen { record, link, state } = seen;
+    let Record { name, index, side, hook, version, .. } = record;
+    InterfaceRow {
+        // Renamed or not.
+        name: link.as_ref().map_or(name, |link| link.name.clone()),
+        index: link.map_or(index, |link| link.index),
+        side,
+        hook,
+        attached: state == State::Attached,
+        state: match state {
+            State::Attached => "attached",
+            State::Bare => "bare",
+            State::Absent => "absent",
+        },
+        version,
     }
+}
+
+/// Whether all is guarded that is to be.
+///
+/// # Errors
+///
+/// What isn't.
+pub fn whole(status: &Status) -> Result<(), Failure> {
+    let line = |given: &str, wrong: &str, remedy: &str| Line::new(given, wrong, remedy, false);
+    let interfaces = status.interfaces.iter().filter_map(|row| match row.state {
+        "bare" => {
+            let wrong = "it is bare: no filter is in force there, and the passive range is open";
+            Some(line(&row.name, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself"))
+        }
+        "absent" => {
+            let wrong = "there is no such interface, and so no filter";
+            Some(line(&row.name, wrong, "have ftptrack watch running for when it comes, or run ftptrack detach -i"))
+        }
+        _ => None,
+    });
+    let addresses = status.bare_addresses.iter().map(|address| {
+        let wrong = "it is bare: the policy in force does not know this address of the interface yet";
+        line(address, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself")
+    });
+    Failure::bare(interfaces.chain(addresses).collect())
 }
 
 /// All entries of a map.

@@ -92,12 +92,12 @@ pub struct FlowRow {
     pub control: String,
 }
 
-/// One attached interface.
+/// One interface that is to be guarded.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct InterfaceRow {
     /// Its name.
     pub name: String,
-    /// Its index.
+    /// Its index; 0 before it was there.
     pub index: u32,
     /// Where servers are, seen from it.
     pub side: SideName,
@@ -105,6 +105,10 @@ pub struct InterfaceRow {
     pub hook: Hook,
     /// Whether both programs are in force.
     pub attached: bool,
+    /// `attached`, `bare` (it is there and not guarded) or `absent`.
+    pub state: &'static str,
+    /// Version of the ftptrack that attached to it last.
+    pub version: String,
 }
 
 /// What `status` shows.
@@ -116,8 +120,10 @@ pub struct Status {
     pub abi: u32,
     /// The pin directory.
     pub pin_dir: String,
-    /// Attached interfaces.
+    /// Interfaces that are to be guarded.
     pub interfaces: Vec<InterfaceRow>,
+    /// Addresses of theirs that are not yet servers', though the policy goes by them.
+    pub bare_addresses: Vec<String>,
     /// The policy in force.
     pub policy: PolicyRow,
     /// Number of sessions.

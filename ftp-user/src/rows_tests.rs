@@ -105,7 +105,10 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             side: SideName::ServersBehind,
             hook: Hook::Tcx,
             attached: true,
+            state: "attached",
+            version: "0.1.0".to_owned(),
         }],
+        bare_addresses: vec!["10.0.0.9".to_owned()],
         policy: PolicyRow::from(&InForce {
             generation: 1,
             policy: Policy { own: Some(Rules::default()), ..Policy::default() },
@@ -119,7 +122,11 @@ fn status_in_json_has_no_value_for_what_is_refused() {
         json_of(&status),
         json!({
             "version": "0.1.0", "abi": 1, "pin_dir": "/pins",
-            "interfaces": [{"name": "eth0", "index": 2, "side": "servers-behind", "hook": "tcx", "attached": true}],
+            "interfaces": [{
+                "name": "eth0", "index": 2, "side": "servers-behind", "hook": "tcx", "attached": true,
+                "state": "attached", "version": "0.1.0",
+            }],
+            "bare_addresses": ["10.0.0.9"],
             "policy": {
                 "generation": 1, "accounting": true,
                 "servers": [{

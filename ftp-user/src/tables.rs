@@ -4,7 +4,8 @@ use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, Rin
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -49,13 +50,14 @@ const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
 const RANGES: Shape = lru::<ExpectationKey, Range>("RANGES");
 const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
+const CLIENTS: Shape = lru::<ClientKey, ClientSessions>("CLIENTS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
 const EVENTS: Shape = Shape { name: "EVENTS", kind: MapType::RingBuf, key: 0, value: 0, entries: None };
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 11] =
-    [CONFIG, PORTS, POLICIES, SERVERS, HANDSHAKES, SESSIONS, EXPECTATIONS, RANGES, FLOWS, STATS, EVENTS];
+pub const SHARED: [Shape; 12] =
+    [CONFIG, PORTS, POLICIES, SERVERS, HANDSHAKES, SESSIONS, EXPECTATIONS, RANGES, FLOWS, CLIENTS, STATS, EVENTS];
 
 impl Shape {
     /// Compares it to a map's. A pinned map of another shape would be reused without a word.
@@ -208,7 +210,7 @@ impl<'a> Tables<'a> {
             MapData::from_pin(&path).or_fail(path.display(), "run as root, with the --pin-dir of ftptrack run")?;
         let info = map.info().or_fail(path.display(), "run as root")?;
         shape.check(&info).map_err(|wrong| {
-            Failure::failed(path.display(), wrong, "it was made by another ftptrack: run ftptrack detach --all")
+            Failure::failed(path.display(), wrong, "it was made by another ftptrack: run ftptrack attach --replace")
         })?;
         Ok(map)
     }

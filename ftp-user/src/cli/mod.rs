@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,8 +9,10 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::failure::{Failure, OrFail as _};
+use crate::install::{Asked, install};
+use crate::plan::Absent;
 use crate::tables::Tables;
-use crate::{capability, detach, diagnostics, query, run, show};
+use crate::{capability, detach, diagnostics, query, run, show, watch};
 
 mod arguments;
 mod policy;
@@ -32,14 +35,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Attach to interfaces and show what happens, until Ctrl-C
+    /// Attach to interfaces and return: the filter stays. Over one that is in force: put this version in its place
+    Attach(Box<AttachArguments>),
+    /// Take the filter off interfaces
+    Detach(DetachArguments),
+    /// Attach, and see to it that it stays so: what a service runs
+    Watch(Box<WatchArguments>),
+    /// Attach to interfaces and show what happens, until Ctrl-C; then detach
     Run(Box<RunArguments>),
     /// Show, check, change or import what holds for which servers
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
     },
-    /// What is attached, and the policy in force
+    /// What is attached, and the policy in force; exits with 3 while something is not guarded that is to be
     Status(List),
     /// What was counted
     Stats(List),
@@ -53,15 +62,37 @@ enum Command {
     Events(EventsArguments),
     /// Take one entry out of a list, or all
     Flush(FlushArguments),
-    /// Remove what a killed ftptrack left in force
-    Detach(DetachArguments),
 }
 
 #[derive(Debug, Args)]
 struct DetachArguments {
+    /// Interface to detach from; may be given again
+    #[arg(short, long = "interface", value_name = "IFACE", required_unless_present = "all")]
+    interface: Vec<String>,
     /// Filters, maps and pins of all interfaces
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with = "interface")]
     all: bool,
+}
+
+#[derive(Debug, Args)]
+struct AttachArguments {
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Go on in spite of other programs that listen in the passive range
+    #[arg(long)]
+    force: bool,
+    /// Put it in the place of whatever is in force, which need not be of the same shape: sessions are forgotten
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Debug, Args)]
+struct WatchArguments {
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Go on in spite of other programs that listen in the passive range
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +131,8 @@ impl Command {
     /// Asked first: the kernel would refuse without saying why.
     fn check_capabilities(&self) -> Result<(), Failure> {
         match self {
+            Self::Attach(_) => capability::check("attach", capability::ATTACH),
+            Self::Watch(_) => capability::check("watch", capability::ATTACH),
             Self::Run(_) => capability::check("run", capability::ATTACH),
             Self::Detach(_) => capability::check("detach", capability::ATTACH),
             Self::Policy { command } => command.check_capabilities(),
@@ -122,18 +155,38 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => {
                 diagnostics::init(arguments.verbose);
-                let configuration = arguments.policy.into_flags().resolve()?;
-                let options = run::Options { configuration, force: arguments.force, verbose: arguments.verbose };
-                run::run(&options, pin_dir).await
+                let RunArguments { policy, force, verbose } = *arguments;
+                let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
+                run::run(&asked, pin_dir).await
+            }
+            Command::Attach(arguments) => {
+                let AttachArguments { policy, force, replace } = *arguments;
+                let asked = Asked { force, replace, ..Asked::resolve(&policy.into_flags())? };
+                let (installed, hold) = install(&asked, pin_dir, Absent::Refuse).await?;
+                hold.release();
+                eprint!("{}", installed.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>());
+                print(&installed.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+            }
+            Command::Watch(arguments) => {
+                let WatchArguments { policy, force } = *arguments;
+                let asked = Asked { force, ..Asked::resolve(&policy.into_flags())? };
+                watch::watch(&asked, pin_dir).await
             }
             Command::Policy { command } => command.execute(pin_dir).await,
-            Command::Detach(_) => {
-                let records = detach::all(pin_dir).await?;
+            Command::Detach(DetachArguments { interface, all }) => {
+                let records = if all { detach::all(pin_dir).await? } else { detach::some(pin_dir, &interface).await? };
                 print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
             }
             Command::Status(list) => {
                 let pins = pins()?;
-                list.show(async || query::status(pin_dir, &pins).await, show::status).await
+                let whole = Cell::new(Ok(()));
+                let status = async || {
+                    let status = query::status(pin_dir, &pins).await?;
+                    whole.set(query::whole(&status));
+                    Ok(status)
+                };
+                list.show(status, show::status).await?;
+                whole.into_inner()
             }
             Command::Stats(list) => list.show(async || query::stats(Tables::new(&pins()?)), show::stats).await,
             Command::Sessions(list) => {
@@ -183,7 +236,7 @@ fn usage_line(error: &clap::Error) -> Failure {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     let wrong = first.trim_start_matches("error: ");
-    Failure::usage("command line", wrong, "see ftptrack --help, ftptrack run --help")
+    Failure::usage("command line", wrong, "see ftptrack --help, ftptrack attach --help")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn misuse_is_one_line() {
     assert_eq!(
         misuse(&["run", "-i", "eth0", "--side", "left"]),
         "command line: invalid value 'left' for '--side <SIDE>' [possible values: servers-behind, servers-beyond]; see \
-         ftptrack --help, ftptrack run --help"
+         ftptrack --help, ftptrack attach --help"
     );
     assert!(misuse(&["flee"]).starts_with("command line: unrecognized subcommand 'flee'"));
 }

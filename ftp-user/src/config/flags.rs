@@ -1,10 +1,11 @@
 //! Options of the command line, as they were written.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ftp_common::policy::Side;
 
+use super::USUAL;
 use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given, Origin};
 use super::value::{self, Wrong};
@@ -12,7 +13,7 @@ use crate::pins::Hook;
 use crate::servers;
 
 /// Options that make up a policy, or override that of a file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Flags {
     /// `--config`.
     pub config: Option<PathBuf>,
@@ -55,6 +56,13 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Whether they say, or the configuration file does, what is to hold; and not only where.
+    #[must_use]
+    pub fn say_what_holds(&self) -> bool {
+        let Self { interfaces, side, hook, .. } = self.clone();
+        *self != Self { interfaces, side, hook, ..Self::default() } || Path::new(USUAL).exists()
+    }
+
     /// What they ask for.
     pub fn draft(&self, complaints: &mut Complaints) -> Draft {
         let server = self.server(complaints);

@@ -131,8 +131,12 @@ fn server(row: &ServerRow) -> Vec<(String, String)> {
 }
 
 fn interface(row: &InterfaceRow) -> String {
-    let state = if row.attached { "attached" } else { "NOT ATTACHED: run ftptrack again" };
-    format!("{} ({}, {}) {state}", row.name, row.side.as_str(), row.hook.as_str())
+    let state = match row.state {
+        "bare" => "BARE",
+        other => other,
+    };
+    let version = if row.attached { format!(" by {}", row.version) } else { String::new() };
+    format!("{} ({}, {}) {state}{version}", row.name, row.hook.as_str(), row.side.as_str())
 }
 
 /// `12.3s`, `4m05s`, `3h07m`, `2d11h`.
