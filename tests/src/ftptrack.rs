@@ -109,15 +109,27 @@ impl<'a> Ftptrack<'a> {
                 (!host.listening_ports().iter().any(|port| PASSIVE_RANGE.contains(port))).then_some(())
             });
         }
+        Self::start(host, pins, &[&["run"], options].concat(), "attached: ")
+    }
+
+    /// Runs `ftptrack watch` with these options, and returns when it watches.
+    #[track_caller]
+    pub fn watch(host: &'a Host, pins: &'a PinDirectory, options: &[&str]) -> Self {
+        Self::start(host, pins, &[&["watch"], options].concat(), "watching")
+    }
+
+    /// Runs a command that goes on, and returns when it has said `ready`.
+    #[track_caller]
+    fn start(host: &'a Host, pins: &'a PinDirectory, arguments: &[&str], ready: &str) -> Self {
         let mut command = command(host, pins);
-        command.arg("run").args(options);
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::start(&mut command);
         let lines = Arc::default();
         collect(child.stdout.take().expect("piped"), Arc::clone(&lines));
         collect(child.stderr.take().expect("piped"), Arc::clone(&lines));
         let mut ftptrack = Self { host, pins, child, lines };
-        ftptrack.wait_for_line("attached: ");
+        ftptrack.wait_for_line(ready);
         ftptrack
     }
 
@@ -160,10 +172,27 @@ impl<'a> Ftptrack<'a> {
     /// The same, by the signal of a terminal, say.
     #[track_caller]
     pub fn stop_by(mut self, signal: Signal) {
+        self.end_by(signal);
+        assert_eq!(self.pins.entries(), [""; 0], "still pinned: {:#?}", self.lines());
+    }
+
+    /// Stops one that leaves its filter behind, `watch`. It must exit with 0.
+    #[track_caller]
+    pub fn leave(mut self) {
+        self.end_by(Signal::TERM);
+    }
+
+    #[track_caller]
+    fn end_by(&mut self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it is our child");
+        self.ends_by_itself();
+    }
+
+    /// Waits for its end. It must exit with 0.
+    #[track_caller]
+    pub fn ends_by_itself(&mut self) {
         let status = wait::until("ftptrack stops", || self.child.try_wait().expect("it is our child"));
         assert!(status.success(), "{status}: {:#?}", self.lines());
-        assert_eq!(self.pins.entries(), [""; 0], "still pinned: {:#?}", self.lines());
     }
 
     /// Kills it, as the kernel does when memory runs out; returns when it is gone.
@@ -229,14 +258,31 @@ impl Drop for Ftptrack<'_> {
 /// What a query command answers; it needs no `ftptrack run` besides.
 #[track_caller]
 pub fn query<T: DeserializeOwned>(host: &Host, pins: &PinDirectory, what: &str) -> T {
-    let mut command = command(host, pins);
-    command.args(what.split(' ')).arg("--json");
-    let output = process::finish(&mut command);
+    let output = finish(host, pins, &[&what.split(' ').collect::<Vec<_>>()[..], &["--json"]].concat());
     assert!(output.status.success(), "ftptrack {what}: {}", output.stderr);
+    parse(&output, what)
+}
+
+/// The same, whatever its exit code.
+#[track_caller]
+pub fn query_any<T: DeserializeOwned>(host: &Host, pins: &PinDirectory, what: &str) -> T {
+    parse(&finish(host, pins, &[what, "--json"]), what)
+}
+
+#[track_caller]
+fn parse<T: DeserializeOwned>(output: &Output, what: &str) -> T {
     match serde_json::from_str(&output.stdout) {
         Ok(answer) => answer,
         Err(error) => panic!("ftptrack {what}: {error} in {}", output.stdout),
     }
+}
+
+/// Runs `ftptrack` with these arguments to its end, which must be a good one; what it printed.
+#[track_caller]
+pub fn succeed(host: &Host, pins: &PinDirectory, arguments: &[&str]) -> String {
+    let output = finish(host, pins, arguments);
+    assert!(output.status.success(), "ftptrack {arguments:?}: {output:?}");
+    output.stdout
 }
 
 /// Runs `ftptrack` with these arguments to its end.

@@ -1,8 +1,10 @@
 //! What the kernel has: programs at an interface, queueing disciplines, programs and maps at all.
 
+use aya::Ebpf;
 use aya::maps::{MapInfo, loaded_maps};
-use aya::programs::tc::TcAttachType;
-use aya::programs::{ProgramInfo, SchedClassifier, loaded_programs};
+use aya::programs::tc::{TcAttachOptions, TcAttachType};
+use aya::programs::{LinkOrder, ProgramInfo, SchedClassifier, loaded_programs};
+use ftp_user::object::{EGRESS, INGRESS, OBJECT};
 use serde_json::Value;
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -73,6 +75,37 @@ pub fn memory(host: &Host) -> u64 {
         line.trim().parse::<u64>().expect("a number")
     };
     maps.into_iter().map(of_map).sum()
+}
+
+/// Another's program at both hooks of an interface, by TCX, for as long as the value lives. It lets all pass.
+#[derive(Debug)]
+pub struct Foreign {
+    object: Ebpf,
+}
+
+impl Foreign {
+    /// Attaches it.
+    #[track_caller]
+    pub fn at(host: &Host) -> Self {
+        // The very same program; without a policy it lets all pass.
+        let object = host.namespace.run(|| {
+            let mut object = Ebpf::load(OBJECT).expect("the object is good");
+            for (name, way) in [(INGRESS, TcAttachType::Ingress), (EGRESS, TcAttachType::Egress)] {
+                let program: &mut SchedClassifier =
+                    object.program_mut(name).expect("it has one").try_into().expect("it is one");
+                program.load().expect("root may");
+                let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+                program.attach_with_options(INTERFACE, way, options).expect("root may");
+            }
+            object
+        });
+        Self { object }
+    }
+
+    /// The kernel's numbers for its programs.
+    pub fn ids(&self) -> Vec<u32> {
+        self.object.programs().map(|(_, program)| program.info().expect("it is loaded").id()).collect()
+    }
 }
 
 /// The queueing disciplines of a host's interface, as `tc` shows them.

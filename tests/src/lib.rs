@@ -8,6 +8,7 @@
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
+//! | [`knock`] | is a port shut at every moment |
 //! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
 //! | [`tcp_peer`], [`flood`] | a client that breaks TCP's rules; packets by the hundred thousand |
 //! | [`run`] | the compiled program, run on single frames without an interface |
@@ -30,6 +31,7 @@ pub mod flood;
 pub mod ftptrack;
 pub mod games;
 pub mod hooks;
+pub mod knock;
 pub mod model;
 pub mod namespace;
 pub mod network;

@@ -30,6 +30,8 @@ pub struct Interface {
     pub hook: String,
     /// Whether the filter is in place.
     pub attached: bool,
+    /// `attached`, `bare` or `absent`.
+    pub state: String,
 }
 
 /// The policy of a [`Status`], and `ftptrack policy show`.
