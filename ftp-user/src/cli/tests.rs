@@ -33,3 +33,14 @@ fn options_may_be_given_again_and_odd_values_reach_the_policy() {
     assert_eq!(flags.control_ports, ["21", "2121"]);
     assert_eq!(flags.passive_range.as_deref(), Some("-5"));
 }
+
+#[test]
+fn the_commands_of_the_operating_page_are_ours() {
+    let page = include_str!("../../../docs/operating.md");
+    let commands: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(commands.len() > 10);
+    for command in commands {
+        let words = command.split(" > ").next().unwrap().split(' ');
+        assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+    }
+}
