@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use crate::apply::Change;
 use crate::attach::attach;
 use crate::config::{Configuration, Flags};
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
 use crate::hold::Hold;
-use crate::load::{Constants, Loaded};
+use crate::load::{Constants, Loaded, Sizes};
 use crate::netlink::Netlink;
 use crate::pins::{Pins, Record};
 use crate::plan::{Absent, Attachment, Plan};
@@ -132,8 +132,26 @@ async fn install_over(
     if own.is_empty() && plan.policy.named.is_empty() {
         notes.push("no server is guarded yet: the interface has no address, and no server is named".to_owned());
     }
+    notes.extend(sizes_that_stay(asked.configuration.sizes, pins)?);
     notes.extend(plan.awaited.iter().map(|record| format!("{} is not there yet", record.name)));
     Ok(Installed { notes, lines: plan.attached_lines(&own), objects })
+}
+
+/// Maps that were there keep the size that they have.
+fn sizes_that_stay(sizes: Sizes, pins: &Pins) -> Result<Vec<String>, Failure> {
+    let tables = Tables::new(pins);
+    let mut notes = Vec::new();
+    for (key, wanted, map) in
+        [("max-sessions", sizes.sessions, tables.sessions()?), ("max-flows", sizes.flows, tables.flows()?)]
+    {
+        let is = map.info().or_fail(key, "run as root")?.max_entries();
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+            notes.push(format!(
+                "{key} stays {is}: {wanted} takes ftptrack attach --replace, which forgets what goes on"
+            ));
+        }
+    }
+    Ok(notes)
 }
 
 async fn check_listeners(asked: &Asked, plan: &Plan) -> Result<(), Failure> {
@@ -203,14 +221,16 @@ async fn put_in_force(
     pins: &Pins,
 ) -> Result<Vec<Loaded>, Failure> {
     pins.make()?;
+    // The first object makes the maps, as it says; other sizes must be said before.
+    let sizes = asked.configuration.sizes;
+    if plan.attachments.is_empty() || sizes != Sizes::default() && !pins.map("CONFIG").exists() {
+        load::make_maps(pins, sizes)?;
+    }
     let mut objects = Vec::new();
     for attachment in &plan.attachments {
         let level = diagnostics::level(asked.verbose);
         let constants = Constants::of(&attachment.interface, attachment.side);
         objects.push((constants, load::load(constants, pins, level)?));
-    }
-    if objects.is_empty() {
-        load::make_maps(pins)?;
     }
     Change::begin(pins).await?.bring(&plan.policy, own)?;
     for record in &plan.awaited {

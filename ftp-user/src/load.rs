@@ -56,18 +56,27 @@ impl Constants {
 ///
 /// The kernel's or its verifier's refusal, or a pinned map of another shape.
 pub fn load(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
-    let mut ebpf = open(constants, pins, log_level)?;
+    let mut ebpf = open(constants, pins, log_level, Sizes::default())?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }
 
-/// Makes and pins the shared maps, for a policy that is to be in force before there is an interface.
+/// How much the maps have room for, where it is not as the object says. It is decided when they are made.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sizes {
+    /// Sessions, their handshakes and expectations.
+    pub sessions: Option<u32>,
+    /// Flows.
+    pub flows: Option<u32>,
+}
+
+/// Makes and pins the shared maps, in front of all that uses them.
 ///
 /// # Errors
 ///
 /// See [`load`].
-pub fn make_maps(pins: &Pins) -> Result<(), Failure> {
-    open(Constants::ethernet(SideName::ServersBehind), pins, 0).map(drop)
+pub fn make_maps(pins: &Pins, sizes: Sizes) -> Result<(), Failure> {
+    open(Constants::ethernet(SideName::ServersBehind), pins, 0, sizes).map(drop)
 }
 
 /// Loaded objects, so that an interface that comes is not bare for as long as verifying takes.
@@ -119,7 +128,7 @@ fn config_map(pins: &Pins) -> Result<u32, Failure> {
     Ok(config.info().or_fail(place.display(), "run as root")?.id())
 }
 
-fn open(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
+fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
     let Constants { side, link_header, loopback } = constants;
     let side = Side::from(side).number();
     let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
@@ -131,6 +140,12 @@ fn open(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failur
         .override_global("LINK_HEADER", &link_header, true)
         .override_global("LOOPBACK", &loopback, true)
         .override_global(LEVEL, &log_level, false);
+    let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"].map(|name| (name, sizes.sessions));
+    for (name, size) in of_sessions.into_iter().chain([("FLOWS", sizes.flows)]) {
+        if let Some(size) = size {
+            loader.map_max_entries(name, size);
+        }
+    }
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }

@@ -1,13 +1,20 @@
 //! What is asked of a filter in force, as people and programs ask it.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Stdio;
+use std::time::Instant;
 
+use aya::maps::{Map, MapData};
 use ftp_common::counter::Counter;
+use ftp_common::flow::Flow;
+use ftp_common::keys::ConnectionKey;
+use ftp_common::session::Session;
 use ftptrack_tests::client::Client;
 use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory, command, finish};
 use ftptrack_tests::network::{Family, Host, Network};
 use ftptrack_tests::probe::{self, Outcome};
+use ftptrack_tests::run::tables::Table;
 use ftptrack_tests::server::{Server, transfer};
 use ftptrack_tests::vsftpd::Vsftpd;
 use ftptrack_tests::{INSIDE, process};
@@ -173,5 +180,40 @@ fn without_capabilities_the_missing_one_is_named() {
     }
     let run = of(&["run", "-i", "eth0"]);
     assert_eq!(run, "ftptrack: run: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON are missing; run it as root\n");
+    ftptrack.stop();
+}
+
+#[test]
+fn a_hundred_thousand_sessions_and_flows_have_room_where_the_policy_says_so_and_are_listed() {
+    const MANY: u32 = 100_000;
+    let Network { server, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let directory = ftptrack_tests::file::directory();
+    let file = directory.path().join("config.toml");
+    let text = "max-sessions = 131072\nmax-flows = 131072\n[[server]]\npassive-range = \"10240-20480\"\n";
+    std::fs::write(&file, text).expect("a file");
+    let ftptrack = Ftptrack::run(server, &pins, &["-i", "eth0", "--config", file.to_str().expect("text")]);
+    let map = |name: &str| {
+        let versions = std::fs::read_dir(pins.path()).expect("it is there");
+        let version = versions.flatten().map(|entry| entry.path()).find(|path| path.join("maps").is_dir());
+        let map = MapData::from_pin(version.expect("maps are pinned").join("maps").join(name)).expect("it is pinned");
+        Map::LruHashMap(map)
+    };
+    let mut sessions = Table::<ConnectionKey, Session>::new(map("SESSIONS"));
+    let mut flows = Table::<ConnectionKey, Flow>::new(map("FLOWS"));
+    for n in 0..MANY {
+        let client = IpAddr::from(Ipv4Addr::from(0x0a01_0000 + n)).into();
+        let key = ConnectionKey { client, client_port: 40_000, server_port: 21, ..ConnectionKey::default() };
+        sessions.put(&key, &Session { generation: u64::from(n) + 1, ..Session::default() });
+        flows.put(&key, &Flow::default());
+    }
+    for list in ["sessions", "flows"] {
+        for arguments in [&[list][..], &[list, "--json"]] {
+            let begun = Instant::now();
+            let lines = lines(server, &pins, arguments);
+            println!("{arguments:?}: {} lines in {:?}", lines.len(), begun.elapsed());
+            assert!(lines.len() > MANY as usize * 95 / 100, "an LRU map keeps nearly as many as it has room for");
+        }
+    }
     ftptrack.stop();
 }

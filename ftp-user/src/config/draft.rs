@@ -19,6 +19,10 @@ pub struct Draft {
     pub monitor: Option<Given<bool>>,
     /// Whether flows carry counts.
     pub accounting: Option<Given<bool>>,
+    /// How many sessions there is room for.
+    pub max_sessions: Option<Given<u32>>,
+    /// How many flows there is room for.
+    pub max_flows: Option<Given<u32>>,
     /// Servers.
     pub servers: Vec<ServerDraft>,
 }

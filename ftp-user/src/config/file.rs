@@ -43,6 +43,8 @@ fn document_of<'a>(source: &'a Source<'a>, document: &'a DeTable<'a>, complaints
     }
     draft.monitor = fields.one("mode", string(value::monitor));
     draft.accounting = fields.one("accounting", boolean);
+    draft.max_sessions = fields.one("max-sessions", number(value::entries));
+    draft.max_flows = fields.one("max-flows", number(value::entries));
     if let Some(list) = fields.raw("server") {
         draft.servers = servers_of(source, list, fields.complaints);
     }

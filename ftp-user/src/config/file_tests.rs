@@ -50,7 +50,7 @@ mark = "0x1/0xff"
 
 #[test]
 fn every_key_is_read() {
-    let Configuration { interfaces, policy } = good(TWO);
+    let Configuration { interfaces, policy, .. } = good(TWO);
     let choice = |name: &str, side, hook| InterfaceChoice { name: name.to_owned(), side, hook };
     assert_eq!(
         interfaces,
@@ -224,7 +224,7 @@ fn options_override_the_only_server() {
         no_accounting: true,
         ..Flags::default()
     };
-    let Configuration { interfaces, policy } = with_flags(text, &flags).unwrap();
+    let Configuration { interfaces, policy, .. } = with_flags(text, &flags).unwrap();
     assert_eq!(interfaces, [InterfaceChoice { name: "eth1".to_owned(), side: Side::ServersBeyond, hook: None }]);
     let rules = &policy.named[0].rules;
     assert_eq!(rules.passive_range.unwrap().to_string(), "4000-5000");
@@ -241,7 +241,7 @@ fn which_of_several_servers_an_option_means_can_not_be_known() {
     );
     // What is for all of them is clear.
     let flags = Flags { monitor: true, hook: Some(Hook::Tcx), ..Flags::default() };
-    let Configuration { interfaces, policy } = with_flags(TWO, &flags).unwrap();
+    let Configuration { interfaces, policy, .. } = with_flags(TWO, &flags).unwrap();
     assert!(policy.rules().all(|rules| rules.monitor));
     assert!(interfaces.iter().all(|interface| interface.hook == Some(Hook::Tcx)));
 }

@@ -77,6 +77,7 @@ impl Flags {
             monitor: switch("--monitor", self.monitor, true),
             accounting: switch("--no-accounting", self.no_accounting, false),
             servers: server.origin.is_some().then_some(server).into_iter().collect(),
+            ..Draft::default()
         }
     }
 

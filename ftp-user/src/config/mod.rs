@@ -12,6 +12,7 @@ use std::path::Path;
 use ftp_common::policy::Side;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::load::Sizes;
 use crate::pins::Hook;
 use crate::policy::Policy;
 
@@ -39,6 +40,8 @@ pub struct Configuration {
     pub interfaces: Vec<InterfaceChoice>,
     /// The policy.
     pub policy: Policy,
+    /// How much there is room for.
+    pub sizes: Sizes,
 }
 
 /// An interface to attach to.

@@ -9,6 +9,7 @@ use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given};
 use super::value::Wrong;
 use super::{Configuration, InterfaceChoice};
+use crate::load::Sizes;
 use crate::policy::{ActivePort, Ftps, Named, Policy, PortRange, Rules};
 use crate::servers::{MAX_NAMED, shown};
 
@@ -41,8 +42,9 @@ impl Draft {
                 policy.named.push(Named { prefixes, rules });
             }
         }
+        let sizes = Sizes { sessions: value(&self.max_sessions), flows: value(&self.max_flows) };
         let interfaces = self.interfaces.into_iter().map(InterfaceChoice::from).collect();
-        Configuration { interfaces, policy }
+        Configuration { interfaces, policy, sizes }
     }
 
     fn check_interfaces(&self, complaints: &mut Complaints) {

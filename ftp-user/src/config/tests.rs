@@ -36,7 +36,7 @@ fn refused(flags: &Flags, line: &str) {
 
 #[test]
 fn the_defaults_are_an_ordinary_server() {
-    let Configuration { interfaces, policy } = resolved(&usual("10240-20480")).unwrap();
+    let Configuration { interfaces, policy, .. } = resolved(&usual("10240-20480")).unwrap();
     assert!(interfaces.is_empty() && policy.named.is_empty());
     let range = Some(PortRange { first: 10240, last: 20480 });
     assert_eq!(policy.own, Some(Rules { passive_range: range, ..Rules::default() }));
@@ -141,7 +141,7 @@ fn a_gateway_to_servers_beyond_names_them() {
          or address, all of them as 0.0.0.0/0 and ::/0",
     );
     let named = Flags { servers: vec!["192.0.2.0/24".to_owned()], ..beyond };
-    let Configuration { interfaces, policy } = resolved(&named).unwrap();
+    let Configuration { interfaces, policy, .. } = resolved(&named).unwrap();
     assert_eq!((policy.own, &policy.named[0].prefixes[..]), (None, &["192.0.2.0/24".parse().unwrap()][..]));
     assert_eq!(interfaces[0].side, Side::ServersBeyond);
 }

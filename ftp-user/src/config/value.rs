@@ -166,6 +166,17 @@ pub fn sessions_per_client(text: &str) -> Result<u32, Wrong> {
     })
 }
 
+/// Entries of a map: what its memory allows.
+///
+/// # Errors
+///
+/// It is no such number.
+pub fn entries(text: &str) -> Result<u32, Wrong> {
+    number(text)
+        .filter(|count| (1_024..=4_194_304).contains(count))
+        .ok_or_else(|| Wrong::new("it is not a number that is possible", "give 1024 to 4194304"))
+}
+
 /// `VALUE/MASK` or `VALUE` for all bits, each decimal or `0x` and hexadecimal.
 ///
 /// # Errors

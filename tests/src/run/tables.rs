@@ -39,10 +39,13 @@ where
     Value<K>: Pod,
     Value<V>: Pod,
 {
+    /// A map.
+    ///
     /// # Panics
     ///
     /// If the map has another shape.
-    pub(super) fn new(map: Map) -> Self {
+    #[must_use]
+    pub fn new(map: Map) -> Self {
         Self(map.try_into().expect("the map has this shape"))
     }
 
@@ -60,6 +63,15 @@ where
     #[must_use]
     pub fn all(&self) -> HashMap<K, V> {
         self.0.iter().map(|entry| entry.expect("the map is readable")).map(|(key, value)| (key.0, value.0)).collect()
+    }
+
+    /// Puts an entry there.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel refuses to write it.
+    pub fn put(&mut self, key: &K, value: &V) {
+        self.0.insert(Value(*key), Value(*value), 0).expect("the map is writable");
     }
 
     /// Changes every value.
