@@ -20,8 +20,6 @@ use crate::netlink::{Filter, Netlink};
 use crate::pins::{DIRECTIONS, Direction, Hook, Pins, absent_is_fine};
 use crate::plan::Attachment;
 
-/// An interface that every network namespace has.
-const LOOPBACK: &str = "lo";
 /// The first priority. Among bpf filters of one priority the newest comes first.
 const FIRST: u16 = 1;
 
@@ -30,26 +28,6 @@ impl From<Direction> for TcAttachType {
         match direction {
             Direction::Egress => Self::Egress,
             Direction::Ingress => Self::Ingress,
-        }
-    }
-}
-
-/// How to attach on this kernel, given what was asked for.
-///
-/// # Errors
-///
-/// TCX was asked for and the kernel has none.
-pub fn choose_hook(asked: Option<Hook>) -> Result<Hook, Failure> {
-    if asked == Some(Hook::Clsact) {
-        return Ok(Hook::Clsact);
-    }
-    // Asking what is attached is refused where there is no TCX, and changes nothing.
-    let has_tcx = SchedClassifier::query_tcx(LOOPBACK, TcAttachType::Egress).is_ok();
-    match (has_tcx, asked) {
-        (true, _) => Ok(Hook::Tcx),
-        (false, None) => Ok(Hook::Clsact),
-        (false, Some(_)) => {
-            Err(Failure::failed("--hook tcx", "this kernel has no TCX, which came with Linux 6.6", "use --hook clsact"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a whole hash map: thousands of entries in each call, where walking it key by key takes
+//! Reading a whole hash map: hundreds of entries in each call, where walking it key by key takes
 //! two calls for each and starts over when a key vanishes under it.
 
 use std::io;
@@ -9,8 +9,8 @@ use aya::maps::{MapData, MapError};
 
 use crate::bpf;
 
-/// Entries asked for at a time, at first.
-const CHUNK: usize = 4096;
+/// Entries asked for at a time, at first: a session is over a kilobyte.
+const CHUNK: usize = 256;
 
 /// All entries of a hash map. Entries that come and go meanwhile may or may not be among them; the
 /// others are, once.

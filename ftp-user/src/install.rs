@@ -9,6 +9,7 @@ use crate::apply::Change;
 use crate::attach::attach;
 use crate::config::{Configuration, Flags};
 use crate::failure::{Failure, OrFail as _};
+use crate::features::Features;
 use crate::hold::Hold;
 use crate::load::{Constants, Loaded, Sizes};
 use crate::netlink::Netlink;
@@ -18,7 +19,7 @@ use crate::policy::Policy;
 use crate::policy::in_force::PolicyMaps;
 use crate::survey::{Seen, State, survey};
 use crate::tables::Tables;
-use crate::{adopt, bpffs, check, detach, diagnostics, load};
+use crate::{adopt, bpffs, detach, diagnostics, load};
 
 /// What a command that attaches was asked for.
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ pub struct Installed {
 /// The first check that fails, before anything was made; or a failure later, after what this call has made was
 /// removed.
 pub async fn install(asked: &Asked, pin_dir: &Path, absent: Absent) -> Result<(Installed, Hold), Failure> {
-    check::kernel()?;
+    Features::now()?.check()?;
     let netlink = Netlink::open()?;
     // What doesn't need the directory is checked before it is made.
     if Pins::all(pin_dir).is_empty() {
@@ -221,6 +222,7 @@ async fn put_in_force(
     pins: &Pins,
 ) -> Result<Vec<Loaded>, Failure> {
     pins.make()?;
+    pins.remember_features(Features::now()?)?;
     // The first object makes the maps, as it says; other sizes must be said before.
     let sizes = asked.configuration.sizes;
     if plan.attachments.is_empty() || sizes != Sizes::default() && !pins.map("CONFIG").exists() {

@@ -6,7 +6,7 @@
 //! | [`config`] | options and the configuration file become one checked configuration |
 //! | [`policy`], [`servers`], [`addresses`] | what holds for which servers; in the kernel and out of it again |
 //! | [`import`] | an FTP server's own configuration as a policy |
-//! | [`plan`], [`check`], [`listeners`], [`interface`] | what the machine must have and allow |
+//! | [`plan`], [`features`], [`listeners`], [`interface`] | what the machine must have and allow |
 //! | [`pins`], [`hold`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
 //! | [`install`], [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
 //! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
@@ -22,7 +22,6 @@ pub mod batch;
 mod bpf;
 pub mod bpffs;
 pub mod capability;
-pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -30,6 +29,7 @@ pub mod detach;
 pub mod diagnostics;
 pub mod events;
 pub mod failure;
+pub mod features;
 pub mod flush;
 pub mod follow;
 pub mod hold;

@@ -11,6 +11,7 @@ use aya_log::LEVEL;
 use ftp_common::policy::Side;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::features::lift_memory_limit;
 use crate::interface::{Interface, SideName};
 use crate::object::OBJECT;
 use crate::pins::{Direction, Pins};
@@ -128,7 +129,13 @@ fn config_map(pins: &Pins) -> Result<u32, Failure> {
     Ok(config.info().or_fail(place.display(), "run as root")?.id())
 }
 
-fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
+/// Makes the object ready; its programs are not in the kernel yet.
+///
+/// # Errors
+///
+/// The kernel's refusal, or a pinned map of another shape.
+pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
+    lift_memory_limit();
     let Constants { side, link_header, loopback } = constants;
     let side = Side::from(side).number();
     let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();

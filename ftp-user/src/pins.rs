@@ -4,6 +4,7 @@
 //! DIR/v1/maps/SESSIONS          a pinned map
 //! DIR/v1/links/eth0-ingress     a pinned TCX link, or the pinned program of a clsact filter
 //! DIR/v1/interfaces/eth0        a symbolic link whose target is the attachment's record, as JSON
+//! DIR/v1/kernel                 another, of what the kernel has
 //! DIR/v1-old                    one of the same version, for as long as another is put in its place
 //! ```
 //!
@@ -16,9 +17,11 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use ftp_common::ABI_VERSION;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, OrFail as _};
+use crate::features::Features;
 use crate::interface::SideName;
 
 /// How programs hang on an interface.
@@ -203,11 +206,7 @@ impl Pins {
         let place = self.interfaces().join(pin_name(&record.name));
         // Beside the others, which would be records.
         let fresh = self.links().join(format!("{}{NEXT}", pin_name(&record.name)));
-        let text = serde_json::to_string(record).or_fail(&record.name, "report this")?;
-        absent_is_fine(fs::remove_file(&fresh))
-            .and_then(|()| symlink(text, &fresh))
-            .and_then(|()| fs::rename(&fresh, &place))
-            .or_fail(place.display(), "run as root, with a pin directory of your own")
+        write(record, &fresh, &place)
     }
 
     /// Removes an interface's record and pins. What is pinned nowhere else goes with them.
@@ -249,13 +248,27 @@ impl Pins {
     ///
     /// One was remembered by a version that this one doesn't understand.
     pub fn records(&self) -> Result<Vec<Record>, Failure> {
-        names(&self.interfaces()).map(|name| self.record(&self.interfaces().join(name))).collect()
+        names(&self.interfaces()).map(|name| read(&self.interfaces().join(name))).collect()
     }
 
-    fn record(&self, place: &Path) -> Result<Record, Failure> {
-        let remedy = "use the ftptrack that made it";
-        let target = fs::read_link(place).or_fail(place.display(), remedy)?;
-        serde_json::from_str(&target.to_string_lossy()).or_fail(place.display(), remedy)
+    /// Remembers what the kernel has.
+    ///
+    /// # Errors
+    ///
+    /// The file system's refusal.
+    pub fn remember_features(&self, features: &Features) -> Result<(), Failure> {
+        let fresh = self.links().join(format!("{KERNEL}{NEXT}"));
+        write(features, &fresh, &self.root.join(KERNEL))
+    }
+
+    /// What the kernel has, as it was found when something was attached; nothing if whoever did it didn't look.
+    ///
+    /// # Errors
+    ///
+    /// It was remembered by a version that this one doesn't understand.
+    pub fn features(&self) -> Result<Option<Features>, Failure> {
+        let place = self.root.join(KERNEL);
+        place.is_symlink().then(|| read(&place)).transpose()
     }
 
     /// The names of attached interfaces, as in pins.
@@ -277,10 +290,13 @@ impl Pins {
             }
             result = result.and(absent_is_fine(fs::remove_dir(directory)));
         }
+        result = result.and(absent_is_fine(fs::remove_file(self.root.join(KERNEL))));
         result.and(absent_is_fine(fs::remove_dir(&self.root)))
     }
 }
 
+/// Where what the kernel has is remembered.
+const KERNEL: &str = "kernel";
 /// At the end of the name of a pin that is about to take another's place.
 const NEXT: &str = "-next";
 
@@ -289,6 +305,22 @@ pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Puts a value into `place` by way of `fresh`. The BPF file system has no ordinary files: a symbolic link's target
+/// holds it.
+fn write<T: Serialize>(value: &T, fresh: &Path, place: &Path) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).or_fail(place.display(), "report this")?;
+    absent_is_fine(fs::remove_file(fresh))
+        .and_then(|()| symlink(text, fresh))
+        .and_then(|()| fs::rename(fresh, place))
+        .or_fail(place.display(), "run as root, with a pin directory of your own")
+}
+
+fn read<T: DeserializeOwned>(place: &Path) -> Result<T, Failure> {
+    let remedy = "use the ftptrack that made it";
+    let target = fs::read_link(place).or_fail(place.display(), remedy)?;
+    serde_json::from_str(&target.to_string_lossy()).or_fail(place.display(), remedy)
 }
 
 fn names(directory: &Path) -> impl Iterator<Item = String> {

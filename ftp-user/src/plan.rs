@@ -6,8 +6,8 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::addresses::OwnAddresses;
-use crate::attach::choose_hook;
 use crate::failure::Failure;
+use crate::features::Features;
 use crate::install::Asked;
 use crate::interface::{Interface, SideName};
 use crate::listeners::Listeners;
@@ -149,7 +149,7 @@ impl Plan {
             if missing.contains(&choice.name) {
                 let name = choice.name.clone();
                 let remembered = seen.iter().any(|each| each.record.name == name);
-                let hook = choose_hook(choice.hook)?;
+                let hook = Features::now()?.hook(choice.hook)?;
                 let record = Record {
                     name,
                     index: 0,
@@ -169,7 +169,7 @@ impl Plan {
             let before = before.map(|each| each.record.clone());
             let hook = match (&before, choice.hook) {
                 (Some(before), None) => before.hook,
-                (_, asked) => choose_hook(asked)?,
+                (_, asked) => Features::now()?.hook(asked)?,
             };
             let is_other = |before: &Record| before.hook != hook && before.index == interface.index;
             if before.as_ref().is_some_and(is_other) && !asked.replace {

@@ -140,6 +140,7 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         version: env!("CARGO_PKG_VERSION"),
         abi: ABI_VERSION,
         pin_dir: pin_dir.display().to_string(),
+        kernel: pins.features()?,
         interfaces,
         bare_addresses: bare.map(servers::shown).collect(),
         policy: PolicyRow::from(&in_force),

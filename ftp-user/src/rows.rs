@@ -12,6 +12,7 @@ use ftp_common::session::Session;
 use serde::{Serialize, Serializer};
 
 use crate::clock;
+use crate::features::Features;
 use crate::interface::SideName;
 use crate::pins::Hook;
 use crate::policy::row::PolicyRow;
@@ -120,6 +121,8 @@ pub struct Status {
     pub abi: u32,
     /// The pin directory.
     pub pin_dir: String,
+    /// What the kernel has, as it was found when something was attached.
+    pub kernel: Option<Features>,
     /// Interfaces that are to be guarded.
     pub interfaces: Vec<InterfaceRow>,
     /// Addresses of theirs that are not yet servers', though the policy goes by them.

@@ -99,6 +99,15 @@ fn status_in_json_has_no_value_for_what_is_refused() {
         version: "0.1.0",
         abi: 1,
         pin_dir: "/pins".to_owned(),
+        kernel: Some(Features {
+            release: "5.10.0".to_owned(),
+            tcx: false,
+            classifier: true,
+            lpm_trie: true,
+            global_functions: true,
+            batch_lookup: true,
+            ring_buffer: true,
+        }),
         interfaces: vec![InterfaceRow {
             name: "eth0".to_owned(),
             index: 2,
@@ -122,6 +131,10 @@ fn status_in_json_has_no_value_for_what_is_refused() {
         json_of(&status),
         json!({
             "version": "0.1.0", "abi": 1, "pin_dir": "/pins",
+            "kernel": {
+                "release": "5.10.0", "tcx": false, "classifier": true, "lpm_trie": true, "global_functions": true,
+                "batch_lookup": true, "ring_buffer": true,
+            },
             "interfaces": [{
                 "name": "eth0", "index": 2, "side": "servers-behind", "hook": "tcx", "attached": true,
                 "state": "attached", "version": "0.1.0",

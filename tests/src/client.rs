@@ -44,6 +44,11 @@ impl Client {
         self.stream.get_ref().local_addr().expect("a connection")
     }
 
+    /// The server's end of the control connection.
+    pub fn peer(&self) -> SocketAddr {
+        self.stream.get_ref().peer_addr().expect("a connection")
+    }
+
     /// Sends bytes as they are, in one segment.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

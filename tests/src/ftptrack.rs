@@ -1,5 +1,9 @@
 //! The command under test.
 
+use ftp_user::failure::Failure;
+use ftp_user::pins::Pins;
+use ftp_user::query;
+use ftp_user::tables::Tables;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -242,6 +246,26 @@ impl<'a> Ftptrack<'a> {
     #[track_caller]
     pub fn flows(&self) -> Vec<Flow> {
         query(self.host, self.pins, "flows")
+    }
+}
+
+// Starting the command costs more than a short dialogue does, where the processor is emulated.
+impl Ftptrack<'_> {
+    /// How many sessions and expectations there are, found out in this process.
+    #[track_caller]
+    pub fn alive(&self) -> (usize, usize) {
+        let pins = Pins::new(&self.pins.path());
+        let tables = Tables::new(&pins);
+        let counted = || Ok((query::sessions(tables)?.len(), query::expectations(tables)?.len()));
+        counted().unwrap_or_else(|failure: Failure| panic!("{failure}"))
+    }
+
+    /// What [`Self::stats`] says, found out in this process.
+    #[track_caller]
+    pub fn counters(&self) -> Stats {
+        let stats = query::stats(Tables::new(&Pins::new(&self.pins.path())));
+        let stats = stats.unwrap_or_else(|failure| panic!("{failure}"));
+        serde_json::from_value(serde_json::to_value(stats).expect("numbers")).expect("as the command shows it")
     }
 }
 

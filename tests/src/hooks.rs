@@ -5,13 +5,13 @@ use aya::maps::{MapInfo, loaded_maps};
 use aya::programs::tc::{TcAttachOptions, TcAttachType};
 use aya::programs::{LinkOrder, ProgramInfo, SchedClassifier, loaded_programs};
 use ftp_user::object::{EGRESS, INGRESS, OBJECT};
-use serde_json::Value;
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use crate::network::{Host, INTERFACE};
-use crate::process;
-use crate::wait;
+use crate::{links, wait};
+
+const DIRECTIONS: [TcAttachType; 2] = [TcAttachType::Ingress, TcAttachType::Egress];
 
 /// One program in the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,25 +37,29 @@ impl From<ProgramInfo> for Program {
     }
 }
 
+/// The ways to attach that this kernel has, by their names, the better one first.
+#[must_use]
+pub fn known() -> Vec<&'static str> {
+    // Asking what is attached is refused where there is no TCX.
+    let has_tcx = SchedClassifier::query_tcx("lo", TcAttachType::Egress).is_ok();
+    ["tcx", "clsact"].into_iter().filter(|hook| has_tcx || *hook != "tcx").collect()
+}
+
 /// The programs at ingress and egress of a host's interface, at TCX and at clsact.
 #[track_caller]
 pub fn attached(host: &Host) -> Vec<Program> {
+    let has_tcx = known().contains(&"tcx");
     let mut programs = host.namespace.run(|| {
         let at = |hook| {
             let (_, programs) = SchedClassifier::query_tcx(INTERFACE, hook).expect("the interface is there");
             programs.into_iter().map(Program::from)
         };
-        at(TcAttachType::Ingress).chain(at(TcAttachType::Egress)).collect::<Vec<_>>()
+        let hooks = DIRECTIONS.into_iter().filter(|_| has_tcx);
+        hooks.flat_map(at).collect::<Vec<_>>()
     });
-    for hook in ["ingress", "egress"] {
-        let text = tc(host, &["-json", "filter", "show", "dev", INTERFACE, hook]);
-        let filters: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        for filter in filters.as_array().into_iter().flatten() {
-            if let Some(id) = filter["options"]["prog"]["id"].as_u64() {
-                let loaded = loaded_programs().flatten().find(|program| u64::from(program.id()) == id);
-                programs.push(loaded.expect("it is attached").into());
-            }
-        }
+    for id in links::filter_programs(&host.namespace, INTERFACE, DIRECTIONS) {
+        let loaded = loaded_programs().flatten().find(|program| program.id() == id);
+        programs.push(loaded.expect("it is attached").into());
     }
     programs
 }
@@ -108,10 +112,10 @@ impl Foreign {
     }
 }
 
-/// The queueing disciplines of a host's interface, as `tc` shows them.
+/// The queueing disciplines of a host's interface.
 #[track_caller]
 pub fn disciplines(host: &Host) -> String {
-    tc(host, &["qdisc", "show", "dev", INTERFACE])
+    links::disciplines(&host.namespace, INTERFACE).join(", ")
 }
 
 /// Waits until these programs and their maps are in the kernel no more.
@@ -123,11 +127,4 @@ pub fn wait_until_gone(programs: &[Program]) {
         let map_stays = loaded_maps().flatten().any(|loaded| programs.iter().any(|p| p.maps.contains(&loaded.id())));
         (!program_stays && !map_stays).then_some(())
     });
-}
-
-#[track_caller]
-fn tc(host: &Host, arguments: &[&str]) -> String {
-    let output = process::finish(host.namespace.command("tc").args(arguments));
-    assert!(output.status.success(), "tc {arguments:?}: {}", output.stderr);
-    output.stdout
 }

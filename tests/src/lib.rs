@@ -3,10 +3,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`namespace`], [`network`] | hosts that only this test can see, joined by a bridge |
+//! | [`namespace`], [`network`], [`links`] | hosts that only this test can see, joined by a bridge |
 //! | [`ftptrack`], [`report`], [`hooks`] | the command under test, what it answers, what the kernel has |
+//! | [`verifier`] | what the programs cost the kernel's verifier |
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
+//! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
+//! | [`guest`] | a machine for the tests alone, with another kernel |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`knock`] | is a port shut at every moment |
 //! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
@@ -28,10 +31,13 @@ pub mod dialogue;
 pub mod echo;
 pub mod file;
 pub mod flood;
+pub mod ftp_server;
 pub mod ftptrack;
 pub mod games;
+pub mod guest;
 pub mod hooks;
 pub mod knock;
+pub mod links;
 pub mod model;
 pub mod namespace;
 pub mod network;
@@ -45,7 +51,9 @@ pub mod segment;
 pub mod server;
 pub mod tagged;
 pub mod tcp_peer;
+pub mod transfer;
 pub mod trials;
+pub mod verifier;
 pub mod vsftpd;
 pub mod wait;
 pub mod wire;

@@ -4,12 +4,12 @@ use rustix::process::{Signal, geteuid, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::thread;
 
-use crate::process;
+use crate::{links, process};
 
 /// A network namespace without a name: it is held by a file descriptor of this process, so it can
 /// meet no other, and the kernel removes it when the test ends, however it ends.
@@ -33,7 +33,7 @@ impl Namespace {
         let namespace = Self { handle };
         // Addresses are to be there at once, not after a second of asking whose they are.
         namespace.run(|| fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")).expect("IPv6 is there");
-        namespace.ip("link set lo up");
+        links::up(&namespace, "lo");
         namespace
     }
 
@@ -75,9 +75,34 @@ impl Namespace {
         assert!(output.status.success(), "ip {arguments}: {}", output.stderr);
     }
 
+    /// Asks the kernel's routing socket inside the namespace.
+    pub(crate) fn route<T: Send>(
+        &self,
+        work: impl AsyncFnOnce(rtnetlink::Handle) -> Result<T, rtnetlink::Error> + Send,
+    ) -> Result<T, rtnetlink::Error> {
+        self.on_runtime(async || {
+            let (connection, handle, _) = rtnetlink::new_connection().expect("a routing socket");
+            tokio::spawn(connection);
+            work(handle).await
+        })
+    }
+
+    /// Runs `work` inside the namespace on an asynchronous runtime of its own.
+    pub(crate) fn on_runtime<T: Send>(&self, work: impl AsyncFnOnce() -> T + Send) -> T {
+        self.run(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+            runtime.block_on(work())
+        })
+    }
+
     /// A path that `ip` takes for the namespace's name.
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.handle.as_raw_fd())
+    }
+
+    /// The descriptor that holds it.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.handle.as_raw_fd()
     }
 }
 

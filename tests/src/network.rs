@@ -4,12 +4,14 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::links::{self, Plug};
 use crate::namespace::Namespace;
 use crate::probe::{self, Outcome};
 use crate::wait;
 
 /// The interface of each host.
 pub const INTERFACE: &str = "eth0";
+const HUB: &str = "hub";
 
 /// Which IP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,8 +59,7 @@ impl Network {
     #[track_caller]
     pub fn with_mtu(mtu: u16) -> Self {
         let bridge = Namespace::new();
-        bridge.ip("link add name hub type bridge mcast_snooping 0");
-        bridge.ip("link set hub up");
+        links::bridge(&bridge, HUB);
         let network = Self {
             server: Host::plugged_into(&bridge, 1, mtu),
             client: Host::plugged_into(&bridge, 2, mtu),
@@ -78,16 +79,9 @@ impl Network {
 impl Host {
     fn plugged_into(bridge: &Namespace, number: u8, mtu: u16) -> Self {
         let host = Self { namespace: Namespace::new(), number };
-        let mac = host.mac().map(|byte| format!("{byte:02x}")).join(":");
-        let port = format!("port{number}");
-        host.namespace.ip(&format!(
-            "link add name {INTERFACE} address {mac} mtu {mtu} type veth peer name {port} mtu {mtu} netns {}",
-            bridge.path()
-        ));
-        bridge.ip(&format!("link set {port} master hub up"));
-        host.namespace.ip(&format!("link set {INTERFACE} up"));
-        host.namespace.ip(&format!("address add {}/24 dev {INTERFACE}", host.address(Family::V4)));
-        host.namespace.ip(&format!("address add {}/64 dev {INTERFACE} nodad", host.address(Family::V6)));
+        let addresses = [(host.address(Family::V4), 24), (host.address(Family::V6), 64)];
+        let plug = Plug { name: INTERFACE, mac: host.mac(), mtu, addresses: &addresses };
+        links::cable(&host.namespace, &plug, bridge, HUB, &format!("port{number}"));
         host
     }
 

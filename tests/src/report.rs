@@ -1,12 +1,14 @@
 //! What `ftptrack … --json` answers.
 
 use ftp_common::counter::Counter;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// `ftptrack status`.
 #[derive(Debug, Deserialize)]
 pub struct Status {
+    /// What the kernel has.
+    pub kernel: Kernel,
     /// The interfaces it is attached to.
     pub interfaces: Vec<Interface>,
     /// What is allowed.
@@ -17,6 +19,18 @@ pub struct Status {
     pub expectations: u64,
     /// Data connections.
     pub flows: u64,
+}
+
+/// The kernel of a [`Status`].
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Kernel {
+    /// As `uname -r` says it.
+    pub release: String,
+    /// Whether it has TCX.
+    pub tcx: bool,
+    /// What else it has, by name.
+    #[serde(flatten)]
+    pub others: BTreeMap<String, bool>,
 }
 
 /// One interface of a [`Status`].

@@ -38,7 +38,7 @@ fn bad_arguments_are_refused_in_one_line_that_says_what_to_do() {
         (INTERFACE, "a-b", 2, &["a-b"]),
         ("nosuch0", "10240-20480", 1, &["nosuch0"]),
     ] {
-        for hook in ["tcx", "clsact"] {
+        for hook in hooks::known() {
             let options = ["run", "-i", interface, "--passive-range", range, "--hook", hook];
             let output = ftptrack::finish(server, &pins, &options);
             failed_cleanly(&output, code, words, &network, &pins, &disciplines);

@@ -16,7 +16,7 @@ const ATTACHING: Duration = Duration::from_millis(300);
 fn the_verifier_has_little_to_do_and_attaching_is_quick() {
     let Network { server, .. } = &Network::new();
     let pins = PinDirectory::new();
-    for hook in ["tcx", "clsact"] {
+    for hook in hooks::known() {
         let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--hook", hook]].concat());
         let programs = hooks::attached(server);
         let mut names: Vec<_> = programs.iter().map(|program| program.name.as_str()).collect();

@@ -35,6 +35,7 @@ fn with_ftptrack_every_dialogue_ends_as_it_must() {
         })
         .collect();
     assert!(complaints.is_empty(), "of {} dialogues:\n{}", dialogues.len(), complaints.join("\n"));
+    println!("{} dialogues played", dialogues.len());
 }
 
 /// The other test says that ftptrack is as the files want it; so is its column.

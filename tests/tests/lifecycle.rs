@@ -11,8 +11,6 @@ use ftptrack_tests::{INSIDE, hooks, process, wait};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read as _, Write as _};
 
-const HOOKS: [&str; 2] = ["tcx", "clsact"];
-
 #[test]
 fn stopped_by_a_signal_it_leaves_nothing_behind() {
     let Network { server, client, .. } = &Network::new();
@@ -22,7 +20,7 @@ fn stopped_by_a_signal_it_leaves_nothing_behind() {
         probe::to(client, target)
     };
     let disciplines = hooks::disciplines(server);
-    for hook in HOOKS {
+    for hook in hooks::known() {
         for signal in [Signal::TERM, Signal::INT] {
             assert_eq!(unexpected(), Outcome::Opened, "nothing is attached");
             let pins = PinDirectory::new();
@@ -58,7 +56,7 @@ fn a_clsact_that_was_there_before_stays_with_its_filters() {
     tc("filter add dev eth0 ingress bpf bytecode 1,6 0 0 0,");
     let state = || (hooks::disciplines(server), tc("filter show dev eth0 ingress"));
     let before = state();
-    for hook in HOOKS {
+    for hook in hooks::known() {
         let pins = PinDirectory::new();
         let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--hook", hook]].concat());
         assert_eq!(hooks::attached(server).len(), 2);
@@ -80,7 +78,7 @@ fn it_answers_from_another_terminal_while_it_runs() {
     let status = ftptrack.status();
     let [interface] = &status.interfaces[..] else { panic!("{status:?}") };
     assert_eq!((interface.name.as_str(), interface.attached), (INTERFACE, true));
-    assert_eq!((interface.hook.as_str(), interface.side.as_str()), ("tcx", "servers-behind"));
+    assert_eq!((interface.hook.as_str(), interface.side.as_str()), (hooks::known()[0], "servers-behind"));
     let policy = status.policy.only();
     assert_eq!(policy.control_ports, [21]);
     assert_eq!(policy.passive_range.as_deref(), Some("10240-20480"));
@@ -197,7 +195,7 @@ fn killed_it_keeps_denying_and_learning_and_a_transfer_goes_on() {
     };
     assert_eq!(unexpected(), Outcome::Opened, "nothing is attached");
     let disciplines = hooks::disciplines(server);
-    for hook in HOOKS {
+    for hook in hooks::known() {
         let pins = PinDirectory::new();
         let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--hook", hook]].concat());
         let (mut control, mut session) = ftp.session_with(client);

@@ -10,7 +10,6 @@ use ftptrack_tests::{INSIDE, hooks, knock, process};
 use std::process::Stdio;
 use std::thread;
 
-const HOOKS: [&str; 2] = ["tcx", "clsact"];
 /// What `attach` makes one after the other: it is killed when one appears.
 const FROM_NOTHING: [&str; 6] = [
     "maps/CONFIG",
@@ -50,7 +49,7 @@ fn it_stays_without_a_process_and_detach_takes_all_of_ours_and_nothing_else() {
     let state = || (hooks::attached(server), hooks::disciplines(server), tc(server, "filter show dev eth0 ingress"));
     let before = state();
     assert_eq!(before.0.len(), 2, "another's");
-    for hook in HOOKS {
+    for hook in hooks::known() {
         for detach in [&["detach", "--all"][..], &["detach", "-i", INTERFACE]] {
             let pins = PinDirectory::new();
             assert_eq!(unexpected(), Outcome::Opened, "nothing is attached");
@@ -131,7 +130,7 @@ fn killed_at_any_moment_it_opens_nothing_and_the_next_attach_mends_all() {
     let Network { server, client, .. } = &Network::new();
     let target = server.at(Family::V4, INSIDE);
     let mut half = 0;
-    for hook in HOOKS {
+    for hook in hooks::known() {
         let pins = PinDirectory::new();
         let disciplines = hooks::disciplines(server);
         let mut killed = 0;

@@ -12,7 +12,6 @@ use ftptrack_tests::{INSIDE, file, hooks, knock, probe};
 use std::fs;
 use std::io::{Read as _, Write as _};
 
-const HOOKS: [&str; 2] = ["tcx", "clsact"];
 const TIMES: usize = 3;
 /// More than sockets hold, so that the server can't be done before the client reads.
 const LENGTH: u64 = 64 << 20;
@@ -39,7 +38,7 @@ fn programs_are_exchanged_in_place_and_all_that_they_knew_goes_on() {
     // Scripted sessions come to another address.
     server.namespace.ip("address add 10.0.0.9/24 dev eth0");
     let ftp = Server::at(server, "10.0.0.9:2121".parse().expect("an address"));
-    for hook in HOOKS {
+    for hook in hooks::known() {
         let pins = PinDirectory::new();
         ftptrack::succeed(
             server,
@@ -116,7 +115,7 @@ fn maps_of_another_shape_are_refused_and_replaced_without_a_moment_of_openness()
     let Network { server, client, third, .. } = &Network::new();
     let target = server.at(Family::V4, INSIDE);
     let ftp = Server::on(server, Family::V4);
-    for hook in HOOKS {
+    for hook in hooks::known() {
         let pins = PinDirectory::new();
         ftptrack::succeed(server, &pins, &attach(hook));
         // What a build with another shape of maps would have left, as far as this one can tell.

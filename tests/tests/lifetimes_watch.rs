@@ -7,7 +7,6 @@ use ftptrack_tests::report::Status;
 use ftptrack_tests::{INSIDE, hooks, process, wait};
 use std::net::SocketAddr;
 
-const HOOKS: [&str; 2] = ["tcx", "clsact"];
 /// The second interface of the server, which comes and goes; the client's end has the same name.
 const SECOND: &str = "eth1";
 
@@ -47,7 +46,7 @@ fn attach(hook: &str) -> Vec<&str> {
 #[test]
 fn without_watch_status_says_what_is_bare_and_attach_mends_it() {
     let Network { server, client, .. } = &Network::new();
-    for hook in HOOKS {
+    for hook in hooks::known() {
         plug(server, client);
         let pins = PinDirectory::new();
         ftptrack::succeed(server, &pins, &[&["attach"], &attach(hook)[..]].concat());
@@ -81,7 +80,7 @@ fn without_watch_status_says_what_is_bare_and_attach_mends_it() {
 #[test]
 fn watch_follows_interfaces_that_go_come_and_change() {
     let Network { server, client, .. } = &Network::new();
-    for hook in HOOKS {
+    for hook in hooks::known() {
         let pins = PinDirectory::new();
         // The second interface isn't there yet.
         let mut watch = Ftptrack::watch(server, &pins, &attach(hook));

@@ -1,35 +1,101 @@
 //! `cargo xtask build`: the ftptrack command, one file to copy to a server.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::command;
+use crate::{command, toolchain};
 
-pub(crate) fn run(release: bool) -> Result<()> {
-    println!("{}", ftptrack(release)?.display());
+/// The libraries of this machine are in the programs themselves: a server has older ones, perhaps, and a program asks
+/// for those that it was linked with or newer.
+const STATIC: &str = "build.rustflags=['-Ctarget-feature=+crt-static']";
+/// Panics say where they are. More is for debuggers, and would make programs that are copied around ten times as large.
+const DEBUG: &str = "profile.dev.debug='line-tables-only'";
+/// Where the processor is emulated, each instruction counts.
+const OPTIMISED: &str = "profile.dev.opt-level=1";
+
+/// The kind of machine that this is, in cargo's words.
+const HOST: &str = "host-tuple";
+
+pub(crate) fn run(release: bool, target: Option<&str>) -> Result<()> {
+    let mut build = cargo("build", target.unwrap_or(HOST));
+    if let Some(target) = target {
+        across(&mut build, target)?;
+    }
+    build.args(["--package", "ftp-user", "--bin", "ftptrack"]);
+    if release {
+        build.arg("--release");
+    }
+    println!("{}", program(&mut build, "ftptrack")?.display());
     Ok(())
 }
 
-/// Builds ftptrack and returns its path, wherever cargo is told to put it.
-pub(crate) fn ftptrack(release: bool) -> Result<PathBuf> {
+/// Builds ftptrack for the tests and returns its path, wherever cargo is told to put it.
+pub(crate) fn ftptrack() -> Result<PathBuf> {
+    program(of_all("build").args(["--bin", "ftptrack"]), "ftptrack")
+}
+
+/// A cargo command for programs of any of our packages. What they depend on is built once for all of them.
+pub(crate) fn of_all(command: &str) -> Command {
+    let mut cargo = cargo(command, HOST);
+    cargo.args(["--workspace", "--exclude", "ftp-ebpf"]);
+    cargo
+}
+
+/// A cargo command that builds programs which need nothing else. They have a directory of their own: flags for a
+/// named target are not for build scripts, which can't be built so.
+fn cargo(command: &str, target: &str) -> Command {
     let mut cargo = command::cargo();
-    cargo.args(["build", "--package", "ftp-user", "--bin", "ftptrack"]);
-    cargo.arg("--message-format=json-render-diagnostics");
-    if release {
-        cargo.arg("--release");
+    cargo.args([command, "--target", target]);
+    cargo.args(["--config", STATIC, "--config", DEBUG, "--config", OPTIMISED]);
+    // They would take the place of ours.
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo
+}
+
+/// Chooses a compiler that has the library of `target`, and the linker that goes by Debian's name for it.
+fn across(cargo: &mut Command, target: &str) -> Result<()> {
+    let has_library = |rustc: &str| {
+        let asked = toolchain::printed(Command::new(rustc).args(["--print", "target-libdir", "--target", target]));
+        asked.is_some_and(|directory| toolchain::has_library(Path::new(&directory), "libstd"))
+    };
+    let Some(rustc) = ["rustc", toolchain::DISTRIBUTION_RUSTC].into_iter().find(|rustc| has_library(rustc)) else {
+        bail!(
+            "no compiler has the library of {target}: run 'rustup target add {target}', or install Debian's \
+             libstd-rust-web-dev for that architecture"
+        );
+    };
+    cargo.env("RUSTC", rustc);
+    let linker = target.replace("-unknown", "") + "-gcc";
+    if command::find(&linker).is_some() {
+        let setting = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+        cargo.env(setting, linker);
     }
+    Ok(())
+}
+
+/// Runs a command of cargo's that builds a program, and returns its path.
+pub(crate) fn program(cargo: &mut Command, name: &str) -> Result<PathBuf> {
+    programs(cargo)?.remove(name).with_context(|| format!("cargo did not say where it put {name}"))
+}
+
+/// Runs a command of cargo's that builds programs; returns their paths by their names.
+pub(crate) fn programs(cargo: &mut Command) -> Result<HashMap<String, PathBuf>> {
+    cargo.arg("--message-format=json-render-diagnostics");
     // Only the messages for programs are ours: progress and errors are for whoever waits.
     let output = cargo.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        bail!("ftptrack does not build; see above");
+        bail!("it does not build; see above");
     }
-    output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "ftptrack")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo did not say where it put ftptrack")
+    let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let program = |message: Value| {
+        let path = message["executable"].as_str()?;
+        Some((message["target"]["name"].as_str()?.to_owned(), PathBuf::from(path)))
+    };
+    Ok(messages.filter_map(program).collect())
 }

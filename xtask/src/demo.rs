@@ -43,7 +43,7 @@ const MEBIBYTES: usize = 4;
 pub(crate) fn run() -> Result<()> {
     command::require_root("the demo makes network namespaces", "demo")?;
     setup::run()?;
-    let binary = build::ftptrack(false)?;
+    let binary = build::ftptrack()?;
     let interrupt = Interrupt::catch()?;
     let result = story(&binary, &interrupt);
     if result.is_err() && interrupt.check().is_err() {

@@ -3,7 +3,9 @@
 mod build;
 mod command;
 mod demo;
+mod kernels;
 mod mutate;
+mod page;
 mod run;
 mod security;
 mod setup;
@@ -30,6 +32,9 @@ enum Task {
         /// Optimised, as for a server.
         #[arg(long)]
         release: bool,
+        /// For machines of another kind: aarch64-unknown-linux-gnu, say.
+        #[arg(long, value_name = "TRIPLE")]
+        target: Option<String>,
     },
     /// Build ftptrack and run it with the rights it needs: `cargo xtask run -- run -i eth0`.
     Run {
@@ -42,6 +47,12 @@ enum Task {
         /// Try the properties on 100,000 cases instead of 2,000.
         #[arg(long)]
         long: bool,
+        /// Only inside this kernel, in qemu: 5.10, say, or newest; may be given again.
+        #[arg(long, value_name = "VERSION", conflicts_with_all = ["long", "arguments"])]
+        kernel: Vec<String>,
+        /// Only inside all kernels of docs/kernels.md, which is written anew.
+        #[arg(long, conflicts_with_all = ["long", "arguments", "kernel"])]
+        kernels: bool,
         /// What to pass to the test programs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -60,9 +71,11 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => setup::run(),
-        Task::Build { release } => build::run(release),
+        Task::Build { release, target } => build::run(release, target.as_deref()),
         Task::Run { arguments } => run::run(&arguments),
-        Task::Test { long, arguments } => test::run(long, &arguments),
+        Task::Test { kernels: true, .. } => kernels::run_all(),
+        Task::Test { kernel, .. } if !kernel.is_empty() => kernels::run(&kernel),
+        Task::Test { long, arguments, .. } => test::run(long, &arguments),
         Task::Mutate { filter } => mutate::run(filter.as_deref()),
         Task::Security => security::run(),
         Task::Demo => demo::run(),

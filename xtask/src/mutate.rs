@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::command;
+use crate::{command, page};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,7 +88,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
                     off in turn, and the test named must fail.\n";
         let table = format!("{head}\n{summary}\n\n| rule | check | test | outcome |\n|---|---|---|---|\n{table}");
         fs::write(root.join("docs/mutations.md"), table)?;
-        tell(&root.join("docs/security.md"), &summary)?;
+        page::put(&root.join("docs/security.md"), "cargo xtask mutate", &summary)?;
     }
     if failed != 0 {
         bail!("{failed} of {} checks could be switched off without the test noticing", chosen.len());
@@ -96,19 +96,6 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     println!("all {} checks: switched off, the test failed", chosen.len());
     Ok(())
 }
-
-/// Puts the summary between its two markers in the page on security.
-fn tell(page: &Path, summary: &str) -> Result<()> {
-    let text = fs::read_to_string(page)?;
-    let name = page.display();
-    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{name}: '{BEGIN}' is missing"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("{name}: '{END}' is missing"))?;
-    fs::write(page, format!("{before}{BEGIN}\n{summary}\n{END}{after}"))?;
-    Ok(())
-}
-
-const BEGIN: &str = "<!-- cargo xtask mutate: begin -->";
-const END: &str = "<!-- cargo xtask mutate: end -->";
 
 /// A copy of the tree, where things can be broken.
 struct Tree {

@@ -8,7 +8,7 @@ use crate::{build, command};
 
 /// Becomes `ftptrack ARGS`: signals then reach it, and its exit code is ours.
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    let ftptrack = build::ftptrack(false)?;
+    let ftptrack = build::ftptrack()?;
     let mut run = if command::is_root() {
         Command::new(&ftptrack)
     } else if let Some(sudo) = command::find("sudo") {

@@ -25,15 +25,18 @@ const COMPILER_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 const COMPILER_LLVM: u32 = 22;
 
 /// The programs that tests and demo run, with the package each comes from.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("bpftool", "bpftool"),
     ("conntrack", "conntrack"),
+    ("cpio", "cpio"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
     ("tcpdump", "tcpdump"),
     ("vsftpd", "vsftpd"),
+    ("xz", "xz-utils"),
 ];
 
 /// Installs what is missing. Does nothing, quickly, when nothing is.

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Where Debian's `rustc-web` and `libstd-rust-web-dev-bpf` put their compiler.
-const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
+pub(crate) const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
 
 /// A compiler that can make BPF objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Compiler {
     fn has_core(self, target: &str) -> bool {
         match self {
             Self::Distribution => printed(self.rustc().args(["--print", "target-libdir", "--target", target]))
-                .is_some_and(|directory| has_libcore(Path::new(&directory))),
+                .is_some_and(|directory| has_library(Path::new(&directory), "libcore")),
             Self::Nightly => printed(self.rustc().args(["--print", "sysroot"]))
                 .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/core").is_dir()),
         }
@@ -76,12 +76,12 @@ pub(crate) fn printed(command: &mut Command) -> Option<String> {
 }
 
 /// `rustc` names the directory of any target that it knows of: only the library in it tells.
-fn has_libcore(directory: &Path) -> bool {
+pub(crate) fn has_library(directory: &Path, name: &str) -> bool {
     fs::read_dir(directory).is_ok_and(|entries| {
         entries.flatten().any(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name.starts_with("libcore-") && name.ends_with(".rlib")
+            let file = entry.file_name();
+            let file = file.to_string_lossy();
+            file.starts_with(&format!("{name}-")) && file.ends_with(".rlib")
         })
     })
 }

@@ -93,6 +93,7 @@ pub fn stats(stats: &Stats) -> String {
 pub fn status(status: &Status) -> String {
     let mut rows =
         vec![("version".to_owned(), status.version.to_owned()), ("pin directory".to_owned(), status.pin_dir.clone())];
+    rows.extend(status.kernel.iter().map(|kernel| ("kernel".to_owned(), kernel.to_string())));
     rows.extend(status.interfaces.iter().map(|interface| ("interface".to_owned(), self::interface(interface))));
     rows.extend(status.policy.servers.iter().flat_map(server));
     rows.extend([

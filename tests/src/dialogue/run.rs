@@ -129,12 +129,12 @@ fn against_ftptrack<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: 
         if running.is_none() && !dialogue.attaches() {
             running = Some((&dialogue.options, start(dialogue)));
         }
-        let before = running.as_ref().map(|(_, ftptrack)| ftptrack.stats());
+        let before = running.as_ref().map(|(_, ftptrack)| ftptrack.counters());
         let mut late = None;
         let mut played = stage.play(dialogue, &mut || late = Some(start(dialogue)));
         if let Some(ftptrack) = late.as_ref().or(running.as_ref().map(|(_, ftptrack)| ftptrack)) {
             wait_until_forgotten(ftptrack, &mut played);
-            compare(dialogue, before.as_ref(), &ftptrack.stats(), &mut played);
+            compare(dialogue, before.as_ref(), &ftptrack.counters(), &mut played);
         }
         if let Some(ftptrack) = late {
             ftptrack.stop();
@@ -149,10 +149,7 @@ fn against_ftptrack<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: 
 /// Both ends have hung up: nothing of the session must stay.
 #[track_caller]
 fn wait_until_forgotten(ftptrack: &Ftptrack<'_>, played: &mut Played) {
-    let forgotten = wait::within(Duration::from_secs(2), || {
-        let status = ftptrack.status();
-        (status.sessions == 0 && status.expectations == 0).then_some(())
-    });
+    let forgotten = wait::within(Duration::from_secs(2), || (ftptrack.alive() == (0, 0)).then_some(()));
     if forgotten.is_none() {
         let left = (ftptrack.sessions(), ftptrack.expectations());
         played.complaints.push(format!("both ends hung up, and this stays: {left:?}"));
