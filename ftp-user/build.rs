@@ -6,7 +6,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process,
 };
 
 use anyhow::{Context as _, Result};
@@ -54,59 +54,14 @@ fn build() -> Result<()> {
 fn compile(compiler: Compiler, linker: &Path, target: &str, workspace: &Path, out_dir: &Path) -> Result<PathBuf> {
     // A directory of its own: the outer cargo holds a lock on its target directory.
     let target_dir = out_dir.join("ftp-ebpf");
-    // aya-ebpf chooses its `pt_regs` by the architecture that the object will run on.
-    let arch = match variable("CARGO_CFG_TARGET_ARCH")? {
-        arch if arch.starts_with("riscv64") => "riscv64".to_owned(),
-        arch => arch,
-    };
-    let flags = [
-        format!("-Clinker={}", linker.display()),
-        "-Clink-arg=--btf".to_owned(),
-        // Words and 32-bit registers where the linker's own choice is loops over bytes and 64-bit
-        // shifts: fewer instructions to run and to verify. Linux has v3 from 5.1 on.
-        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
-        "-Ctarget-cpu=v3".to_owned(),
-        // BTF is made of debug information.
-        "-Cdebuginfo=2".to_owned(),
-        format!("--cfg=bpf_target_arch=\"{arch}\""),
-    ];
-
-    let mut cargo = cargo(compiler)?;
-    cargo
-        .current_dir(workspace)
-        .args(["--quiet", "--release", "--package", "ftp-ebpf"])
-        .args(["--bin", "ftptrack", "--target", target])
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let mut cargo = compiler.build_kernel_crate(linker, target, &variable("CARGO_CFG_TARGET_ARCH")?);
+    cargo.current_dir(workspace).arg("--target-dir").arg(&target_dir);
     let output = cargo.output().with_context(|| format!("run {}", cargo.get_program().display()))?;
     if !output.status.success() {
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
         process::exit(1);
     }
     Ok(target_dir.join(target).join("release/ftptrack"))
-}
-
-/// `cargo build` with `compiler`. What the outer cargo was told about compilers and flags is forgotten: clippy sets
-/// `RUSTC_WORKSPACE_WRAPPER`, a user perhaps `RUSTFLAGS`, and neither is meant for the BPF target.
-fn cargo(compiler: Compiler) -> Result<Command> {
-    let mut cargo = match compiler {
-        Compiler::Distribution => {
-            let mut cargo = Command::new(variable("CARGO")?);
-            cargo.arg("build").env("RUSTC", compiler.rustc().get_program());
-            // aya-ebpf asks for unstable features, which this compiler has but does not offer.
-            cargo.env("RUSTC_BOOTSTRAP", "1");
-            cargo
-        }
-        Compiler::Nightly => {
-            let mut cargo = Command::new("rustup");
-            cargo.args(["run", "nightly", "cargo", "build", "-Z", "build-std=core"]);
-            cargo.env_remove("RUSTC");
-            cargo
-        }
-    };
-    cargo.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("RUSTFLAGS");
-    Ok(cargo)
 }
 
 /// Fails the build with one line: cargo prints no more than this for `cargo::error`.

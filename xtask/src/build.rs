@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashMap,
+    fs,
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -9,7 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::{command, toolchain};
+use crate::{
+    command,
+    toolchain::{self, Compiler},
+};
 
 /// The libraries of this machine are in the programs themselves: a server has older ones, perhaps, and a program asks
 /// for those that it was linked with or newer.
@@ -38,6 +43,23 @@ pub(crate) fn run(release: bool, target: Option<&str>) -> Result<()> {
 /// Builds ftptrack for the tests and returns its path, wherever cargo is told to put it.
 pub(crate) fn ftptrack() -> Result<PathBuf> {
     program(of_all("build").args(["--bin", "ftptrack"]), "ftptrack")
+}
+
+/// Builds the kernel program as machines of the other byte order need it: it must compile, though nothing runs it here.
+pub(crate) fn big_endian_object() -> Result<()> {
+    const TARGET: &str = "bpfeb-unknown-none";
+    // Of an ELF file's header: EM_BPF is 247, and its first byte comes first here.
+    const MACHINE: Range<usize> = 18..20;
+    let compiler = Compiler::find(TARGET).with_context(|| format!("no compiler for {TARGET}"))?;
+    let linker = toolchain::bpf_linker().context("bpf-linker is not installed")?;
+    let directory = command::target_directory();
+    let mut build = compiler.build_kernel_crate(&linker, TARGET, "s390x");
+    command::run(build.current_dir(command::workspace()).arg("--target-dir").arg(&directory))?;
+    let object = fs::read(directory.join(TARGET).join("release/ftptrack"))?;
+    if object.get(MACHINE) != Some(&[0, 247]) {
+        bail!("the object is not a big-endian one for BPF");
+    }
+    Ok(())
 }
 
 /// A cargo command for programs of any of our packages. What they depend on is built once for all of them.

@@ -28,6 +28,7 @@ pub(crate) fn run(long: bool, arguments: &[OsString]) -> Result<()> {
     step("lint of the kernel crate", || {
         command::run(clippy().args(["--package", "ftp-ebpf", "--", "-D", "warnings"]))
     })?;
+    step("big-endian kernel program", build::big_endian_object)?;
     let ftptrack = step("build", build::ftptrack)?;
     let mut totals = step("tests", || {
         let mut tests = build::of_all("test");

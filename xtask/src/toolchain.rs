@@ -43,6 +43,33 @@ impl Compiler {
         }
     }
 
+    /// How to build the kernel crate for `target`, to run on machines of the architecture `arch` (cargo's word). The
+    /// object is `TARGET/release/ftptrack` in cargo's target directory.
+    ///
+    /// What an outer cargo was told about compilers and flags is forgotten: clippy sets `RUSTC_WORKSPACE_WRAPPER`, a user
+    /// perhaps `RUSTFLAGS`, and neither is meant for the BPF target.
+    pub(crate) fn build_kernel_crate(self, linker: &Path, target: &str, arch: &str) -> Command {
+        let mut cargo = match self {
+            Self::Distribution => {
+                let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+                cargo.arg("build").env("RUSTC", DISTRIBUTION_RUSTC);
+                // aya-ebpf asks for unstable features, which this compiler has but does not offer.
+                cargo.env("RUSTC_BOOTSTRAP", "1");
+                cargo
+            }
+            Self::Nightly => {
+                let mut cargo = Command::new("rustup");
+                cargo.args(["run", "nightly", "cargo", "build", "-Z", "build-std=core"]);
+                cargo.env_remove("RUSTC");
+                cargo
+            }
+        };
+        cargo.args(["--quiet", "--release", "--package", "ftp-ebpf", "--bin", "ftptrack", "--target", target]);
+        cargo.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("RUSTFLAGS");
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", kernel_flags(linker, arch).join("\x1f"));
+        cargo
+    }
+
     /// Whether `core` for `target` is there, ready-made or as source.
     fn has_core(self, target: &str) -> bool {
         match self {
@@ -52,6 +79,22 @@ impl Compiler {
                 .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/core").is_dir()),
         }
     }
+}
+
+fn kernel_flags(linker: &Path, arch: &str) -> [String; 6] {
+    // aya-ebpf chooses its `pt_regs` by the architecture that the object will run on.
+    let arch = if arch.starts_with("riscv64") { "riscv64" } else { arch };
+    [
+        format!("-Clinker={}", linker.display()),
+        "-Clink-arg=--btf".to_owned(),
+        // Words and 32-bit registers where the linker's own choice is loops over bytes and 64-bit
+        // shifts: fewer instructions to run and to verify. Linux has v3 from 5.1 on.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
+        "-Ctarget-cpu=v3".to_owned(),
+        // BTF is made of debug information.
+        "-Cdebuginfo=2".to_owned(),
+        format!("--cfg=bpf_target_arch=\"{arch}\""),
+    ]
 }
 
 /// The bpf-linker to use, if there is one. Cargo's own directory comes before `PATH`, because that is where

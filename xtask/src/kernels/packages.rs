@@ -4,7 +4,7 @@
 //! one's, it verifies their signatures as ever, and nothing of the machine's apt is touched.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -44,8 +44,7 @@ pub(crate) struct Unpacked {
 
 /// Where kernels are kept once they were fetched; deleting it makes them be fetched anew.
 pub(crate) fn cache() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| command::workspace().join("target"), PathBuf::from);
-    target.join("kernels")
+    command::target_directory().join("kernels")
 }
 
 /// The kernel of that version, from the cache or from the sources.
