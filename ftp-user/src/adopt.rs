@@ -37,7 +37,10 @@ pub fn idle_connections(tables: Tables<'_>) -> Result<usize, Failure> {
     let servers = Servers::read(tables)?;
     let mut handshakes: HashMap<MapData, Wire<ConnectionKey>, Wire<Handshake>> =
         Map::LruHashMap(tables.handshakes()?).try_into().or_fail("HANDSHAKES", "report this")?;
-    let connections = || sockets::established().or_fail("sockets of this host", "run as root");
+    let connections = || {
+        sockets::established()
+            .or_fail("sockets of this host", "run as root, with the kernel modules inet_diag and tcp_diag")
+    };
     let entry = |idle| Wire(Handshake { idle, ..Handshake::default() });
     // Entered first and looked at then: words that are said in between remove the entry.
     for connection in connections()?.iter().filter(|connection| servers.control(connection).is_some()) {

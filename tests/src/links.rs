@@ -5,13 +5,14 @@ use aya::programs::TcAttachType;
 use ftp_user::failure::Failure;
 use ftp_user::netlink::Netlink;
 use futures_util::TryStreamExt as _;
-use rtnetlink::packet_route::address::AddressHeaderFlags;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags};
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle};
 use rtnetlink::{Error, Handle, LinkBridge, LinkUnspec, LinkVeth};
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
 use crate::namespace::Namespace;
+use crate::wait;
 
 /// One end of a cable.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,20 @@ pub fn cable(namespace: &Namespace, plug: &Plug<'_>, hub: &Namespace, bridge: &s
     });
     done(port, attached);
     done(plug.name, namespace.route(async |handle| address(&handle, plug).await));
+    // The kernel adds it by itself, some time after the link is up. What a server's addresses are is not to change
+    // under a test.
+    wait::until("the link-local address is there", || {
+        let has = namespace.route(async |handle| has_link_local(&handle, plug.name).await);
+        done(plug.name, has).then_some(())
+    });
+}
+
+async fn has_link_local(handle: &Handle, name: &str) -> Result<bool, Error> {
+    let index = index(handle, name).await?;
+    let all: Vec<_> = handle.address().get().set_link_index_filter(index).execute().try_collect().await?;
+    Ok(all.iter().flat_map(|message| &message.attributes).any(|attribute| {
+        matches!(attribute, AddressAttribute::Address(IpAddr::V6(address)) if address.is_unicast_link_local())
+    }))
 }
 
 async fn lay(handle: &Handle, plug: &Plug<'_>, port: &str, there: RawFd) -> Result<(), Error> {

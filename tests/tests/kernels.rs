@@ -138,6 +138,8 @@ fn everything(hook: &str) {
     let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--hook", hook]].concat());
     let status = ftptrack.status();
     assert_eq!((status.interfaces[0].hook.as_str(), status.interfaces[0].attached), (hook, true));
+    // It could ask the kernel for connections that were open before.
+    assert!(!ftptrack.lines().iter().any(|line| line.contains("control connections that are open already")));
     assert_eq!(unexpected(&network), [Outcome::Silence; 6]);
     for (mode, family) in MODES {
         let ftp = &servers[usize::from(family == Family::V6)];

@@ -13,7 +13,7 @@ use super::{modules::Modules, programs::Programs};
 use crate::command;
 
 /// Modules that the tests need, with what these need.
-const MODULES: [&str; 6] = ["veth", "bridge", "sch_ingress", "cls_bpf", "nf_tables", "nft_ct"];
+const MODULES: [&str; 6] = ["veth", "bridge", "sch_ingress", "cls_bpf", "tcp_diag", "nf_tables"];
 /// The one foreign program, with its libraries: the firewall that dialogues are played behind.
 const TOOLS: [&str; 1] = ["nft"];
 
