@@ -42,7 +42,7 @@ const MEBIBYTES: usize = 4;
 
 pub(crate) fn run() -> Result<()> {
     command::require_root("the demo makes network namespaces", "demo")?;
-    setup::run()?;
+    setup::without_guests()?;
     let binary = build::ftptrack()?;
     let interrupt = Interrupt::catch()?;
     let result = story(&binary, &interrupt);

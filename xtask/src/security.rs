@@ -9,7 +9,7 @@ use crate::{build, command, setup};
 
 pub(crate) fn run() -> Result<()> {
     command::require_root("the dialogues are played in network namespaces", "security")?;
-    setup::run()?;
+    setup::without_guests()?;
     let ftptrack = build::ftptrack()?;
     let table = build::program(build::of_all("build").args(["--bin", "security-table"]), "security-table")?;
     command::run(Command::new(table).env("FTPTRACK_BIN", ftptrack))

@@ -25,26 +25,35 @@ const COMPILER_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 const COMPILER_LLVM: u32 = 22;
 
 /// The programs that tests and demo run, with the package each comes from.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("bpftool", "bpftool"),
     ("conntrack", "conntrack"),
-    ("cpio", "cpio"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
-    ("qemu-system-x86_64", "qemu-system-x86"),
     ("tcpdump", "tcpdump"),
     ("vsftpd", "vsftpd"),
-    ("xz", "xz-utils"),
 ];
 
-/// Installs what is missing. Does nothing, quickly, when nothing is.
+/// The same for tests inside other kernels.
+const FOR_GUESTS: [(&str, &str); 3] = [("cpio", "cpio"), ("qemu-system-x86_64", "qemu-system-x86"), ("xz", "xz-utils")];
+
+/// Installs what is missing of all that any command takes. Does nothing, quickly, when nothing is.
 pub(crate) fn run() -> Result<()> {
+    install(&[&PROGRAMS[..], &FOR_GUESTS].concat())
+}
+
+/// The same, but for tests inside other kernels, which take the largest packages.
+pub(crate) fn without_guests() -> Result<()> {
+    install(&PROGRAMS)
+}
+
+fn install(programs: &[(&str, &str)]) -> Result<()> {
     for component in ["fmt", "clippy"] {
         has_component(component)?;
     }
-    let missing = missing_packages();
+    let missing = missing_packages(programs);
     if !missing.is_empty() {
         install_packages(&missing)?;
     }
@@ -55,7 +64,8 @@ pub(crate) fn run() -> Result<()> {
         install_linker(compiler)?;
     }
     say("bpf-linker", BPF_LINKER);
-    say("programs", &PROGRAMS.map(|(program, _)| program).join(" "));
+    let names: Vec<_> = programs.iter().map(|(program, _)| *program).collect();
+    say("programs", &names.join(" "));
     Ok(())
 }
 
@@ -71,7 +81,7 @@ fn has_component(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn missing_packages() -> Vec<String> {
+fn missing_packages(programs: &[(&str, &str)]) -> Vec<String> {
     let compiler = Compiler::find(TARGET);
     let mut packages: Vec<String> = Vec::new();
     if compiler.is_none() {
@@ -83,9 +93,9 @@ fn missing_packages() -> Vec<String> {
             packages.push(format!("llvm-{llvm}-dev"));
         }
     }
-    for (program, package) in PROGRAMS {
+    for (program, package) in programs {
         if command::find(program).is_none() {
-            packages.push(package.to_owned());
+            packages.push((*package).to_owned());
         }
     }
     packages
