@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 use aya::maps::{HashMap, IterableMap as _, MapData, MapType};
 use aya::programs::{ProgramType, SchedClassifier, TcAttachType};
 use aya::sys::{is_map_supported, is_program_supported};
-use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::bpf;
@@ -134,12 +133,6 @@ fn has_batch_lookup() -> io::Result<bool> {
     let read = unsafe { bpf::lookup_batch(map.map().fd().as_fd(), None, &mut keys, &mut values, &mut count) };
     // "No entry follows" is an answer; "invalid argument" or "not supported" is none.
     Ok(read.is_ok() || read.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
-}
-
-/// Before 5.11, maps and programs count against the limit of locked memory, which is 64 KiB or 8 MiB
-/// by default. Where it may not be raised, the kernel's refusal of a map says so later.
-pub fn lift_memory_limit() {
-    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
 }
 
 #[cfg(test)]

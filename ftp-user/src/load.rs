@@ -11,7 +11,6 @@ use aya_log::LEVEL;
 use ftp_common::policy::Side;
 
 use crate::failure::{Failure, OrFail as _};
-use crate::features::lift_memory_limit;
 use crate::interface::{Interface, SideName};
 use crate::object::OBJECT;
 use crate::pins::{Direction, Pins};
@@ -135,7 +134,6 @@ fn config_map(pins: &Pins) -> Result<u32, Failure> {
 ///
 /// The kernel's refusal, or a pinned map of another shape.
 pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
-    lift_memory_limit();
     let Constants { side, link_header, loopback } = constants;
     let side = Side::from(side).number();
     let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
