@@ -18,6 +18,7 @@
 //! | [`model`] | the same packet path in user space, and scripts that both must agree on |
 //! | [`dialogue`], [`conntrack`] | what is said and what it opens, as data; the kernel's own FTP helper |
 //! | [`games`], [`trials`] | what is played with TCP's rules, with many at once, and two at a time |
+//! | [`compat`] | every server with every client, as data |
 //! | [`security_page`] | the part of `docs/security.md` that is generated |
 //! | [`process`], [`wait`] | everything ends by a deadline |
 //!
@@ -25,6 +26,7 @@
 //! namespaces and mounts have no other owner than the test, so they go even when it is killed.
 
 pub mod client;
+pub mod compat;
 pub mod conntrack;
 pub mod curl;
 pub mod dialogue;

@@ -32,6 +32,7 @@ impl Family {
 pub struct Host {
     /// Where it lives.
     pub namespace: Namespace,
+    link: u8,
     number: u8,
 }
 
@@ -58,8 +59,7 @@ impl Network {
     /// The same, with packets of up to `mtu` bytes.
     #[track_caller]
     pub fn with_mtu(mtu: u16) -> Self {
-        let bridge = Namespace::new();
-        links::bridge(&bridge, HUB);
+        let bridge = bridge();
         let network = Self {
             server: Host::plugged_into(&bridge, 1, mtu),
             client: Host::plugged_into(&bridge, 2, mtu),
@@ -76,21 +76,48 @@ impl Network {
     }
 }
 
+/// The address of the `number`th host of a link.
+#[must_use]
+pub fn address(link: u8, number: u8, family: Family) -> IpAddr {
+    let [wide_link, wide_number] = [link, number].map(u16::from);
+    match family {
+        Family::V4 => Ipv4Addr::new(10, 0, link, number).into(),
+        Family::V6 => Ipv6Addr::new(0xfd00, 0xf7, 0, wide_link, 0, 0, 0, wide_number).into(),
+    }
+}
+
+/// A namespace with a bridge to plug hosts into.
+#[track_caller]
+#[must_use]
+pub fn bridge() -> Namespace {
+    let bridge = Namespace::new();
+    links::bridge(&bridge, HUB);
+    bridge
+}
+
 impl Host {
     fn plugged_into(bridge: &Namespace, number: u8, mtu: u16) -> Self {
-        let host = Self { namespace: Namespace::new(), number };
-        let addresses = [(host.address(Family::V4), 24), (host.address(Family::V6), 64)];
-        let plug = Plug { name: INTERFACE, mac: host.mac(), mtu, addresses: &addresses };
-        links::cable(&host.namespace, &plug, bridge, HUB, &format!("port{number}"));
+        let host = Self::new(0, number);
+        host.plug(INTERFACE, bridge, mtu, &[(host.address(Family::V4), 24), (host.address(Family::V6), 64)]);
         host
+    }
+
+    /// A host without a cable, the `number`th of link `link`.
+    #[track_caller]
+    pub fn new(link: u8, number: u8) -> Self {
+        Self { namespace: Namespace::new(), link, number }
+    }
+
+    /// Gives it an interface that leads to a [`bridge`], with these addresses and lengths of prefixes.
+    #[track_caller]
+    pub fn plug(&self, interface: &str, bridge: &Namespace, mtu: u16, addresses: &[(IpAddr, u8)]) {
+        let plug = Plug { name: interface, mac: self.mac(), mtu, addresses };
+        links::cable(&self.namespace, &plug, bridge, HUB, &format!("port{}", self.number));
     }
 
     /// Its address.
     pub fn address(&self, family: Family) -> IpAddr {
-        match family {
-            Family::V4 => Ipv4Addr::new(10, 0, 0, self.number).into(),
-            Family::V6 => Ipv6Addr::new(0xfd00, 0xf7, 0, 0, 0, 0, 0, u16::from(self.number)).into(),
-        }
+        address(self.link, self.number, family)
     }
 
     /// Its address with a port.
@@ -114,7 +141,7 @@ impl Host {
 
     /// The hardware address of its interface.
     pub fn mac(&self) -> [u8; 6] {
-        [2, 0, 0, 0, 0, self.number]
+        [2, 0, 0, 0, self.link, self.number]
     }
 }
 

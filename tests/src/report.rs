@@ -150,6 +150,13 @@ impl Stats {
         *self.0.get(counter.name()).unwrap_or_else(|| panic!("stats has no {}", counter.name()))
     }
 
+    /// The counters that were raised since `before`, and how often.
+    pub fn raised_since(&self, before: &Self) -> Vec<(&str, u64)> {
+        let raised = |(name, value): (&'_ String, &u64)| value - before.0.get(name).unwrap_or(&0);
+        let all = self.0.iter().map(|counter| (counter.0.as_str(), raised(counter)));
+        all.filter(|(_, number)| *number != 0).collect()
+    }
+
     /// All denials.
     pub fn denied(&self) -> u64 {
         self.sum_of("denied_")

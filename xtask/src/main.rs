@@ -1,13 +1,15 @@
-//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security` and `demo`, a file each.
+//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security`, `compat` and `demo`, a file each.
 
 mod build;
 mod command;
+mod compat;
 mod demo;
 mod kernels;
 mod mutate;
 mod page;
 mod run;
 mod security;
+mod servers;
 mod setup;
 mod test;
 mod toolchain;
@@ -64,13 +66,18 @@ enum Task {
     },
     /// Play all attacks against ftptrack and nf_conntrack_ftp and write the tables in docs/security.md. As root.
     Security,
+    /// Play every server with every client, with ftptrack and without, and write docs/compatibility.md. As root.
+    Compat {
+        /// Play only the cells whose names have all of these words, and write nothing.
+        words: Vec<String>,
+    },
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Setup => setup::run(),
+        Task::Setup => setup::run().and_then(|()| servers::set_up()),
         Task::Build { release, target } => build::run(release, target.as_deref()),
         Task::Run { arguments } => run::run(&arguments),
         Task::Test { kernels: true, .. } => kernels::run_all(),
@@ -78,6 +85,7 @@ fn main() -> ExitCode {
         Task::Test { long, arguments, .. } => test::run(long, &arguments),
         Task::Mutate { filter } => mutate::run(filter.as_deref()),
         Task::Security => security::run(),
+        Task::Compat { words } => compat::run(&words),
         Task::Demo => demo::run(),
     };
     match result {

@@ -25,13 +25,14 @@ const COMPILER_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 const COMPILER_LLVM: u32 = 22;
 
 /// The programs that tests and demo run, with the package each comes from.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("bpftool", "bpftool"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("openssl", "openssl"),
     ("tcpdump", "tcpdump"),
     ("vsftpd", "vsftpd"),
 ];
@@ -101,7 +102,8 @@ fn missing_packages(programs: &[(&str, &str)]) -> Vec<String> {
     packages
 }
 
-fn install_packages(packages: &[String]) -> Result<()> {
+/// Installs Debian packages; says how to where it can't.
+pub(crate) fn install_packages(packages: &[String]) -> Result<()> {
     let list = packages.join(" ");
     if command::find("apt-get").is_none() {
         let other = if packages.contains(&COMPILER_PACKAGES[0].to_owned()) {
@@ -208,6 +210,7 @@ fn described(compiler: Compiler) -> String {
     }
 }
 
-fn say(what: &str, text: &str) {
+/// Tells what is there, or being done.
+pub(crate) fn say(what: &str, text: &str) {
     println!("setup: {what}: {text}");
 }

@@ -11,14 +11,14 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{build, command, kernels, setup};
+use crate::{build, command, kernels, servers, setup};
 
 /// Runs all steps; the first that fails is the last. The last line is what the test programs said, added up.
 ///
 /// `long`: the properties are tried on many more cases.
 pub(crate) fn run(long: bool, arguments: &[OsString]) -> Result<()> {
     command::require_root("the tests make network namespaces", "test")?;
-    step("setup", setup::run)?;
+    step("setup", || setup::run().and_then(|()| servers::set_up()))?;
     step("format", || command::run(command::cargo().args(["fmt", "--all", "--check"])))?;
     step("lint", || {
         let all = ["--workspace", "--exclude", "ftp-ebpf", "--all-targets"];
