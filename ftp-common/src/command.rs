@@ -201,6 +201,16 @@ impl CommandParser {
         self.user.get(..usize::from(self.user_length)).unwrap_or_default()
     }
 
+    /// The verb of the line in hand, for who views the session: its letters, upper case, the first in the
+    /// highest byte; 0 if the line doesn't begin with a word of one to four letters. Nothing else of a
+    /// line is shown to anybody: it may be a password.
+    #[inline(always)]
+    #[must_use]
+    pub const fn said(&self) -> u32 {
+        let is_word = self.state != SKIP && self.blank == 0 && self.verb_length != 0 && self.verb_length <= 4;
+        if is_word { self.verb } else { 0 }
+    }
+
     /// The line that has just ended. `named` becomes what a [`Verb::Port`] names.
     #[inline(always)]
     pub fn end_line(&mut self, named: &mut HostPort) -> Verb {

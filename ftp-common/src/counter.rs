@@ -137,6 +137,8 @@ counters! {
 
     /// Events lost because the ring buffer was full.
     EventsLost = "events_lost",
+    /// Events that a live view (`ftptrack top`) was too slow for.
+    ViewLost = "view_lost",
     /// Denials that were counted and not reported, to keep the rate of events down.
     EventsSuppressed = "events_suppressed",
     /// Map updates that the kernel refused.

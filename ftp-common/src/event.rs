@@ -1,4 +1,4 @@
-//! What the kernel program reports through the EVENTS ring buffer.
+//! What the kernel program reports through the EVENTS ring buffer, and through VIEW while somebody views.
 
 use crate::address::Address;
 
@@ -23,11 +23,15 @@ pub enum EventKind {
     Denied,
     /// A negotiation was refused; `reason` says why.
     Refused,
+    /// A session's client said a line; `detail` has its verb. To VIEW only.
+    Command,
+    /// A session's server said a whole reply; `detail` is its code. To VIEW only.
+    Reply,
 }
 
 impl EventKind {
     /// All of them; the number in an event is the position here plus one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SessionStarted,
         Self::SessionEnded,
         Self::SessionOpaque,
@@ -37,6 +41,8 @@ impl EventKind {
         Self::FlowEnded,
         Self::Denied,
         Self::Refused,
+        Self::Command,
+        Self::Reply,
     ];
 
     /// The number that stands for it in an event.
@@ -65,6 +71,8 @@ impl EventKind {
             Self::FlowEnded => "flow_ended",
             Self::Denied => "denied",
             Self::Refused => "refused",
+            Self::Command => "command",
+            Self::Reply => "reply",
         }
     }
 }
@@ -97,8 +105,9 @@ pub struct Event {
     pub flag: u8,
     /// Index of the interface.
     pub interface: u32,
-    /// How often, for `Refused`.
-    pub times: u32,
+    /// How often, for `Refused`; for `Command` see [`crate::command::CommandParser::said`]; the code of a
+    /// `Reply`.
+    pub detail: u32,
     /// Packets from the client and from the server, for `FlowEnded`.
     pub packets: [u64; 2],
     /// TCP payload bytes from the client and from the server, for `FlowEnded`.
@@ -117,6 +126,6 @@ mod tests {
             assert_eq!(EventKind::from_number(kind.number()), Some(kind));
         }
         assert_eq!(EventKind::from_number(0), None);
-        assert_eq!(EventKind::from_number(10), None);
+        assert_eq!(EventKind::from_number(12), None);
     }
 }

@@ -42,7 +42,7 @@ pub mod telnet;
 ///
 /// It is part of the pin directory's name: raise it whenever a `#[repr(C)]` type or an index of
 /// [`counter::Counter`] changes, and old and new never share a map.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// One second in the unit of all times in maps: nanoseconds of `CLOCK_MONOTONIC`.
 pub const SECOND: u64 = 1_000_000_000;

@@ -123,6 +123,20 @@ impl ReplyParser {
         self.state += 1;
     }
 
+    /// Whether the line in hand, when it ends, ends a reply.
+    #[inline(always)]
+    const fn ends_reply(&self) -> bool {
+        let coded = self.state == TEXT || self.state == CODE;
+        coded && self.hyphen == 0 && (self.multi_line == 0 || self.multi_line == self.code)
+    }
+
+    /// The code of the reply that ends with the line in hand, for who views the session; else 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn said(&self) -> u32 {
+        if self.ends_reply() { self.code as u32 } else { 0 }
+    }
+
     /// The reply that ends with the line that has just ended, if one does: then true.
     #[inline(always)]
     pub fn end_line(&mut self, reply: &mut Reply) -> bool {
@@ -141,7 +155,7 @@ impl ReplyParser {
             reply.announces = true;
             reply.port = self.extended.port();
         }
-        let ends = coded && last && (self.multi_line == 0 || self.multi_line == code);
+        let ends = self.ends_reply();
         if ends {
             // The last line's numbers count, else the first's.
             if self.multi_line != 0 && !reply.announces && self.first_announces != 0 {

@@ -390,5 +390,5 @@ fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &S
     scratch.event.session = session.generation;
     let multipath = session.server.opaque == opaque::MULTIPATH;
     scratch.event.reason = (if multipath { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
-    report::send(scratch);
+    report::send();
 }

@@ -139,5 +139,5 @@ fn tell(
     // The data connection's ports, 0 where it is not known yet; the session names the rest.
     scratch.event.client_port = if passive { 0 } else { negotiated.port };
     scratch.event.server_port = if passive { negotiated.port } else { 0 };
-    report::send(scratch);
+    report::send();
 }

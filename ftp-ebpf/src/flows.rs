@@ -145,5 +145,5 @@ fn tell(packet: &Packet, key: &ConnectionKey, flow: &Flow, kind: EventKind) {
     scratch.event.mode = flow.mode;
     scratch.event.packets = flow.packets;
     scratch.event.bytes = flow.bytes;
-    report::send(scratch);
+    report::send();
 }

@@ -53,6 +53,13 @@ pub(crate) static FLOWS: LruHashMap<ConnectionKey, Flow> = LruHashMap::with_max_
 pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+/// All events and what sessions say, while somebody views.
+#[map]
+pub(crate) static VIEW: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+/// Until when somebody views: nanoseconds of `CLOCK_MONOTONIC`. Whoever does says so again and again, so
+/// that one who was killed costs nothing.
+#[map]
+pub(crate) static VIEWER: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 /// The packet in hand and the connection that it belongs to. They lie in a map and not on the stack so

@@ -6,7 +6,7 @@ use ftp_common::counter::{Counter, Tally};
 use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::ConnectionKey;
 
-use crate::maps::{Current, EVENTS, STATS, Scratch, current, scratch};
+use crate::maps::{Current, EVENTS, STATS, Scratch, VIEW, VIEWER, current, scratch};
 
 /// Denials told in one second on one CPU; the rest is counted only.
 const DENIALS_A_SECOND: u64 = 100;
@@ -47,12 +47,49 @@ pub(crate) fn event(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey,
     };
 }
 
-/// Sends the event in `scratch`.
-#[inline(always)]
-pub(crate) fn send(scratch: &Scratch) {
+/// Sends the event in this CPU's scratch. A global function (see [`crate::text`]), as several places
+/// call it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn send() -> u32 {
+    let Some(scratch) = scratch() else { return 0 };
     if EVENTS.output::<Event>(&scratch.event, 0).is_err() {
         count(Counter::EventsLost);
     }
+    view(scratch);
+    0
+}
+
+/// Shows the event in `scratch` to who views, if somebody does.
+#[inline(always)]
+fn view(scratch: &Scratch) {
+    if is_viewed(scratch.event.time) && VIEW.output::<Event>(&scratch.event, 0).is_err() {
+        count(Counter::ViewLost);
+    }
+}
+
+#[inline(always)]
+fn is_viewed(now: u64) -> bool {
+    VIEWER.get(0).is_some_and(|until| *until > now)
+}
+
+/// Shows a line of the session in hand to who views, if somebody does. `kind`: [`EventKind::number`];
+/// `detail`: see [`Event`]. A global function (see [`crate::text`]).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn said(kind: u32, detail: u32) -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    if !is_viewed(scratch.progress.now) {
+        return 0;
+    }
+    // SAFETY: this CPU's own value; nothing writes it meanwhile.
+    let Current { packet, key, .. } = unsafe { &*current };
+    event(scratch, EventKind::Command, key, packet.interface);
+    scratch.event.kind = kind as u8;
+    scratch.event.session = scratch.progress.generation;
+    scratch.event.detail = detail;
+    view(scratch);
+    0
 }
 
 /// Sends the event in `scratch` unless there were too many denials this second.
@@ -67,7 +104,7 @@ pub(crate) fn send_denial(scratch: &mut Scratch) {
     if scratch.denials > DENIALS_A_SECOND {
         count(Counter::EventsSuppressed);
     } else {
-        send(scratch);
+        send();
     }
 }
 
@@ -88,8 +125,8 @@ pub(crate) extern "C" fn flush(session: u64) -> u32 {
                 event(scratch, EventKind::Refused, key, packet.interface);
                 scratch.event.session = session;
                 scratch.event.reason = index as u8;
-                scratch.event.times = u32::from(times);
-                send(scratch);
+                scratch.event.detail = u32::from(times);
+                send();
             }
         }
         index += 1;

@@ -11,6 +11,7 @@ use core::hint::black_box;
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
 use ftp_common::client::{ClientHalf, RECENT};
+use ftp_common::event::EventKind;
 use ftp_common::overlap::Line;
 use ftp_common::plain::{are_plain, is_plain};
 use ftp_common::policy::ServerPolicy;
@@ -18,6 +19,7 @@ use ftp_common::server::opaque;
 use ftp_common::session::Session;
 
 use crate::maps::{Scratch, current, scratch, session};
+use crate::report::said;
 
 /// Bytes that are copied from the packet at a time; a power of two.
 pub(crate) const PIECE: usize = 1024;
@@ -262,6 +264,7 @@ extern "C" fn client_line_ends() -> u32 {
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let address = unsafe { &(*current).key.client };
+    said(u32::from(EventKind::Command.number()), scratch.command.said());
     client.parser = scratch.command;
     client.next = scratch.progress.next();
     client.end_line(address, server, scratch.progress.now, &mut scratch.tally);
@@ -296,6 +299,10 @@ extern "C" fn server_line_ends() -> u32 {
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let key = unsafe { &(*current).key };
+    let code = scratch.reply.said();
+    if code != 0 {
+        said(u32::from(EventKind::Reply.number()), code);
+    }
     server.parser = scratch.reply;
     server.next = scratch.progress.next();
     let Scratch { progress, policy, tally, .. } = scratch;

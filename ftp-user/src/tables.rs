@@ -34,6 +34,10 @@ const fn lru<K, V>(name: &'static str) -> Shape {
     Shape { name, kind: MapType::LruHash, key: size_of::<K>(), value: size_of::<V>(), entries: None }
 }
 
+const fn ring(name: &'static str) -> Shape {
+    Shape { name, kind: MapType::RingBuf, key: 0, value: 0, entries: None }
+}
+
 const CONFIG: Shape = array::<Config>("CONFIG", 1);
 const PORTS: Shape = array::<PortClasses>("PORTS", 2);
 const POLICIES: Shape = array::<ServerPolicy>("POLICIES", 2 * MAX_POLICIES);
@@ -53,11 +57,27 @@ const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
 const CLIENTS: Shape = lru::<ClientKey, ClientSessions>("CLIENTS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
-const EVENTS: Shape = Shape { name: "EVENTS", kind: MapType::RingBuf, key: 0, value: 0, entries: None };
+const EVENTS: Shape = ring("EVENTS");
+const VIEW: Shape = ring("VIEW");
+const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 12] =
-    [CONFIG, PORTS, POLICIES, SERVERS, HANDSHAKES, SESSIONS, EXPECTATIONS, RANGES, FLOWS, CLIENTS, STATS, EVENTS];
+pub const SHARED: [Shape; 14] = [
+    CONFIG,
+    PORTS,
+    POLICIES,
+    SERVERS,
+    HANDSHAKES,
+    SESSIONS,
+    EXPECTATIONS,
+    RANGES,
+    FLOWS,
+    CLIENTS,
+    STATS,
+    EVENTS,
+    VIEW,
+    VIEWER,
+];
 
 impl Shape {
     /// Compares it to a map's. A pinned map of another shape would be reused without a word.
@@ -157,6 +177,24 @@ impl<'a> Tables<'a> {
     /// See [`Self::config`].
     pub fn events(self) -> Result<RingBuf<MapData>, Failure> {
         self.typed(EVENTS, Map::RingBuf)
+    }
+
+    /// Events and what sessions say, while somebody views. There must be one reader only.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn view(self) -> Result<RingBuf<MapData>, Failure> {
+        self.typed(VIEW, Map::RingBuf)
+    }
+
+    /// Until when somebody views, nanoseconds of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn viewer(self) -> Result<Array<MapData, u64>, Failure> {
+        self.typed(VIEWER, Map::Array)
     }
 
     /// Handshakes on control ports.

@@ -15,11 +15,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, LpmTrie, MapData, PerCpuArray};
+use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
+use ftp_common::event::Event;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
@@ -96,6 +97,8 @@ pub struct Kernel {
     policies: Array<MapData, Value<ServerPolicy>>,
     servers: LpmTrie<MapData, Value<ServerKey>, u32>,
     stats: PerCpuArray<MapData, u64>,
+    viewer: Array<MapData, u64>,
+    view: RingBuf<MapData>,
     /// The HANDSHAKES map.
     pub handshakes: Table<ConnectionKey, Handshake>,
     /// The SESSIONS map.
@@ -142,6 +145,8 @@ impl Kernel {
             policies: map("POLICIES").try_into().unwrap(),
             servers: map("SERVERS").try_into().unwrap(),
             stats: map("STATS").try_into().unwrap(),
+            viewer: map("VIEWER").try_into().unwrap(),
+            view: map("VIEW").try_into().unwrap(),
             handshakes: Table::new(map("HANDSHAKES")),
             sessions: Table::new(map("SESSIONS")),
             expectations: Table::new(map("EXPECTATIONS")),
@@ -181,6 +186,26 @@ impl Kernel {
     /// Sets bits of [`ftp_common::policy::option`].
     pub fn set_options(&mut self, options: u32) {
         self.config.set(0, Value(Config { generation: GENERATION, options }), 0).unwrap();
+    }
+
+    /// Somebody views until then, nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn view_until(&mut self, time: u64) {
+        self.viewer.set(0, time, 0).unwrap();
+    }
+
+    /// What was shown to who views, since this was last asked.
+    ///
+    /// # Panics
+    ///
+    /// If it is no event.
+    pub fn viewed(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(item) = self.view.next() {
+            assert_eq!(item.len(), size_of::<Event>());
+            // SAFETY: there are enough bytes, and any bytes make an `Event`: it consists of integers.
+            events.push(unsafe { item.as_ptr().cast::<Event>().read_unaligned() });
+        }
+        events
     }
 
     /// Marks a port as guarded beside what `policy` says, as the passive range of another server would.

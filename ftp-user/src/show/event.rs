@@ -10,6 +10,7 @@ use ftp_common::keys::Mode;
 
 use crate::clock;
 use crate::rows::endpoint;
+use crate::show::verb;
 
 /// Sessions whose client is remembered, at most: ends may be among events that were lost.
 const REMEMBERED: usize = 65_536;
@@ -27,6 +28,7 @@ impl EventLines {
         let kind = EventKind::from_number(event.kind)?;
         let text = match kind {
             EventKind::SessionStarted | EventKind::SessionEnded | EventKind::SessionOpaque => self.session(kind, event),
+            EventKind::Command | EventKind::Reply => said(kind, event),
             _ => self.data(kind, event),
         };
         Some(format!("{} {text}", clock::wall(event.time)))
@@ -72,7 +74,7 @@ impl EventLines {
                 format!(": {} (monitor mode)", reason(event.reason))
             }
             EventKind::Denied | EventKind::Refused => {
-                format!(": {}{}", reason(event.reason), times(event.times))
+                format!(": {}{}", reason(event.reason), times(event.detail))
             }
             EventKind::FlowEnded => format!(": {}", amounts(event)),
             EventKind::Expected | EventKind::Withdrawn => self.of_session(event.session),
@@ -91,6 +93,17 @@ impl EventLines {
 
     fn of_session(&self, session: u64) -> String {
         self.clients.get(&session).map_or_else(String::new, |client| format!(" (session {client})"))
+    }
+}
+
+fn said(kind: EventKind, event: &Event) -> String {
+    let (client, server) = (endpoint(event.client, event.client_port), endpoint(event.server, event.server_port));
+    match kind {
+        EventKind::Command => {
+            let verb = verb(event.detail).unwrap_or_else(|| "(no verb)".to_owned());
+            line("command", "", &format!("{client} -> {server}: {verb}"))
+        }
+        _ => line("reply", "", &format!("{server} -> {client}: {}", event.detail)),
     }
 }
 
@@ -199,7 +212,7 @@ mod tests {
     #[test]
     fn a_refusal_says_why_and_how_often() {
         let mut refused = event(EventKind::Refused, Some(Mode::Active));
-        (refused.client_port, refused.server_port, refused.times) = (22, 0, 3);
+        (refused.client_port, refused.server_port, refused.detail) = (22, 0, 3);
         refused.reason = Counter::RefusedLowPort as u8;
         shows(&refused, "refused   active  10.0.0.1 -> 10.0.0.2:22: a port below 1024 (3 times)");
     }
@@ -223,6 +236,20 @@ mod tests {
         let mut opaque = event(EventKind::SessionOpaque, None);
         opaque.reason = Counter::SessionsEncrypted as u8;
         shows(&opaque, "session   opaque  10.0.0.2:40000 -> 10.0.0.1:21: encrypted, it can't be read any more");
+    }
+
+    #[test]
+    fn commands_and_replies_show_a_verb_or_a_code_and_nothing_else() {
+        let mut command = event(EventKind::Command, None);
+        command.detail = u32::from_be_bytes(*b"PASS");
+        shows(&command, "command           10.0.0.2:40000 -> 10.0.0.1:21: PASS");
+        command.detail = u32::from_be_bytes(*b"\0CWD");
+        shows(&command, "command           10.0.0.2:40000 -> 10.0.0.1:21: CWD");
+        command.detail = 0;
+        shows(&command, "command           10.0.0.2:40000 -> 10.0.0.1:21: (no verb)");
+        let mut reply = event(EventKind::Reply, None);
+        reply.detail = 227;
+        shows(&reply, "reply             10.0.0.1:21 -> 10.0.0.2:40000: 227");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct EventRow {
     /// Seconds since 1970, UTC.
     pub time: f64,
     /// `session_started`, `session_ended`, `session_opaque`, `expected`, `withdrawn`, `flow_started`,
-    /// `flow_ended`, `denied`, `refused`.
+    /// `flow_ended`, `denied`, `refused`; in a view also `command`, `reply`.
     pub event: &'static str,
     /// Tells the session from all others.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +42,12 @@ pub struct EventRow {
     /// How often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
+    /// The verb of a command; left out if the line doesn't begin with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    /// The code of a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
     /// Index of the interface.
     pub interface: u32,
     /// Packets each way.
@@ -74,7 +80,9 @@ impl EventRow {
             reason: why.then(|| Counter::from_index(u32::from(event.reason)).map(Counter::name)).flatten(),
             monitored: kind == EventKind::Denied && event.flag != 0,
             met: kind == EventKind::SessionStarted && event.flag != 0,
-            times: (kind == EventKind::Refused).then_some(event.times),
+            times: (kind == EventKind::Refused).then_some(event.detail),
+            verb: (kind == EventKind::Command).then(|| verb(event.detail)).flatten(),
+            code: (kind == EventKind::Reply).then_some(event.detail),
             interface: event.interface,
             packets: ended.then(|| event.packets.into()),
             bytes: ended.then(|| event.bytes.into()),
@@ -84,6 +92,17 @@ impl EventRow {
 
 fn end(address: Address, port: u16) -> String {
     if port == 0 { IpAddr::from(address).to_string() } else { endpoint(address, port) }
+}
+
+/// The verb that an event of a command carries; `None` where its line didn't begin with one.
+#[must_use]
+pub fn verb(detail: u32) -> Option<String> {
+    let letters: String = detail.to_be_bytes().iter().filter(|byte| **byte != 0).map(|byte| shown(*byte)).collect();
+    (!letters.is_empty()).then_some(letters)
+}
+
+const fn shown(byte: u8) -> char {
+    if byte.is_ascii_graphic() { byte as char } else { '?' }
 }
 
 #[cfg(test)]

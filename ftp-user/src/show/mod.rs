@@ -5,5 +5,5 @@ mod event_json;
 mod table;
 
 pub use event::EventLines;
-pub use event_json::EventRow;
+pub use event_json::{EventRow, verb};
 pub use table::{expectations, flows, sessions, stats, status};

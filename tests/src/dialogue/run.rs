@@ -56,6 +56,7 @@ const ORDINARY: &[Counter] = &[
     Counter::DeniedPassive,
     Counter::DeniedActive,
     Counter::EventsLost,
+    Counter::ViewLost,
     Counter::EventsSuppressed,
 ];
 

@@ -15,7 +15,7 @@ impl Default for Counters {
 }
 
 /// They depend on who reads the events, and how fast.
-const OF_EVENTS: [Counter; 2] = [Counter::EventsLost, Counter::EventsSuppressed];
+const OF_EVENTS: [Counter; 3] = [Counter::EventsLost, Counter::ViewLost, Counter::EventsSuppressed];
 
 impl Counters {
     /// The value of one.

@@ -7,6 +7,7 @@ mod ftps;
 mod headers;
 mod links;
 mod options;
+mod view;
 
 use ftptrack_tests::run::Verdict;
 
