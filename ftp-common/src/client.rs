@@ -113,8 +113,8 @@ pub struct ClientHalf {
     pub named_end: u32,
     /// The ring.
     pub ring: [Command; RING],
-    /// The last bytes, each at its position modulo [`RECENT`].
-    pub recent: [u8; RECENT],
+    /// The last bytes, each at its position modulo [`RECENT`], as they lie in memory.
+    pub recent: [u64; RECENT / 8],
     /// The parser.
     pub parser: CommandParser,
 }
@@ -139,7 +139,7 @@ impl Default for ClientHalf {
             named: Address::ANY,
             named_end: 0,
             ring: [Command::default(); RING],
-            recent: [0; RECENT],
+            recent: [0; RECENT / 8],
             parser: CommandParser::default(),
         }
     }
@@ -247,7 +247,32 @@ impl ClientHalf {
     /// Keeps the byte at a position, to compare a repeated one with.
     #[inline(always)]
     pub const fn remember(&mut self, position: u32, byte: u8) {
-        self.recent[position as usize % RECENT] = byte;
+        let word = &mut self.recent[position as usize / 8 % (RECENT / 8)];
+        let mut bytes = word.to_ne_bytes();
+        bytes[position as usize % 8] = byte;
+        *word = u64::from_ne_bytes(bytes);
+    }
+
+    /// As [`Self::remember`] for the first `count` of the eight bytes, as they lie in memory, from a position
+    /// on that is divisible by 8.
+    #[inline(always)]
+    pub const fn remember_word(&mut self, position: u32, word: u64, count: u32) {
+        let kept = &mut self.recent[position as usize / 8 % (RECENT / 8)];
+        let others = if count < 8 { (u64::MAX << (count * 8)).to_le() } else { 0 };
+        *kept = *kept & others | word & !others;
+    }
+
+    /// The byte that is kept for a position. By a shift: the verifier takes no variable place on the stack.
+    #[inline(always)]
+    pub(crate) const fn remembered(&self, position: u32) -> u8 {
+        (self.remembered_word(position).to_le() >> (position % 8 * 8)) as u8
+    }
+
+    /// The eight bytes that are kept, with the one for a position among them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn remembered_word(&self, position: u32) -> u64 {
+        self.recent[position as usize / 8 % (RECENT / 8)]
     }
 
     /// A line has ended: its command waits from now on. `address` is the client's own.
@@ -351,7 +376,9 @@ impl ClientHalf {
         if segment.length == 0 || self.head == server.tail || server.transfer != 0 {
             return;
         }
-        let silent = now.wrapping_sub(self.last_line) > UNANSWERED && now.wrapping_sub(server.last_word) > UNANSWERED;
+        // Times are of a few ms at best, and may be of another CPU: a later one counts as now.
+        let silent =
+            now.saturating_sub(self.last_line) > UNANSWERED && now.saturating_sub(server.last_word) > UNANSWERED;
         let nothing_on_the_way = server.acked == self.next && segment.ack == server.next;
         let dropped_before = self.voided != 0 && self.void_before == self.next;
         if silent && nothing_on_the_way && !dropped_before && self.may_stay_unanswered(server.tail) {

@@ -179,7 +179,7 @@ const _: () = assert!(Counter::TALLIED.is_power_of_two());
 
 /// Counters raised while one segment is read; flushed to STATS, and told, when it is done. The kernel
 /// keeps one for each CPU.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Tally {
     /// How often, saturating, by counter index.
@@ -190,6 +190,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether none of the eight counters from `index` on was raised. `index`: a multiple of 8, below
+    /// [`Counter::TALLIED`].
+    #[inline(always)]
+    #[must_use]
+    pub fn none_of_eight(&self, index: usize) -> bool {
+        let (words, _) = self.marks.as_chunks::<8>();
+        words.get(index / 8).is_some_and(|word| u64::from_ne_bytes(*word) == 0)
+    }
+
     /// Raises one; it must be among the first [`Counter::TALLIED`].
     #[inline(always)]
     pub fn mark(&mut self, counter: Counter) {

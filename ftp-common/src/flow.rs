@@ -98,6 +98,22 @@ impl Flow {
         self.interface == interface && first == (loopback || from_beginner)
     }
 
+    /// Whether it is established, and a segment without SYN, FIN and RST changes nothing.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.state == state::ESTABLISHED && self.marks & 3 != 3
+    }
+
+    /// Counts packets and their payload. `now`: nanoseconds of `CLOCK_MONOTONIC`.
+    #[inline(always)]
+    pub const fn account(&mut self, from_client: bool, packets: u32, bytes: u32, now: u64) {
+        let way = !from_client as usize;
+        self.packets[way] += packets as u64;
+        self.bytes[way] += bytes as u64;
+        self.last_seen = now;
+    }
+
     /// What a packet means, from its direction, flags and numbers (host byte order). Changes nothing.
     #[inline(always)]
     #[must_use]

@@ -61,14 +61,14 @@ impl ClientHalf {
         line
     }
 
-    /// Whether a repeated byte is the one that was read at that position. The last [`RECENT`] bytes are
+    /// Whether a repeated byte is the one that was read at that position. The last bytes ([`RECENT`]) are
     /// compared as they are. Of older ones it must only be sure that the lines are the same, and that
     /// none is a PORT or EPRT: what else a command says, the server's answer alone decides.
     #[inline(always)]
     #[must_use]
     pub const fn is_same(&self, line: &Line, position: u32, byte: u8) -> bool {
         if self.next.wrapping_sub(position) <= RECENT as u32 {
-            return self.recent[position as usize % RECENT] == byte;
+            return self.remembered(position) == byte;
         }
         let ends = line.ended != 0 && position.wrapping_add(1) == line.end;
         line.exact == 0 && (byte == b'\n') == ends

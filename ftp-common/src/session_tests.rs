@@ -288,3 +288,36 @@ fn bytes_in_the_place_of_a_fin_lose_step() {
     talk.client_bytes(seq, b"QUIT\r\n");
     assert_eq!((talk.count(Counter::StepsLost), talk.session.client.fin), (0, 1));
 }
+
+#[test]
+fn bytes_kept_by_words_are_those_kept_one_by_one() {
+    let text: std::vec::Vec<u8> = (0..=255).cycle().take(40).collect();
+    for first in [0u32, 3, 8, 125, u32::MAX - 5] {
+        for length in 1..=text.len() {
+            let (mut by_byte, mut by_word) = (ClientHalf::default(), ClientHalf::default());
+            (by_byte.recent, by_word.recent) =
+                ([0x5555_5555_5555_5555; RECENT / 8], [0x5555_5555_5555_5555; RECENT / 8]);
+            let end = first.wrapping_add(length as u32);
+            for (i, byte) in text[..length].iter().enumerate() {
+                by_byte.remember(first.wrapping_add(i as u32), *byte);
+            }
+            let mut position = first & !7;
+            while crate::sequence::before(position, end) {
+                let mut bytes = by_word.remembered_word(position).to_ne_bytes();
+                for (i, byte) in bytes.iter_mut().enumerate() {
+                    let at = position.wrapping_add(i as u32).wrapping_sub(first) as usize;
+                    *byte = if at < length {
+                        text[at]
+                    } else if position == first & !7 {
+                        *byte
+                    } else {
+                        0xaa
+                    };
+                }
+                by_word.remember_word(position, u64::from_ne_bytes(bytes), end.wrapping_sub(position));
+                position = position.wrapping_add(8);
+            }
+            assert_eq!(by_word.recent, by_byte.recent, "{length} bytes from {first} on");
+        }
+    }
+}

@@ -129,7 +129,7 @@ const READ: u32 = 2;
 /// much is in `scratch.progress`.
 #[inline(never)]
 fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
-    let now = report::now();
+    let now = report::coarse_now(&mut scratch.clock);
     let Session { client, server, generation, .. } = session;
     let generation = *generation;
     let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
@@ -156,7 +156,7 @@ fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
     let intake = server.receive(client, &packet.segment, may_hold(packet, policy), packet.local, &mut scratch.tally);
     let taken = take(packet, scratch, intake);
     if taken == READ {
-        scratch.progress.now = report::now(); // a bare acknowledgement needs no time
+        scratch.progress.now = report::coarse_now(&mut scratch.clock); // a bare acknowledgement needs no time
         scratch.progress.generation = generation;
     }
     let segment = &packet.segment;

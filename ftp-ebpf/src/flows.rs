@@ -36,12 +36,7 @@ pub(crate) fn follow(
         };
     }
     if accounts {
-        let way = usize::from(!from_client);
-        // SAFETY: the context is valid for the whole run.
-        let segments = unsafe { (*skb).gso_segs };
-        flow.packets[way] += if segments > 1 { u64::from(segments) } else { 1 };
-        flow.bytes[way] += u64::from(packet.segment.length);
-        flow.last_seen = report::now();
+        flow.account(from_client, segments(skb), packet.segment.length, report::now());
     }
     match step {
         Step::Answered => {
@@ -60,6 +55,14 @@ pub(crate) fn follow(
         flow.marks |= if from_client { 1 } else { 2 };
     }
     PASS
+}
+
+/// How many packets a packet stands for: the kernel keeps several of a flow as one.
+#[inline(always)]
+pub(crate) fn segments(skb: *mut __sk_buff) -> u32 {
+    // SAFETY: the context is valid for the whole run.
+    let segments = unsafe { (*skb).gso_segs };
+    if segments > 1 { segments } else { 1 }
 }
 
 #[inline(always)]

@@ -2,7 +2,8 @@
 //!
 //! A packet's way: [`packet`] finds the TCP header, [`servers`] classifies its ports (nothing: pass,
 //! after a few nanoseconds), [`control`] follows control connections, reads their text by [`text`]
-//! and makes [`expectations`] (of encrypted text [`ranges`]), [`data`] lets expected data connections in ([`claim`]) and follows [`flows`], [`verdict`] denies,
+//! and makes [`expectations`] (of encrypted text [`ranges`]), of open flows [`transfer`] counts the packets, [`data`] lets
+//! expected data connections in ([`claim`]) and follows [`flows`], [`verdict`] denies,
 //! [`report`] counts and tells.
 #![no_std]
 #![no_main]
@@ -26,6 +27,7 @@ mod ranges;
 mod report;
 mod servers;
 mod text;
+mod transfer;
 mod verdict;
 
 use aya_ebpf::bindings::__sk_buff;
@@ -33,6 +35,7 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use ftp_common::counter::Counter;
 use ftp_common::keys::ConnectionKey;
+use ftp_common::policy::Config;
 
 use locate::found;
 use maps::Current;
@@ -53,16 +56,19 @@ pub(crate) fn ftptrack_egress(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
-    let Some(generation) = servers::generation() else { return PASS };
+    let Some(&Config { generation, options }) = servers::config() else { return PASS };
     let Some(current) = maps::current() else { return PASS };
     let classes = match packet::quick_look(Memory { skb }) {
-        Located::Tcp(layout, source, destination) => {
-            let classes = servers::classes(generation, source, destination);
+        Located::Tcp(layout, header) => {
+            let classes = servers::classes(generation, header.source, header.destination);
             if classes == 0 {
                 return PASS; // most packets end here
             }
             // SAFETY: this CPU's own value, valid for the whole run.
             unsafe { (*current).layout = layout };
+            if transfer::is_inner(&header) && transfer::passes(skb, current, classes | options << 16, egress) {
+                return PASS;
+            }
             classes
         }
         Located::Other => return PASS,

@@ -18,6 +18,7 @@ use ftp_common::session::{Handshake, Session};
 use crate::adopt::Tuple;
 use crate::multipath::Options;
 use crate::packet::{Layout, Packet};
+use crate::report::Clock;
 use crate::text::{Piece, Progress};
 
 /// `Side::number` of the interface that this program is attached to.
@@ -115,6 +116,7 @@ pub(crate) struct Scratch {
     pub(crate) range: Range,
     pub(crate) owner: Owner,
     pub(crate) tuple: Tuple,
+    pub(crate) clock: Clock,
     /// When the present second of denial events began, nanoseconds; and how many it had.
     pub(crate) denials_since: u64,
     pub(crate) denials: u64,

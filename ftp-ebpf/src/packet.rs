@@ -117,13 +117,13 @@ pub(crate) struct Ipv6Front {
 /// A TCP header without options (RFC 9293). Network byte order.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct TcpHeader {
-    source: u16,
-    destination: u16,
+pub(crate) struct TcpHeader {
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
     seq: u32,
     ack: u32,
     offset: u8,
-    flags: u8,
+    pub(crate) flags: u8,
     window: u16,
     checksum: u16,
     urgent: u16,
@@ -136,8 +136,8 @@ pub(crate) const TCP_HEADER: u32 = size_of::<TcpHeader>() as u32;
 pub(crate) enum Located {
     /// No TCP.
     Other,
-    /// TCP with its ports, network byte order: source, destination.
-    Tcp(Layout, u16, u16),
+    /// TCP.
+    Tcp(Layout, TcpHeader),
     /// It takes a closer look.
     Unusual,
 }
@@ -191,7 +191,7 @@ pub(crate) fn quick_look(memory: Memory) -> Located {
     if layout.end != 0 && layout.transport + TCP_HEADER > layout.end {
         return Located::Unusual;
     }
-    Located::Tcp(layout, header.source, header.destination)
+    Located::Tcp(layout, header)
 }
 
 /// UDP and ICMPv6, the common ones that aren't TCP.
@@ -277,6 +277,17 @@ impl Packet {
     }
 }
 
+/// Where a segment's text begins, in bytes from the start of the packet, and its length; `None`: a data
+/// offset that no stack takes.
+#[inline(always)]
+pub(crate) fn text(memory: Memory, layout: &Layout, header: &TcpHeader) -> Option<(u32, u32)> {
+    let header_length = u32::from(header.offset >> 4) * 4;
+    let begin = layout.transport + header_length;
+    let whole = memory.length();
+    let end = if layout.end == 0 || layout.end > whole { whole } else { layout.end };
+    (header_length >= TCP_HEADER && begin <= end).then(|| (begin, end - begin))
+}
+
 /// Reads the rest of the headers into `packet`. False: a data offset that no stack takes.
 #[inline(never)]
 pub(crate) fn read(memory: Memory, layout: &Layout, egress: bool, packet: &mut Packet) -> bool {
@@ -287,39 +298,30 @@ pub(crate) fn read(memory: Memory, layout: &Layout, egress: bool, packet: &mut P
 fn read_into(memory: Memory, layout: &Layout, egress: bool, packet: &mut Packet) -> Option<()> {
     let header = memory.get::<TcpHeader>(layout.transport)?;
     let (source, destination, mapped) = addresses(memory, layout)?;
-    let header_length = u32::from(header.offset >> 4) * 4;
-    let payload = layout.transport + header_length;
-    let whole = memory.length();
-    let end = if layout.end == 0 || layout.end > whole { whole } else { layout.end };
-    if header_length < 20 || payload > end {
-        return None;
-    }
+    let (payload, length) = text(memory, layout, &header)?;
     // SAFETY: the context is valid for the whole run.
     let interface = unsafe { (*memory.skb).ifindex };
     // SAFETY: the context is valid for the whole run.
     let came_in_by = unsafe { (*memory.skb).ingress_ifindex };
     let link_local = source.is_link_local() || destination.is_link_local();
-    *packet = Packet {
-        source,
-        destination,
-        source_port: u16::from_be(header.source),
-        destination_port: u16::from_be(header.destination),
-        segment: Segment {
-            seq: u32::from_be(header.seq),
-            ack: u32::from_be(header.ack),
-            length: end - payload,
-            flags: header.flags,
-            hides_a_byte: false,
-        },
-        payload,
-        urgent: u16::from_be(header.urgent),
-        options: header_length - 20,
-        scope: if link_local { interface } else { 0 },
-        interface,
-        egress,
-        fragmented: layout.fragmented,
-        mapped,
-        local: egress && came_in_by == 0,
-    };
+    // Field by field: a whole one would be put together on the stack first.
+    packet.source = source;
+    packet.destination = destination;
+    packet.source_port = u16::from_be(header.source);
+    packet.destination_port = u16::from_be(header.destination);
+    packet.segment.seq = u32::from_be(header.seq);
+    packet.segment.ack = u32::from_be(header.ack);
+    packet.segment.length = length;
+    packet.segment.flags = header.flags;
+    packet.segment.hides_a_byte = false;
+    packet.payload = payload;
+    packet.urgent = u16::from_be(header.urgent);
+    packet.options = payload - layout.transport - TCP_HEADER;
+    packet.scope = if link_local { interface } else { 0 };
+    packet.interface = interface;
+    packet.egress = egress;
+    packet.fragmented = layout.fragmented;
+    packet.mapped = mapped;
+    packet.local = egress && came_in_by == 0;
     Some(())
 }

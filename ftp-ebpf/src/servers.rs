@@ -5,24 +5,22 @@ use core::hint::black_box;
 use aya_ebpf::maps::lpm_trie::Key;
 use ftp_common::address::Address;
 use ftp_common::keys::ServerKey;
-use ftp_common::policy::{MAX_POLICIES, ServerPolicy, class};
+use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class};
 
 use crate::maps::{CONFIG, POLICIES, PORTS, SERVERS};
 
-/// The generation of the policy in force. One word selects everything, so applying is atomic.
+/// What selects the policy in force. One word selects everything, so applying is atomic.
 #[inline(always)]
-pub(crate) fn generation() -> Option<u32> {
+pub(crate) fn config() -> Option<&'static Config> {
     let config = CONFIG.get_ptr(0)?;
-    // SAFETY: a value of an array map lives as long as the program; one aligned word is read.
-    Some(unsafe { (*config).generation })
+    // SAFETY: a value of an array map lives as long as the program.
+    Some(unsafe { &*config })
 }
 
 /// Bits of `policy::option`.
 #[inline(always)]
 pub(crate) fn options() -> u32 {
-    let Some(config) = CONFIG.get_ptr(0) else { return 0 };
-    // SAFETY: as above.
-    unsafe { (*config).options }
+    config().map_or(0, |config| config.options)
 }
 
 /// Classes of two ports (network byte order), source in the second byte and destination in the first:

@@ -1,7 +1,7 @@
 //! What the policy may ask for besides: modes refused, active mode from any port, marks, no accounting.
 
 use ftp_common::counter::Counter;
-use ftp_common::flow::tcp::{ACK, SYN};
+use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::{flag, option};
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::run::frame::Tcp;
@@ -109,4 +109,34 @@ fn without_accounting_flows_are_known_and_not_counted() {
     let flows: Vec<_> = scene.kernel.flows.all().into_values().collect();
     assert_eq!((flows[0].packets, flows[0].bytes), ([1, 0], [0, 0]));
     assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
+}
+
+/// Segments of the end that did not begin are passed without a look at the flow. What completes and ends one
+/// is looked at all the same.
+#[test]
+fn without_accounting_flows_begin_and_end_in_both_modes() {
+    let mut scene = Scene::new();
+    scene.kernel.set_options(option::NO_ACCOUNTING);
+    let mut control = scene.expecting(INSIDE);
+    for tcp in scene.handshake(50000, INSIDE) {
+        assert_eq!(scene.pass(&tcp), PASSES);
+    }
+    control.exchange(&scene, "PORT 10,0,1,2,156,65\r\n", "200 ok\r\n");
+    for tcp in active_handshake(&scene, 20, 40001) {
+        assert_eq!(scene.pass(&tcp), PASSES);
+    }
+    scene.forget();
+    assert_eq!(scene.kernel.flows.all().len(), 2);
+    let ends = [
+        scene.to_client(INSIDE, 50000).at(5001, 1001).says("data"),
+        scene.to_client(INSIDE, 50000).at(5005, 1001).flags(ACK | FIN),
+        scene.to_server(50000, INSIDE).at(1001, 5006).flags(ACK | FIN),
+        scene.to_server(40001, 20).at(5001, 2).says("data"),
+        scene.to_server(40001, 20).at(5005, 2).flags(ACK | RST),
+    ];
+    for tcp in ends {
+        assert_eq!(scene.pass(&tcp), PASSES, "{tcp:?}");
+    }
+    assert_eq!(scene.kernel.flows.all().len(), 0);
+    assert_eq!(scene.counts(), [(Counter::FlowsEnded, 2)]);
 }
