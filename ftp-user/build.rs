@@ -54,7 +54,7 @@ fn build() -> Result<()> {
 fn compile(compiler: Compiler, linker: &Path, target: &str, workspace: &Path, out_dir: &Path) -> Result<PathBuf> {
     // A directory of its own: the outer cargo holds a lock on its target directory.
     let target_dir = out_dir.join("ftp-ebpf");
-    let mut cargo = compiler.build_kernel_crate(linker, target, &variable("CARGO_CFG_TARGET_ARCH")?);
+    let mut cargo = compiler.build_kernel_crate("ftp-ebpf", linker, target, &variable("CARGO_CFG_TARGET_ARCH")?);
     cargo.current_dir(workspace).arg("--target-dir").arg(&target_dir);
     let output = cargo.output().with_context(|| format!("run {}", cargo.get_program().display()))?;
     if !output.status.success() {

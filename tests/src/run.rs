@@ -123,6 +123,16 @@ impl Kernel {
     /// If the kernel refuses it; it takes root.
     #[must_use]
     pub fn load(setup: Setup) -> Self {
+        Self::load_sized(setup, ENTRIES, ENTRIES)
+    }
+
+    /// The same, with room for that many sessions (and handshakes, and expectations) and flows.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::load`].
+    #[must_use]
+    pub fn load_sized(setup: Setup, sessions: u32, flows: u32) -> Self {
         let (side, loopback) = (setup.side.number(), u8::from(setup.loopback));
         let mut loader = EbpfLoader::new();
         loader
@@ -130,8 +140,11 @@ impl Kernel {
             .override_global("SIDE", &side, true)
             .override_global("LINK_HEADER", &setup.link_header, true)
             .override_global("LOOPBACK", &loopback, true);
-        for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "RANGES", "FLOWS", "CLIENTS"] {
-            loader.map_max_entries(name, ENTRIES);
+        for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"] {
+            loader.map_max_entries(name, sessions);
+        }
+        for (name, entries) in [("FLOWS", flows), ("RANGES", ENTRIES), ("CLIENTS", ENTRIES)] {
+            loader.map_max_entries(name, entries);
         }
         let mut ebpf = loader.load(OBJECT).expect("the object loads; it takes root");
         for name in [INGRESS, EGRESS] {
@@ -243,9 +256,9 @@ impl Kernel {
     /// As [`Self::run`].
     #[must_use]
     pub fn run_marked(&self, hook: Hook, frame: &[u8], mark: u32) -> (Verdict, u32) {
-        let (name, came_in_by) = match hook {
-            Hook::Ingress => (INGRESS, 0),
-            Hook::Egress { came_in_by } => (EGRESS, came_in_by),
+        let came_in_by = match hook {
+            Hook::Ingress => 0,
+            Hook::Egress { came_in_by } => came_in_by,
         };
         let mut context = [0; size_of::<Context>()];
         // The whole of what the kernel has must fit.
@@ -253,7 +266,7 @@ impl Kernel {
         for (at, value) in [(offset_of!(Context, ingress_ifindex), came_in_by), (offset_of!(Context, mark), mark)] {
             context[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
-        let program: &SchedClassifier = self.ebpf.program(name).unwrap().try_into().unwrap();
+        let program = self.program(hook);
         let options = TestRunOptions {
             data_in: Some(frame),
             ctx_in: Some(&context),
@@ -267,6 +280,17 @@ impl Kernel {
         };
         let at = offset_of!(Context, mark);
         (verdict, u32::from_ne_bytes(left[at..at + 4].try_into().expect("four bytes")))
+    }
+
+    /// The program of a hook.
+    ///
+    /// # Panics
+    ///
+    /// Never: it was loaded.
+    #[must_use]
+    pub fn program(&self, hook: Hook) -> &SchedClassifier {
+        let name = if hook == Hook::Ingress { INGRESS } else { EGRESS };
+        self.ebpf.program(name).unwrap().try_into().unwrap()
     }
 
     /// What was counted since the maps were last emptied.

@@ -45,6 +45,12 @@ pub(crate) fn ftptrack() -> Result<PathBuf> {
     program(of_all("build").args(["--bin", "ftptrack"]), "ftptrack")
 }
 
+/// Builds ftptrack as for a server and returns its path.
+pub(crate) fn optimised() -> Result<PathBuf> {
+    let mut build = cargo("build", HOST);
+    program(build.args(["--package", "ftp-user", "--bin", "ftptrack", "--release"]), "ftptrack")
+}
+
 /// Builds the kernel program as machines of the other byte order need it: it must compile, though nothing runs it here.
 pub(crate) fn big_endian_object() -> Result<()> {
     const TARGET: &str = "bpfeb-unknown-none";
@@ -53,7 +59,7 @@ pub(crate) fn big_endian_object() -> Result<()> {
     let compiler = Compiler::find(TARGET).with_context(|| format!("no compiler for {TARGET}"))?;
     let linker = toolchain::bpf_linker().context("bpf-linker is not installed")?;
     let directory = command::target_directory();
-    let mut build = compiler.build_kernel_crate(&linker, TARGET, "s390x");
+    let mut build = compiler.build_kernel_crate("ftp-ebpf", &linker, TARGET, "s390x");
     command::run(build.current_dir(command::workspace()).arg("--target-dir").arg(&directory))?;
     let object = fs::read(directory.join(TARGET).join("release/ftptrack"))?;
     if object.get(MACHINE) != Some(&[0, 247]) {
@@ -65,7 +71,7 @@ pub(crate) fn big_endian_object() -> Result<()> {
 /// A cargo command for programs of any of our packages. What they depend on is built once for all of them.
 pub(crate) fn of_all(command: &str) -> Command {
     let mut cargo = cargo(command, HOST);
-    cargo.args(["--workspace", "--exclude", "ftp-ebpf"]);
+    cargo.args(["--workspace", "--exclude", "ftp-ebpf", "--exclude", "ftptrack-bench-ebpf"]);
     cargo
 }
 

@@ -1,5 +1,6 @@
-//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security`, `compat` and `demo`, a file each.
+//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security`, `compat`, `bench` and `demo`, a file each.
 
+mod bench;
 mod build;
 mod command;
 mod compat;
@@ -71,6 +72,14 @@ enum Task {
         /// Play only the cells whose names have all of these words, and write nothing.
         words: Vec<String>,
     },
+    /// Measure what ftptrack costs beside no filter and nf_conntrack_ftp, and write docs/benchmarks.md. As root.
+    Bench {
+        /// Fewer rounds and smaller files; writes no page.
+        #[arg(long)]
+        quick: bool,
+        /// Measure only these parts (packet, bulk, rate, scale, start), and write no page.
+        parts: Vec<String>,
+    },
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
@@ -86,6 +95,7 @@ fn main() -> ExitCode {
         Task::Mutate { filter } => mutate::run(filter.as_deref()),
         Task::Security => security::run(),
         Task::Compat { words } => compat::run(&words),
+        Task::Bench { quick, parts } => bench::run(quick, &parts),
         Task::Demo => demo::run(),
     };
     match result {

@@ -21,12 +21,13 @@ pub(crate) fn run(long: bool, arguments: &[OsString]) -> Result<()> {
     step("setup", || setup::run().and_then(|()| servers::set_up()))?;
     step("format", || command::run(command::cargo().args(["fmt", "--all", "--check"])))?;
     step("lint", || {
-        let all = ["--workspace", "--exclude", "ftp-ebpf", "--all-targets"];
-        command::run(clippy().args(all).args(["--", "-D", "warnings"]))
+        let kernel = ["--exclude", "ftp-ebpf", "--exclude", "ftptrack-bench-ebpf"];
+        command::run(clippy().arg("--workspace").args(kernel).args(["--all-targets", "--", "-D", "warnings"]))
     })?;
-    // The compiler for BPF comes without clippy. Lints don't link, so the host's checks the crate as well.
-    step("lint of the kernel crate", || {
-        command::run(clippy().args(["--package", "ftp-ebpf", "--", "-D", "warnings"]))
+    // The compiler for BPF comes without clippy. Lints don't link, so the host's checks these crates as well.
+    step("lint of the kernel crates", || {
+        let kernel = ["--package", "ftp-ebpf", "--package", "ftptrack-bench-ebpf"];
+        command::run(clippy().args(kernel).args(["--", "-D", "warnings"]))
     })?;
     step("big-endian kernel program", build::big_endian_object)?;
     let ftptrack = step("build", build::ftptrack)?;

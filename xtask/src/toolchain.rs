@@ -43,12 +43,12 @@ impl Compiler {
         }
     }
 
-    /// How to build the kernel crate for `target`, to run on machines of the architecture `arch` (cargo's word). The
-    /// object is `TARGET/release/ftptrack` in cargo's target directory.
+    /// How to build a `package` of the kernel's for `target`, to run on machines of the architecture `arch` (cargo's
+    /// word). The object is in `TARGET/release` of cargo's target directory, under its binary's name.
     ///
     /// What an outer cargo was told about compilers and flags is forgotten: clippy sets `RUSTC_WORKSPACE_WRAPPER`, a user
     /// perhaps `RUSTFLAGS`, and neither is meant for the BPF target.
-    pub(crate) fn build_kernel_crate(self, linker: &Path, target: &str, arch: &str) -> Command {
+    pub(crate) fn build_kernel_crate(self, package: &str, linker: &Path, target: &str, arch: &str) -> Command {
         let mut cargo = match self {
             Self::Distribution => {
                 let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
@@ -64,7 +64,7 @@ impl Compiler {
                 cargo
             }
         };
-        cargo.args(["--quiet", "--release", "--package", "ftp-ebpf", "--bin", "ftptrack", "--target", target]);
+        cargo.args(["--quiet", "--release", "--package", package, "--target", target]);
         cargo.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("RUSTFLAGS");
         cargo.env("CARGO_ENCODED_RUSTFLAGS", kernel_flags(linker, arch).join("\x1f"));
         cargo

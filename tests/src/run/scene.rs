@@ -121,6 +121,16 @@ impl Scene {
         if ingress { Hook::Ingress } else { LOCAL }
     }
 
+    /// The usual scene on a program of its own, which stays loaded for as long as the process lives.
+    #[must_use]
+    pub fn alone(kernel: Kernel) -> Self {
+        let kernel: &'static Mutex<Kernel> = Box::leak(Box::new(Mutex::new(kernel)));
+        let mut kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        let who = Addresses::v4();
+        kernel.apply(&usual_policy(), &[(who.server, 32)]);
+        Self { kernel, who, setup: Setup::SERVERS_BEHIND, seen: Counters::default() }
+    }
+
     /// The verdict on a segment, at the hook where it belongs.
     #[must_use]
     pub fn pass(&self, tcp: &Tcp) -> Verdict {
