@@ -4,10 +4,22 @@
 //! |---|---|
 //! | [`measure`] | numbers in rounds, their medians, their ratios |
 //! | [`programs`], [`packets`] | the cost of one packet, by BPF_PROG_TEST_RUN |
+//! | [`filter`], [`ground`] | the four filters, and the hosts that they are measured on |
+//! | [`bulk`], [`rate`], [`client`] | large files; many transfers and sessions |
+//! | [`scale`], [`live`] | few and very many flows, sessions and policies |
+//! | [`start`] | from the command to the first denied packet; changing a policy |
 
+mod bulk;
+mod client;
+mod filter;
+mod ground;
+mod live;
 mod measure;
 mod packets;
 mod programs;
+mod rate;
+mod scale;
+mod start;
 
 use std::error::Error;
 use std::fs;
@@ -44,6 +56,14 @@ struct Arguments {
 enum Part {
     /// The cost of a packet.
     Packet,
+    /// Large files.
+    Bulk,
+    /// Transfers and sessions a second.
+    Rate,
+    /// Few and many flows, sessions, policies.
+    Scale,
+    /// Attaching, changing a policy.
+    Start,
 }
 
 /// How long to measure.
@@ -77,9 +97,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     if wanted(Part::Packet) {
         results.series.extend(packets::measure(length));
     }
+    if wanted(Part::Bulk) {
+        results.series.extend(bulk::measure(length));
+    }
+    if wanted(Part::Rate) {
+        results.series.extend(rate::measure(length));
+    }
+    if wanted(Part::Scale) {
+        results.series.extend(scale::measure(length));
+        results.series.extend(live::measure(length));
+    }
+    if wanted(Part::Start) {
+        results.series.extend(start::measure(length));
+    }
     for series in &results.series {
-        let over = series.over(FTPTRACK, EMPTY).expect("measured");
-        println!("{:45} +{:7.1} {:7.1} {:7.1}", series.what, over.low, over.median, over.high);
+        if series.part == "packet" {
+            let over = series.over(FTPTRACK, EMPTY).expect("measured");
+            println!("{:45} +{:7.1} {:7.1} {:7.1}", series.what, over.low, over.median, over.high);
+        } else {
+            print!("{:45}", series.what);
+            for column in &series.columns {
+                let value = series.spread(&column.filter).expect("measured");
+                print!(" | {} {:9.3}", column.filter, value.median);
+                if let Some(ratio) = series.ratio(&column.filter, NONE) {
+                    print!(" {:6.4} ({:6.4}-{:6.4})", ratio.median, ratio.low, ratio.high);
+                }
+            }
+            println!();
+        }
     }
     fs::write(&arguments.json, serde_json::to_string_pretty(&results)?)?;
     Ok(())

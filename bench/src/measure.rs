@@ -1,5 +1,7 @@
 //! Numbers of one kind, measured in rounds, and what can be said of them.
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 /// What the same thing took under each filter, round by round.
@@ -81,6 +83,18 @@ impl Series {
     fn pairs(&self, filter: &str, floor: &str) -> impl Iterator<Item = (f64, f64)> {
         self.rounds(filter).iter().copied().zip(self.rounds(floor).iter().copied())
     }
+}
+
+/// How long something takes, in milliseconds.
+pub(crate) fn elapsed(work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    milliseconds(begun.elapsed())
+}
+
+/// As a number.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -30,13 +30,16 @@ use crate::{EMPTY, FTPTRACK, Length};
 const PART: &str = "packet";
 
 /// The first client address where there are many.
-const CLIENTS: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
+pub(crate) const CLIENTS: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
 /// Flows among which random packets choose.
 const FLOWS: u32 = 10_000;
 /// Packets of one control connection in a row: all are new commands, or answers to commands that wait (16 at most).
 const IN_A_ROW: u32 = 8;
 /// Connections that are expected at a time.
 const EXPECTED: u32 = 256;
+
+/// A command of 25 bytes.
+pub(crate) const NOOP: &str = "NOOP 012345678901234567\r\n";
 
 /// Names that the table of goals asks for.
 pub(crate) mod name {
@@ -97,7 +100,10 @@ impl Bench {
         self.same("UDP", Hook::Ingress, &udp, 0);
         self.same("ARP", Hook::Ingress, &arp, 0);
 
-        let control = self.open_flow();
+        let control = self.scene.expecting(INSIDE);
+        for tcp in self.scene.handshake(50000, INSIDE) {
+            let _ = self.scene.pass(&tcp);
+        }
         let upload = self.scene.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
         let download = self.scene.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000]).frame();
         self.same(name::DATA, Hook::Ingress, &upload, 0);
@@ -120,18 +126,10 @@ impl Bench {
         self.done.push(series);
     }
 
-    /// A control connection, and a data connection that it has negotiated.
-    fn open_flow(&mut self) -> Control {
-        let control = self.scene.expecting(INSIDE);
-        for tcp in self.scene.handshake(50000, INSIDE) {
-            let _ = self.scene.pass(&tcp);
-        }
-        control
-    }
-
     /// Data packets of many flows, at random.
     fn random(&mut self) {
-        let (key, flow) = self.one_flow();
+        self.scene.kernel.empty();
+        let (key, flow) = open_flow(&mut self.scene);
         for client in 0..FLOWS {
             self.scene.kernel.flows.put(&ConnectionKey { client: client_address(client), ..key }, &flow);
         }
@@ -152,10 +150,6 @@ impl Bench {
             self.done.push(series);
         }
         self.scene.kernel.set_options(0);
-    }
-
-    fn one_flow(&self) -> (ConnectionKey, Flow) {
-        self.scene.kernel.flows.all().into_iter().next().expect("it was opened")
     }
 
     /// The driver in front of the empty program, and in front of ours.
@@ -195,13 +189,12 @@ impl Bench {
     /// Text of control connections, each packet the next of its connection.
     fn control(&mut self) {
         self.scene.kernel.empty();
-        let noop = "NOOP 012345678901234567\r\n";
         let mut idle = self.scene.control(40000);
         idle.exchange(&self.scene, "USER anonymous\r\n", "331 password, please\r\n");
         idle.exchange(&self.scene, "PASS guest\r\n", "230 in\r\n");
         let line = format!("SITE {}\r\n", "x".repeat(1393));
         for (what, text, counts) in [
-            (name::COMMAND, noop, Some(Counter::Commands)),
+            (name::COMMAND, NOOP, Some(Counter::Commands)),
             ("PASV", "PASV\r\n", Some(Counter::Commands)),
             ("PORT", "PORT 10,0,1,2,156,65\r\n", Some(Counter::Commands)),
             (name::CLIENT_TEXT, &line, Some(Counter::Commands)),
@@ -266,6 +259,15 @@ impl Bench {
         let all = self.scene.kernel.sessions.all();
         all.into_iter().find(|(_, other)| other.generation == session.generation).expect("it is followed").0
     }
+}
+
+/// A data connection from port 50000 to [`INSIDE`], negotiated and established; its flow.
+pub(crate) fn open_flow(scene: &mut Scene) -> (ConnectionKey, Flow) {
+    let _control = scene.expecting(INSIDE);
+    for tcp in scene.handshake(50000, INSIDE) {
+        let _ = scene.pass(&tcp);
+    }
+    scene.kernel.flows.all().into_iter().next().expect("it was negotiated")
 }
 
 fn add(series: &mut Series, without: Vec<f64>, with: Vec<f64>) {
