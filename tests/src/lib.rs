@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`namespace`], [`network`], [`links`] | hosts that only this test can see, joined by a bridge |
 //! | [`ftptrack`], [`report`], [`hooks`] | the command under test, what it answers, what the kernel has |
-//! | [`verifier`] | what the programs cost the kernel's verifier |
+//! | [`verifier`], [`interpret`] | what the programs cost the kernel's verifier; how long their paths are |
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
@@ -38,6 +38,7 @@ pub mod ftptrack;
 pub mod games;
 pub mod guest;
 pub mod hooks;
+pub mod interpret;
 pub mod knock;
 pub mod links;
 pub mod model;
