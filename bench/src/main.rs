@@ -8,16 +8,21 @@
 //! | [`bulk`], [`rate`], [`client`] | large files; many transfers and sessions |
 //! | [`scale`], [`live`] | few and very many flows, sessions and policies |
 //! | [`start`] | from the command to the first denied packet; changing a policy |
+//! | [`goals`], [`report`], [`plot`], [`machine`] | what is said of the numbers |
 
 mod bulk;
 mod client;
 mod filter;
+mod goals;
 mod ground;
 mod live;
+mod machine;
 mod measure;
 mod packets;
+mod plot;
 mod programs;
 mod rate;
+mod report;
 mod scale;
 mod start;
 
@@ -28,6 +33,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use machine::Machine;
 use measure::Series;
 
 /// No filter at all.
@@ -45,10 +51,16 @@ struct Arguments {
     /// Fewer rounds and smaller files: for a first look.
     #[arg(long)]
     quick: bool,
-    /// Where the results go, as JSON.
+    /// Where the results go, as JSON. What is there of other parts stays.
     #[arg(long, value_name = "FILE")]
     json: PathBuf,
-    /// Only these parts.
+    /// Where the report goes, as Markdown.
+    #[arg(long, value_name = "FILE")]
+    report: PathBuf,
+    /// Where the plots go.
+    #[arg(long, value_name = "DIRECTORY")]
+    plots: PathBuf,
+    /// Measure these parts; none: only draw up the report.
     parts: Vec<Part>,
 }
 
@@ -62,6 +74,8 @@ enum Part {
     Rate,
     /// Few and many flows, sessions, policies.
     Scale,
+    /// Many flows, between two hosts.
+    Live,
     /// Attaching, changing a policy.
     Start,
 }
@@ -85,47 +99,49 @@ impl Length {
 /// All that was measured.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Results {
+    machine: Machine,
     quick: bool,
     series: Vec<Series>,
 }
 
+/// Measures a part.
+type Measure = fn(Length) -> Vec<Series>;
+
+/// Parts in the order of the report, and how each is measured.
+const PARTS: [(Part, Measure); 6] = [
+    (Part::Packet, packets::measure),
+    (Part::Bulk, bulk::measure),
+    (Part::Rate, rate::measure),
+    (Part::Scale, scale::measure),
+    (Part::Live, live::measure),
+    (Part::Start, start::measure),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let length = if arguments.quick { Length::Quick } else { Length::Full };
-    let wanted = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
-    let mut results = Results { quick: arguments.quick, ..Results::default() };
-    if wanted(Part::Packet) {
-        results.series.extend(packets::measure(length));
-    }
-    if wanted(Part::Bulk) {
-        results.series.extend(bulk::measure(length));
-    }
-    if wanted(Part::Rate) {
-        results.series.extend(rate::measure(length));
-    }
-    if wanted(Part::Scale) {
-        results.series.extend(scale::measure(length));
-        results.series.extend(live::measure(length));
-    }
-    if wanted(Part::Start) {
-        results.series.extend(start::measure(length));
-    }
-    for series in &results.series {
-        if series.part == "packet" {
-            let over = series.over(FTPTRACK, EMPTY).expect("measured");
-            println!("{:45} +{:7.1} {:7.1} {:7.1}", series.what, over.low, over.median, over.high);
-        } else {
-            print!("{:45}", series.what);
-            for column in &series.columns {
-                let value = series.spread(&column.filter).expect("measured");
-                print!(" | {} {:9.3}", column.filter, value.median);
-                if let Some(ratio) = series.ratio(&column.filter, NONE) {
-                    print!(" {:6.4} ({:6.4}-{:6.4})", ratio.median, ratio.low, ratio.high);
-                }
-            }
-            println!();
+    let mut results = Results { machine: Machine::here(), quick: arguments.quick, ..Results::default() };
+    if let Ok(text) = fs::read_to_string(&arguments.json) {
+        let before: Results = serde_json::from_str(&text)?;
+        let all = PARTS.iter().all(|(part, _)| arguments.parts.contains(part));
+        if before.quick == arguments.quick && !all {
+            results.series = before.series;
         }
     }
-    fs::write(&arguments.json, serde_json::to_string_pretty(&results)?)?;
+    for (part, measure) in PARTS {
+        if !arguments.parts.contains(&part) {
+            continue;
+        }
+        eprintln!("measuring: {part:?}");
+        for series in measure(length) {
+            match results.series.iter_mut().find(|old| old.what == series.what) {
+                Some(old) => *old = series,
+                None => results.series.push(series),
+            }
+        }
+        fs::write(&arguments.json, serde_json::to_string(&results)?)?;
+    }
+    plot::all(&results.series, &arguments.plots)?;
+    fs::write(&arguments.report, report::markdown(&results))?;
     Ok(())
 }

@@ -47,13 +47,42 @@ impl Spread {
     }
 }
 
+impl Spread {
+    /// The median, and the middle half, with that many digits behind the point.
+    pub(crate) fn shown(&self, digits: usize) -> String {
+        let Self { low, median, high } = self;
+        format!("{median:.digits$} ({low:.digits$} to {high:.digits$})")
+    }
+
+    /// The median alone.
+    pub(crate) fn plain(&self, unit: &str) -> String {
+        format!("{:.*} {unit}", digits(self.median), self.median)
+    }
+
+    /// The median, and the middle half, with as many digits as mean something.
+    pub(crate) fn significant(&self) -> String {
+        self.shown(digits(self.median))
+    }
+}
+
+/// Digits behind the point of a number that is measured to about a hundredth.
+fn digits(value: f64) -> usize {
+    match value.abs() {
+        ..1.0 => 3,
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    }
+}
+
 impl Series {
     pub(crate) fn new(part: &str, what: impl Into<String>, unit: &str) -> Self {
         Self { part: part.to_owned(), what: what.into(), unit: unit.to_owned(), columns: Vec::new() }
     }
 
-    /// Adds a round's number.
+    /// Adds a round's number: five digits of it, more are noise.
     pub(crate) fn add(&mut self, filter: &str, value: f64) {
+        let value = format!("{value:.4e}").parse().expect("a number");
         match self.columns.iter_mut().find(|column| column.filter == filter) {
             Some(column) => column.rounds.push(value),
             None => self.columns.push(Column { filter: filter.to_owned(), rounds: vec![value] }),

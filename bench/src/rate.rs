@@ -41,6 +41,12 @@ fn name(work: Work, clients: usize) -> String {
     }
 }
 
+/// What is measured of transfers, a series for each kind and number of clients.
+pub(crate) fn names() -> Vec<String> {
+    let transfers = KINDS.into_iter().filter(|work| matches!(work, Work::Transfers(_)));
+    transfers.flat_map(|work| [1, 8].map(|clients| name(work, clients))).collect()
+}
+
 pub(crate) fn measure(length: Length) -> Vec<Series> {
     let hosts = Hosts::new();
     // One client and its session on a CPU each: where the scheduler happens to put them makes more difference than
@@ -55,7 +61,7 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
 
 /// All that so many clients do.
 fn some(hosts: &Hosts, clients: usize, length: Length) -> Vec<Series> {
-    let (rounds, transfers, sessions) = length.pick((3, 200, 24), (15, 1_500, 150));
+    let (rounds, transfers, sessions) = length.pick((3, 200, 24), (11, 1_500, 150));
     let to = hosts.server.at(Family::V4, CONTROL);
     let mut done = KINDS.map(|work| {
         let name = name(work, clients);

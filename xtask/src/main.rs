@@ -77,7 +77,7 @@ enum Task {
         /// Fewer rounds and smaller files; writes no page.
         #[arg(long)]
         quick: bool,
-        /// Measure only these parts (packet, bulk, rate, scale, start), and write no page.
+        /// Measure only these parts anew: packet, bulk, rate, scale, live, start.
         parts: Vec<String>,
     },
     /// Show ftptrack at work between two throwaway hosts, as root.
