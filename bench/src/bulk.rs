@@ -26,7 +26,7 @@ pub(crate) const THROUGHPUT: &str = "GB/s";
 pub(crate) const PROCESSOR: &str = "CPU s/GiB";
 
 pub(crate) fn measure(length: Length) -> Vec<Series> {
-    let (bytes, rounds) = length.pick((256 << 20, 3), (4 << 30, 5));
+    let (bytes, rounds) = length.pick((256 << 20, 3), (4 << 30, 7));
     let hosts = Hosts::new();
     // Each end on a CPU of its own: where the scheduler happens to put them makes more difference than any filter.
     let vsftpd = on_cpu(1, || ground::vsftpd(&hosts.server, bytes));

@@ -128,11 +128,15 @@ impl Found<'_> {
     fn at_most(&self, what: &str, most: f64) -> Option<Goal> {
         let series = self.get(what)?;
         let ours = series.spread(FTPTRACK)?;
-        let beside = series.spread(CONNTRACK).map(|theirs| format!("; conntrack {} {}", theirs.shown(0), series.unit));
+        // What is no time is the same each time.
+        let shown = |spread: Spread| {
+            if series.rounds(FTPTRACK).len() > 1 { spread.shown(0) } else { format!("{:.0}", spread.median) }
+        };
+        let beside = series.spread(CONNTRACK).map(|theirs| format!("; conntrack {} {}", shown(theirs), series.unit));
         Some(Goal {
             what: what.to_owned(),
             goal: format!("{most} {}", series.unit),
-            measured: format!("{} {}{}", ours.shown(0), series.unit, beside.unwrap_or_default()),
+            measured: format!("{} {}{}", shown(ours), series.unit, beside.unwrap_or_default()),
             reached: ours.median <= most,
         })
     }

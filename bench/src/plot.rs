@@ -64,7 +64,9 @@ pub(crate) fn all(series: &[Series], directory: &Path) -> Result<()> {
         let of_part = series.iter().filter(|series| series.part == plot.part);
         let file = directory.join(format!("{}.svg", plot.file));
         let groups: Vec<Bars> = match plot.kind {
+            // Long text is a matter of bytes: next to it, nothing else would be seen.
             Kind::Packets => of_part
+                .filter(|series| !series.what.starts_with("1,400 bytes"))
                 .filter_map(|series| Some((series.what.clone(), vec![(FTPTRACK, series.over(FTPTRACK, EMPTY)?)])))
                 .collect(),
             Kind::Bulk => of_part.map(to_none).collect(),
@@ -94,11 +96,16 @@ const BAR: i32 = 12;
 fn bars(file: &Path, title: &str, groups: &[Bars]) -> Result<()> {
     let rows: usize = groups.iter().map(|(_, bars)| bars.len()).sum();
     let height = TOP + i32::try_from(rows)? * BAR + i32::try_from(groups.len())? * BAR;
-    let canvas = canvas(file, title, height.cast_unsigned())?;
+    let filters: Vec<_> = groups.first().iter().flat_map(|(_, bars)| bars).map(|(filter, _)| *filter).collect();
+    let canvas = canvas(file, title, &filters, height.cast_unsigned())?;
     let most = groups.iter().flat_map(|(_, bars)| bars).map(|(_, spread)| spread.high).fold(f64::EPSILON, f64::max);
     let width = f64::from(WIDTH.cast_signed() - LEFT - RIGHT);
     let place = |value: f64| LEFT + (value.max(0.0) / most * width) as i32;
     let small = ("sans-serif", 12).into_font();
+    if filters.len() > 1 {
+        // No filter.
+        canvas.draw(&PathElement::new([(place(1.0), TOP - 6), (place(1.0), height)], colour(EMPTY)))?;
+    }
     let mut y = TOP;
     for (what, bars) in groups {
         canvas.draw(&Text::new(what.clone(), (10, y), small.clone()))?;
@@ -118,13 +125,17 @@ fn bars(file: &Path, title: &str, groups: &[Bars]) -> Result<()> {
     Ok(())
 }
 
-fn canvas<'a>(file: &'a Path, title: &str, height: u32) -> Result<Canvas<'a>> {
+fn canvas<'a>(file: &'a Path, title: &str, filters: &[&str], height: u32) -> Result<Canvas<'a>> {
     let canvas = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     canvas.fill(&WHITE)?;
     canvas.draw(&Text::new(title.to_owned(), (10, 8), ("sans-serif", 16).into_font()))?;
-    for (x, filter, name) in
-        [(10, FTPTRACK, "ftptrack"), (110, CONNTRACK, "nf_conntrack_ftp"), (260, EMPTY, "an empty program")]
-    {
+    for (at, filter) in filters.iter().enumerate() {
+        let x = 10 + 150 * i32::try_from(at)?;
+        let name = match *filter {
+            EMPTY => "an empty program",
+            CONNTRACK => "nf_conntrack_ftp",
+            other => other,
+        };
         canvas.draw(&Rectangle::new([(x, 34), (x + 12, 46)], colour(filter).filled()))?;
         canvas.draw(&Text::new(name, (x + 18, 34), ("sans-serif", 12).into_font()))?;
     }
@@ -144,14 +155,14 @@ fn lines(file: &Path, title: &str, series: &[Series]) -> Result<()> {
     let all = [EMPTY, CONNTRACK, FTPTRACK].map(|filter| (filter, found(filter)));
     let most = all.iter().flat_map(|(_, points)| points).map(|(_, spread)| spread.high).fold(1.0, f64::max);
     let least = all.iter().flat_map(|(_, points)| points).map(|(_, spread)| spread.low).fold(0.0, f64::min);
-    let canvas = canvas(file, title, 420)?;
-    let below = canvas.margin(TOP, 10, 10, 20);
+    let canvas = canvas(file, title, &[EMPTY, CONNTRACK, FTPTRACK], 420)?;
+    let below = canvas.margin(TOP, 10, 10, 40);
     let mut chart = ChartBuilder::on(&below)
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d((1.0..1e6).log_scale(), least..most * 1.05)?;
     let count = |count: &f64| scale::grouped(*count as u32);
-    chart.configure_mesh().x_desc("live flows").y_desc("ns").x_label_formatter(&count).draw()?;
+    chart.configure_mesh().max_light_lines(0).x_desc("live flows").y_desc("ns").x_label_formatter(&count).draw()?;
     for (filter, points) in &all {
         let middle = points.iter().map(|(count, spread)| (*count, spread.median));
         chart.draw_series(LineSeries::new(middle, colour(filter).stroke_width(2)))?;

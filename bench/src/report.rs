@@ -52,7 +52,9 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 fn table(page: &mut String, series: &[&Series], shown: &Shown) {
     let rounds = series.iter().flat_map(|one| &one.columns).map(|column| column.rounds.len()).max().unwrap_or(0);
-    let _ = write!(page, "Medians of up to {rounds} rounds; in brackets the middle half of them.\n\n");
+    if rounds > 1 {
+        let _ = write!(page, "Medians of {rounds} rounds; in brackets the middle half of them.\n\n");
+    }
     *page += match shown {
         Shown::OverEmpty => "| what | empty program | ftptrack | more |\n|---|---|---|---|\n",
         Shown::ToNone => "| what | no filter | empty program | nf_conntrack_ftp | ftptrack |\n|---|---|---|---|---|\n",
@@ -71,7 +73,8 @@ fn table(page: &mut String, series: &[&Series], shown: &Shown) {
             Shown::AsTheyAre => {
                 let columns = one.columns.iter().filter_map(|column| {
                     let value = one.spread(&column.filter)?;
-                    Some(format!("{} {} {unit}", column.filter, value.significant()))
+                    let value = if rounds > 1 { value.significant() } else { format!("{:.0}", value.median) };
+                    Some(format!("{} {value} {unit}", column.filter))
                 });
                 vec![columns.collect::<Vec<_>>().join("; ")]
             }
