@@ -63,24 +63,30 @@ fn table(page: &mut String, series: &[&Series], shown: &Shown) {
     for one in series {
         let unit = &one.unit;
         let cells: Vec<String> = match shown {
-            Shown::OverEmpty if one.rounds(EMPTY).is_empty() => continue,
+            // Measured by the side of something else.
+            Shown::OverEmpty if one.rounds(EMPTY).is_empty() => {
+                vec![String::new(), side_by_side(one, rounds), String::new()]
+            }
             Shown::OverEmpty => {
                 let mut cells = [EMPTY, FTPTRACK].map(|filter| one.spread(filter).map(|s| s.plain(unit))).to_vec();
                 cells.push(one.over(FTPTRACK, EMPTY).map(|over| format!("+{} {unit}", over.shown(1))));
                 cells.into_iter().map(Option::unwrap_or_default).collect()
             }
             Shown::ToNone => [NONE, EMPTY, CONNTRACK, FTPTRACK].map(|filter| to_none(one, filter)).to_vec(),
-            Shown::AsTheyAre => {
-                let columns = one.columns.iter().filter_map(|column| {
-                    let value = one.spread(&column.filter)?;
-                    let value = if rounds > 1 { value.significant() } else { format!("{:.0}", value.median) };
-                    Some(format!("{} {value} {unit}", column.filter))
-                });
-                vec![columns.collect::<Vec<_>>().join("; ")]
-            }
+            Shown::AsTheyAre => vec![side_by_side(one, rounds)],
         };
         let _ = writeln!(page, "| {} | {} |", one.what, cells.join(" | "));
     }
+}
+
+/// All columns one after the other. What is the same each time was looked at once.
+fn side_by_side(series: &Series, rounds: usize) -> String {
+    let columns = series.columns.iter().filter_map(|column| {
+        let value = series.spread(&column.filter)?;
+        let value = if rounds > 1 { value.significant() } else { format!("{:.0}", value.median) };
+        Some(format!("{} {value} {}", column.filter, series.unit))
+    });
+    columns.collect::<Vec<_>>().join("; ")
 }
 
 fn to_none(series: &Series, filter: &str) -> String {
