@@ -8,7 +8,7 @@ use ftp_user::config::Flags;
 use ftp_user::replay::{Asked, ReportRow, replay};
 use ftptrack_tests::file;
 use ftptrack_tests::pcap::Pcap;
-use ftptrack_tests::replay::{RANGE, Replay, entries, run, said};
+use ftptrack_tests::replay::{RANGE, Replay, entries, said};
 use ftptrack_tests::run::frame::Tcp;
 use proptest::prelude::*;
 use serde_json::json;
@@ -133,28 +133,58 @@ fn an_early_segment_that_waits_in_vain_is_told() {
     assert_eq!(replay.of_counter(Counter::Commands), 0);
 }
 
+/// The capture, with a silence of so many milliseconds in front of the packets from `at` on.
+fn silence(mut capture: Pcap, at: usize, milliseconds: u64) -> Pcap {
+    capture.packets[at..].iter_mut().for_each(|packet| packet.time += milliseconds * 1_000);
+    capture
+}
+
 #[test]
-fn a_data_connection_later_than_its_expectation_lives_is_told_as_the_clock_is_the_kernels() {
-    let late = |seconds: u64, options: &[&str]| {
+fn an_expectation_expires_by_the_captures_time() {
+    let outcome = |seconds: &[u64], options: &[&str]| {
         let mut talk = Talk::new();
         talk.client("PASV\r\n");
         talk.server(PORT_10240);
-        let before = talk.frames.len();
+        // The last silence is in front of the data connection, the others in front of a transfer command.
+        let (last, before) = seconds.split_last().unwrap();
+        let mut at = Vec::new();
+        for silence in before {
+            at.push((talk.frames.len(), *silence));
+            talk.client("RETR a\r\n");
+        }
+        at.push((talk.frames.len(), *last));
         talk.connect(10_240);
-        let mut capture = talk.capture();
-        capture.packets[before..].iter_mut().for_each(|packet| packet.time += seconds * 1_000_000);
-        let text = run(&capture.bytes(), &[&RANGE, options].concat()).stdout;
+        let capture = at.into_iter().fold(talk.capture(), |capture, (at, by)| silence(capture, at, by * 1_000));
         let replay = Replay::of_whole(&capture.bytes(), &[&RANGE, options].concat());
-        let late = entries(&replay.sessions()[0], "late");
-        let told = late.iter().map(|late| (late["took_seconds"].as_u64(), late["lives_seconds"].as_u64())).collect();
-        (told, text)
+        (replay.of_counter(Counter::FlowsEstablished), replay.of_counter(Counter::DeniedExpired))
     };
-    let (told, text): (Vec<_>, _) = late(400, &[]);
-    assert_eq!(told, [(Some(400), Some(300))]);
-    assert!(text.contains("late      400 seconds after its negotiation"), "{text}");
-    assert_eq!(late(299, &[]).0, []);
-    assert_eq!(late(400, &["--expectation-timeout", "500"]).0, []);
-    assert_eq!(late(10, &["--expectation-timeout", "5"]).0, [(Some(10), Some(5))]);
+    const BEGINS: (u64, u64) = (1, 0);
+    const EXPIRED: (u64, u64) = (0, 1);
+    assert_eq!(outcome(&[299], &[]), BEGINS);
+    assert_eq!(outcome(&[301], &[]), EXPIRED);
+    assert_eq!(outcome(&[200, 200], &[]), BEGINS, "a transfer command begins its time anew");
+    assert_eq!(outcome(&[200, 301], &[]), EXPIRED);
+    assert_eq!(outcome(&[301, 0], &[]), BEGINS, "also when it had passed: nobody had asked for it");
+    assert_eq!(outcome(&[301], &["--expectation-timeout", "302"]), BEGINS);
+    assert_eq!(outcome(&[3], &["--expectation-timeout", "2"]), EXPIRED);
+    assert_eq!(outcome(&[400_000_000], &[]), EXPIRED, "longer than this machine has been up");
+}
+
+#[test]
+fn what_a_server_leaves_unanswered_is_dropped_after_half_a_second_of_the_captures_time() {
+    let outcome = |milliseconds: u64| {
+        let mut talk = Talk::new();
+        talk.client(" NOOP\r\n");
+        // The server's acknowledgement, and no reply.
+        talk.frames.push(Tcp::new(SERVER, CLIENT).at(talk.server, talk.client).frame());
+        let at = talk.frames.len();
+        talk.client("PORT 10,0,0,2,40,0\r\n");
+        talk.server("200 ok\r\n");
+        let replay = Replay::of_whole(&silence(talk.capture(), at, milliseconds).bytes(), &RANGE);
+        (replay.of_counter(Counter::CommandsUnanswered), replay.of_counter(Counter::ExpectationsActive))
+    };
+    assert_eq!(outcome(700), (1, 1));
+    assert_eq!(outcome(300), (0, 0));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use ftp_common::keys::ServerKey;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ipnet::IpNet;
 
+use super::time::Times;
 use crate::bpf;
 use crate::events::parse;
 use crate::failure::{Failure, OrFail as _};
@@ -42,6 +43,8 @@ pub(super) struct Engine {
     view: RingBuf<MapData>,
     events: RingBuf<MapData>,
     scratch: Scratch,
+    /// The times in its maps.
+    pub(super) times: Times,
 }
 
 /// What the program needs for one packet, and nothing longer but the count of denials.
@@ -85,6 +88,7 @@ impl Engine {
             view: take(&mut ebpf, "VIEW")?,
             events: take(&mut ebpf, "EVENTS")?,
             scratch: Scratch::of(&mut ebpf)?,
+            times: Times::of(&mut ebpf)?,
             ebpf,
         })
     }
@@ -157,7 +161,7 @@ impl Scratch {
     }
 }
 
-fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, Failure> {
+pub(super) fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, Failure> {
     let map = ebpf.take_map(name);
     let map = map.ok_or_else(|| Failure::failed(name, "the kernel object has no such map", "rebuild ftptrack"))?;
     T::try_from(map).or_fail(name, "rebuild ftptrack")

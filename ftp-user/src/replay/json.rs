@@ -58,7 +58,7 @@ pub struct SessionRow {
 pub struct EntryRow {
     /// Seconds since 1970, UTC, by the capture.
     pub time: f64,
-    /// As in `events --json`, and `command`, `reply`, `missing`, `late`.
+    /// As in `events --json`, and `missing`.
     pub event: &'static str,
     /// Address, with the port where it is known; left out if any client may connect.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,12 +96,6 @@ pub struct EntryRow {
     /// Of `missing`: how many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<u64>,
-    /// Of `late`: seconds that it took, and that an expectation lives.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub took_seconds: Option<i64>,
-    /// See `took_seconds`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lives_seconds: Option<u32>,
 }
 
 /// What a capture lacks.
@@ -212,9 +206,6 @@ impl EntryRow {
                 missing: Some(missing.bytes),
                 ..Self::at(time, "missing")
             },
-            What::Late { took, lives } => {
-                Self { took_seconds: Some(*took), lives_seconds: Some(*lives), ..Self::at(time, "late") }
-            }
         })
     }
 
@@ -234,8 +225,6 @@ impl EntryRow {
             bytes: None,
             sender: None,
             missing: None,
-            took_seconds: None,
-            lives_seconds: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! reader.rs   pcap, pcapng, gzip ─▶ link.rs  any link layer becomes ethernet ─▶ packet.rs  where is TCP, what was cut off
 //!    └─ cut.rs  what is too large becomes segments ─▶ engine.rs  BPF_PROG_TEST_RUN ─▶ events
+//!          ├─ time.rs   the capture's time passes in the program's maps
 //!          ├─ held.rs   what the program holds back comes again, as TCP would repeat it
 //!          ├─ lacks.rs  what is not in the capture
 //!          └─ story.rs  what was told, in the capture's time ─▶ text.rs, json.rs
@@ -33,6 +34,7 @@ pub mod packet;
 pub mod reader;
 pub mod story;
 mod text;
+mod time;
 
 pub use json::ReportRow;
 pub use text::text;
@@ -252,10 +254,11 @@ impl Player {
         self.learn(segment)?;
         let ports = segment.ends().map(|end| end.port());
         let is_control = ports.iter().any(|port| self.control_ports.contains(port));
-        if segment.ends().iter().any(|end| self.is_server(end.ip()))
-            && let Some(missing) = self.lacks.see(segment)
-        {
-            self.story.miss(self.now, segment.ends(), missing);
+        if segment.ends().iter().any(|end| self.is_server(end.ip())) {
+            if let Some(missing) = self.lacks.see(segment) {
+                self.story.miss(self.now, segment.ends(), missing);
+            }
+            self.pass_time(segment)?;
         }
         if segment.cut_off != 0 {
             *(if is_control { &mut self.read.text_cut } else { &mut self.read.payload_cut }) += 1;
@@ -292,6 +295,21 @@ impl Player {
         Ok(())
     }
 
+    /// The capture's time passes for what the program will ask about this segment.
+    fn pass_time(&mut self, segment: &Tcp) -> Result<(), Failure> {
+        let (source, destination) = (segment.source, segment.destination);
+        if self.control_ports.contains(&destination.port()) {
+            self.engine.times.control(source, destination, self.now)?;
+        }
+        if self.control_ports.contains(&source.port()) {
+            self.engine.times.control(destination, source, self.now)?;
+        }
+        if segment.has(SYN) && !segment.has(ACK) {
+            self.engine.times.data(segment, self.now)?;
+        }
+        Ok(())
+    }
+
     fn is_server(&mut self, address: IpAddr) -> bool {
         let named = &self.policy.named;
         let is_named = || named.iter().flat_map(|named| &named.prefixes).any(|prefix| prefix.contains(&address));
@@ -324,7 +342,7 @@ impl Player {
         self.told.clear();
         let passes = self.engine.run(frame, &mut self.told)?;
         for event in &self.told {
-            self.story.tell(self.now, event, &self.policy);
+            self.story.tell(self.now, event);
         }
         Ok(passes || self.told.iter().any(|event| event.kind == EventKind::Denied.number()))
     }

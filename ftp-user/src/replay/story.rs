@@ -1,19 +1,12 @@
 //! What the kernel program told of a capture, in the capture's time, by session.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ftp_common::event::{Event, EventKind};
-use ftp_common::keys::Mode;
 
 use super::lacks::Missing;
 use crate::clock;
-use crate::policy::{Policy, Rules};
-use crate::show::verb;
-
-/// Commands that begin an expectation's time anew, as the kernel program knows them.
-const TRANSFERS: [&str; 7] = ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"];
-const SECOND: i64 = 1_000_000_000;
 
 /// One control connection.
 #[derive(Debug, Default)]
@@ -46,14 +39,6 @@ pub enum What {
     Told(Event),
     /// Bytes of the control connection are not in the capture.
     Missing(Missing),
-    /// The data connection just told of began so many seconds after its expectation's time had begun, which is longer
-    /// than an expectation lives: attached, ftptrack would have denied it.
-    Late {
-        /// Seconds that it took.
-        took: i64,
-        /// Seconds that an expectation lives.
-        lives: u32,
-    },
 }
 
 /// All that was told.
@@ -69,7 +54,7 @@ pub struct Story {
 
 impl Story {
     /// Adds what the program told when it saw a packet of this time.
-    pub fn tell(&mut self, time: i64, event: &Event, policy: &Policy) {
+    pub fn tell(&mut self, time: i64, event: &Event) {
         let Some(kind) = EventKind::from_number(event.kind) else { return };
         let entry = Entry { time, what: What::Told(*event) };
         if event.session == 0 {
@@ -77,14 +62,12 @@ impl Story {
             return;
         }
         let session = self.session(event);
-        let late = (kind == EventKind::FlowStarted).then(|| session.late(time, event, policy)).flatten();
         match kind {
             EventKind::SessionStarted => session.began = true,
             EventKind::SessionEnded => session.ended = true,
             _ => {}
         }
         session.entries.push(entry);
-        session.entries.extend(late.map(|what| Entry { time, what }));
     }
 
     /// Adds that bytes of a control connection are missing; its ends in any order.
@@ -110,45 +93,6 @@ impl Story {
         }
         &mut self.sessions[index]
     }
-}
-
-impl Session {
-    /// Whether a data connection begins later than its expectation lives in the capture's time. The kernel
-    /// program can't know: its clock is that of the replay.
-    fn late(&self, time: i64, started: &Event, policy: &Policy) -> Option<What> {
-        let lives = rules(policy, started.server.into())?.expectation_timeout;
-        let port = |event: &Event| {
-            if event.mode == Mode::Passive.number() { event.server_port } else { event.client_port }
-        };
-        let is_its = |event: &Event| {
-            event.kind == EventKind::Expected.number() && event.mode == started.mode && port(event) == port(started)
-        };
-        let mut since = None;
-        for entry in &self.entries {
-            let What::Told(event) = &entry.what else { continue };
-            if is_its(event) || since.is_some() && renews(event) {
-                since = Some(entry.time);
-            }
-        }
-        let took = (time - since?) / SECOND;
-        (took > i64::from(lives)).then_some(What::Late { took, lives })
-    }
-}
-
-fn renews(event: &Event) -> bool {
-    match EventKind::from_number(event.kind) {
-        Some(EventKind::Command) => verb(event.detail).is_some_and(|verb| TRANSFERS.contains(&verb.as_str())),
-        Some(EventKind::Reply) => event.detail / 100 == 1,
-        _ => false,
-    }
-}
-
-/// The rules that hold for a server: of the longest prefix that names it, else those for servers that
-/// are not named.
-fn rules(policy: &Policy, server: IpAddr) -> Option<&Rules> {
-    let named = policy.named.iter().flat_map(|named| named.prefixes.iter().map(move |prefix| (prefix, &named.rules)));
-    let fits = named.filter(|(prefix, _)| prefix.contains(&server)).max_by_key(|(prefix, _)| prefix.prefix_len());
-    fits.map(|(_, rules)| rules).or(policy.own.as_ref())
 }
 
 /// A time of a capture as people read it, to the millisecond.

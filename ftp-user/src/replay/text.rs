@@ -70,10 +70,6 @@ fn entry(entry: &Entry) -> String {
             None => return String::new(),
         },
         What::Missing(missing) => format!("missing   {} bytes of {}", missing.bytes, missing.sender),
-        What::Late { took, lives } => format!(
-            "late      {took} seconds after its negotiation or the last word of its transfer: attached, ftptrack denies \
-             it after {lives}"
-        ),
     };
     format!("  {}  {what}\n", shown(entry.time))
 }
@@ -82,11 +78,14 @@ fn told(event: &Event) -> Option<String> {
     Some(match EventKind::from_number(event.kind)? {
         EventKind::Command => format!("> {}", verb(event.detail).unwrap_or_else(|| "(no verb)".to_owned())),
         EventKind::Reply => format!("< {}", event.detail),
+        // Whose session stands above.
+        EventKind::SessionStarted => "session   began".to_owned(),
+        EventKind::SessionEnded => "session   ended".to_owned(),
         _ => EventLines::default().text(event)?,
     })
 }
 
-/// What could not be judged, or only in part; and where the clocks differ.
+/// What could not be judged, or only in part.
 fn lacks(report: &Report) -> Vec<String> {
     let read = &report.read;
     let counts = [
