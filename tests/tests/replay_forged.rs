@@ -188,6 +188,50 @@ fn what_a_server_leaves_unanswered_is_dropped_after_half_a_second_of_the_capture
 }
 
 #[test]
+fn unfinished_connections_and_limits_are_forgotten_by_the_captures_time() {
+    // Five attempts that nobody answers, and the sixth is answered: four unfinished ones are too many for a second.
+    let outcome = |milliseconds: u64| {
+        let mut talk = Talk::new();
+        talk.client("PASV\r\n");
+        talk.server(PORT_10240);
+        let mut at = Vec::new();
+        for port in 50_001..=50_005 {
+            at.push(talk.frames.len());
+            let client = format!("10.0.0.2:{port}");
+            talk.frames.push(Tcp::new(&client, "10.0.0.1:10240").at(1, 0).flags(SYN).frame());
+        }
+        at.push(talk.frames.len());
+        talk.connect(10_240);
+        let capture = at.into_iter().fold(talk.capture(), |capture, at| silence(capture, at, milliseconds));
+        let replay = Replay::of_whole(&capture.bytes(), &RANGE);
+        (replay.of_counter(Counter::DeniedHalfOpen), replay.of_counter(Counter::FlowsEstablished))
+    };
+    assert_eq!(outcome(10), (2, 0));
+    assert_eq!(outcome(300), (0, 1));
+
+    // One session at a time: the second is not followed while the first lives, nor for a second after it was refused.
+    let third_is_followed = |milliseconds: u64| {
+        let mut frames = Vec::new();
+        let mut at = 0;
+        for (index, client) in ["10.0.0.2:40000", "10.0.0.2:40001", "10.0.0.2:40002"].into_iter().enumerate() {
+            if index == 2 {
+                frames.push(Tcp::new(SERVER, CLIENT).at(5_000, 1_000).flags(RST | ACK).frame());
+                at = frames.len();
+            }
+            frames.push(Tcp::new(SERVER, client).at(4_999, 1_000).flags(SYN | ACK).frame());
+            frames.push(Tcp::new(client, SERVER).at(1_000, 5_000).frame());
+        }
+        let capture = silence(Pcap::of(frames), at, milliseconds);
+        let options = [&RANGE[..], &["--sessions-per-client", "1"]].concat();
+        let replay = Replay::of_whole(&capture.bytes(), &options);
+        assert!(replay.of_counter(Counter::SessionsOverLimit) >= 1);
+        replay.of_counter(Counter::SessionsStarted) == 2
+    };
+    assert!(!third_is_followed(900));
+    assert!(third_is_followed(1_100));
+}
+
+#[test]
 fn every_denial_is_told_however_many_there_are() {
     let mut talk = Talk::new();
     let syn = |port: u16| Tcp::new(&format!("10.0.0.3:{port}"), "10.0.0.1:15000").at(1, 0).flags(SYN).frame();

@@ -30,13 +30,13 @@ pub(super) struct RuleArguments {
     /// Configuration file, which the other options override [default: /etc/ftptrack/config.toml if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address or prefix of servers; may be given again [default: the interface's own addresses]
+    /// Address or prefix of servers; may be given again [default: the interface's own addresses; replay: whoever answers]
     #[arg(long, value_name = "PREFIX")]
     server: Vec<String>,
     /// Port of control connections; may be given again [default: 21]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     control_port: Vec<String>,
-    /// The server's passive ports, FIRST-LAST; without it passive mode is refused
+    /// The server's passive ports, FIRST-LAST; without it passive mode is refused [replay: 1024-65535]
     #[arg(long, value_name = "FIRST-LAST", allow_hyphen_values = true)]
     passive_range: Option<String>,
     /// Refuse PASV and EPSV; the passive range stays guarded
