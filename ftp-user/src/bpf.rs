@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
 
+const MAP_UPDATE: libc::c_long = 2;
 const OBJ_GET: libc::c_long = 7;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
@@ -95,6 +96,37 @@ pub(crate) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attribute = LinkAttribute { fd: link.as_raw_fd().unsigned_abs() };
     // SAFETY: there are no addresses in it.
     unsafe { bpf(LINK_DETACH, &mut attribute) }.map(drop)
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ElementAttribute {
+    map: u32,
+    zero: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Fills the one entry of a per-CPU array with zeros, on all CPUs. `value`: zeros, the map's value size
+/// rounded up to eight bytes, for each possible CPU.
+///
+/// # Errors
+///
+/// `value` is too short, or the kernel's refusal.
+pub(crate) fn clear_per_cpu(map: BorrowedFd<'_>, value_size: usize, cpus: usize, value: &[u8]) -> io::Result<()> {
+    if value.len() < value_size.next_multiple_of(8) * cpus {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let key = 0u32;
+    let mut attribute = ElementAttribute {
+        map: map.as_raw_fd().unsigned_abs(),
+        key: ptr::from_ref(&key).expose_provenance() as u64,
+        value: value.as_ptr().expose_provenance() as u64,
+        ..ElementAttribute::default()
+    };
+    // SAFETY: the key has four bytes, as an array's, and the value as many as the kernel reads.
+    unsafe { bpf(MAP_UPDATE, &mut attribute) }.map(drop)
 }
 
 #[repr(C)]

@@ -40,10 +40,22 @@ pub fn unix_seconds(kernel: u64) -> f64 {
 #[must_use]
 pub fn wall(kernel: u64) -> String {
     let ahead = nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Monotonic);
-    let time = i64::try_from(kernel).unwrap_or(i64::MAX).saturating_add(ahead);
-    let milliseconds = time.rem_euclid(SECOND) / 1_000_000;
-    let local = local(time.div_euclid(SECOND));
+    time_of_day(i64::try_from(kernel).unwrap_or(i64::MAX).saturating_add(ahead))
+}
+
+/// Nanoseconds since 1970, UTC, as local wall-clock time, `12:00:01.123`.
+#[must_use]
+pub fn time_of_day(unix: i64) -> String {
+    let milliseconds = unix.rem_euclid(SECOND) / 1_000_000;
+    let local = local(unix.div_euclid(SECOND));
     format!("{:02}:{:02}:{:02}.{milliseconds:03}", local.tm_hour, local.tm_min, local.tm_sec)
+}
+
+/// Nanoseconds since 1970, UTC, as a local day, `2026-11-24`.
+#[must_use]
+pub fn day(unix: i64) -> String {
+    let local = local(unix.div_euclid(SECOND));
+    format!("{:04}-{:02}-{:02}", i64::from(local.tm_year) + 1900, local.tm_mon + 1, local.tm_mday)
 }
 
 fn nanoseconds(clock: ClockId) -> i64 {

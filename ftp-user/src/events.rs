@@ -167,7 +167,7 @@ pub(crate) fn watch<T: AsRawFd>(ring: T) -> io::Result<AsyncFd<T>> {
 }
 
 /// A record that is shorter would be of another version.
-fn parse(bytes: &[u8]) -> Option<Event> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Event> {
     let bytes = bytes.get(..size_of::<Event>())?;
     // SAFETY: there are enough bytes, and any bytes make an `Event`: it consists of integers.
     Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })

@@ -13,6 +13,7 @@
 //! | [`manage`] | the policy in force, shown and changed |
 //! | [`run`], [`stop`], [`events`], [`diagnostics`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
+//! | [`replay`] | a capture through the kernel program |
 
 pub mod addresses;
 pub mod adopt;
@@ -45,6 +46,7 @@ pub mod pins;
 pub mod plan;
 pub mod policy;
 pub mod query;
+pub mod replay;
 pub mod rows;
 pub mod run;
 pub mod servers;

@@ -134,29 +134,62 @@ fn config_map(pins: &Pins) -> Result<u32, Failure> {
 ///
 /// The kernel's refusal, or a pinned map of another shape.
 pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
-    let Constants { side, link_header, loopback } = constants;
-    let side = Side::from(side).number();
     let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
-    let mut loader = EbpfLoader::new();
-    loader
-        // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
-        .btf(None)
-        .override_global("SIDE", &side, true)
-        .override_global("LINK_HEADER", &link_header, true)
-        .override_global("LOOPBACK", &loopback, true)
-        .override_global(LEVEL, &log_level, false);
-    let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"].map(|name| (name, sizes.sessions));
-    for (name, size) in of_sessions.into_iter().chain([("FLOWS", sizes.flows)]) {
-        if let Some(size) = size {
-            loader.map_max_entries(name, size);
-        }
-    }
+    let globals = Globals::of(constants, log_level);
+    let mut loader = globals.loader(sizes);
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
     let ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
     Tables::new(pins).check()?;
     Ok(ebpf)
+}
+
+/// Loads an object with maps of its own, that is pinned nowhere and attached to nothing, and verifies its
+/// program for packets that come in. It takes frames of ethernet from both sides, as on the loopback
+/// interface: one place hears both voices, and counts what both send.
+///
+/// # Errors
+///
+/// The kernel's or its verifier's refusal.
+pub fn apart(sizes: Sizes) -> Result<Ebpf, Failure> {
+    let globals = Globals { side: Side::Both.number(), link_header: 14, loopback: 1, log_level: 0 };
+    let mut ebpf = globals.loader(sizes).load(OBJECT).or_fail("kernel object", REMEDY)?;
+    program(&mut ebpf, Direction::Ingress)?.load().map_err(|error| refused(&error))?;
+    Ok(ebpf)
+}
+
+/// What is set in an object before it is loaded.
+struct Globals {
+    side: u8,
+    link_header: u8,
+    loopback: u8,
+    log_level: u8,
+}
+
+impl Globals {
+    fn of(constants: Constants, log_level: u8) -> Self {
+        let Constants { side, link_header, loopback } = constants;
+        Self { side: Side::from(side).number(), link_header, loopback, log_level }
+    }
+
+    fn loader(&self, sizes: Sizes) -> EbpfLoader<'_> {
+        let mut loader = EbpfLoader::new();
+        loader
+            // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
+            .btf(None)
+            .override_global("SIDE", &self.side, true)
+            .override_global("LINK_HEADER", &self.link_header, true)
+            .override_global("LOOPBACK", &self.loopback, true)
+            .override_global(LEVEL, &self.log_level, false);
+        let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"].map(|name| (name, sizes.sessions));
+        for (name, size) in of_sessions.into_iter().chain([("FLOWS", sizes.flows)]) {
+            if let Some(size) = size {
+                loader.map_max_entries(name, size);
+            }
+        }
+        loader
+    }
 }
 
 /// Has the kernel verify all programs, side by side: it takes most of the time of starting.

@@ -3,7 +3,8 @@
 use aya::Pod;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -21,6 +22,8 @@ macro_rules! pod {
 }
 
 pod!(
+    ClientKey,
+    ClientSessions,
     Config,
     ConnectionKey,
     Expectation,

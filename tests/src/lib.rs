@@ -13,6 +13,7 @@
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`knock`] | is a port shut at every moment |
 //! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
+//! | [`pcap`], [`replay`] | captures, made by tcpdump and edited; what `ftptrack replay` shows of them |
 //! | [`tcp_peer`], [`flood`] | a client that breaks TCP's rules; packets by the hundred thousand |
 //! | [`run`] | the compiled program, run on single frames without an interface |
 //! | [`model`] | the same packet path in user space, and scripts that both must agree on |
@@ -45,8 +46,10 @@ pub mod model;
 pub mod namespace;
 pub mod network;
 pub mod packet;
+pub mod pcap;
 pub mod probe;
 pub mod process;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod security_page;

@@ -11,9 +11,6 @@ use crate::pins::Hook;
 /// Options that say what to attach to and what holds there.
 #[derive(Debug, Args)]
 pub(super) struct PolicyArguments {
-    /// Configuration file, which the other options override [default: /etc/ftptrack/config.toml if it is there]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// Interface to attach to; may be given again
     #[arg(short, long = "interface", value_name = "IFACE")]
     interface: Vec<String>,
@@ -23,13 +20,23 @@ pub(super) struct PolicyArguments {
     /// How to attach [default: tcx where the kernel has it]
     #[arg(long, value_enum)]
     hook: Option<HookArgument>,
-    /// Address or prefix of servers; may be given again [default: the interface's own addresses]
+    #[command(flatten)]
+    rules: RuleArguments,
+}
+
+/// Options that say what holds for which servers, wherever they are.
+#[derive(Debug, Args)]
+pub(super) struct RuleArguments {
+    /// Configuration file, which the other options override [default: /etc/ftptrack/config.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address or prefix of servers; may be given again [default: the interface's own addresses; replay: whoever answers]
     #[arg(long, value_name = "PREFIX")]
     server: Vec<String>,
     /// Port of control connections; may be given again [default: 21]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     control_port: Vec<String>,
-    /// The server's passive ports, FIRST-LAST; without it passive mode is refused
+    /// The server's passive ports, FIRST-LAST; without it passive mode is refused [replay: 1024-65535]
     #[arg(long, value_name = "FIRST-LAST", allow_hyphen_values = true)]
     passive_range: Option<String>,
     /// Refuse PASV and EPSV; the passive range stays guarded
@@ -89,8 +96,7 @@ enum HookArgument {
 impl PolicyArguments {
     /// They as the library takes them.
     pub(super) fn into_flags(self) -> Flags {
-        Flags {
-            config: self.config,
+        let where_to = Flags {
             interfaces: self.interface,
             side: self.side.map(|side| match side {
                 SideArgument::ServersBehind => Side::ServersBehind,
@@ -100,6 +106,17 @@ impl PolicyArguments {
                 HookArgument::Tcx => Hook::Tcx,
                 HookArgument::Clsact => Hook::Clsact,
             }),
+            ..Flags::default()
+        };
+        self.rules.into_flags(where_to)
+    }
+}
+
+impl RuleArguments {
+    /// They as the library takes them, beside what is said of where to attach.
+    pub(super) fn into_flags(self, where_to: Flags) -> Flags {
+        Flags {
+            config: self.config,
             servers: self.server,
             control_ports: self.control_port,
             passive_range: self.passive_range,
@@ -115,6 +132,7 @@ impl PolicyArguments {
             mark: self.mark,
             monitor: self.monitor,
             no_accounting: self.no_accounting,
+            ..where_to
         }
     }
 }

@@ -17,10 +17,12 @@ use crate::{capability, detach, diagnostics, query, run, show, watch};
 mod arguments;
 mod policy;
 mod queries;
+mod replay;
 
 use arguments::PolicyArguments;
 use policy::PolicyCommand;
 use queries::{EventsArguments, FlushArguments, Format, List};
+use replay::ReplayArguments;
 
 /// Lets FTP data connections through, and only those that client and server have agreed on.
 #[derive(Debug, Parser)]
@@ -62,6 +64,8 @@ enum Command {
     Events(EventsArguments),
     /// Take one entry out of a list, or all
     Flush(FlushArguments),
+    /// Show what a capture's FTP sessions say and open: through the kernel program, no interface is touched
+    Replay(Box<ReplayArguments>),
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +147,7 @@ impl Command {
             Self::Flows(_) => capability::check("flows", capability::MAPS),
             Self::Events(_) => capability::check("events", capability::MAPS),
             Self::Flush(_) => capability::check("flush", capability::MAPS),
+            Self::Replay(_) => capability::check("replay", capability::ATTACH),
         }
     }
 }
@@ -200,6 +205,7 @@ impl Cli {
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Flush(arguments) => arguments.execute(pin_dir),
+            Command::Replay(arguments) => arguments.execute(),
         }
     }
 }

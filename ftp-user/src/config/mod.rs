@@ -56,6 +56,13 @@ pub struct InterfaceChoice {
 }
 
 impl Flags {
+    /// The configuration file, if there is one: `--config`, else the usual one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        let usual = Path::new(USUAL);
+        self.config.as_deref().or_else(|| usual.exists().then_some(usual))
+    }
+
     /// The configuration: the file's, which these options override. Without `--config` it is the
     /// usual file, if that is there.
     ///
@@ -63,10 +70,8 @@ impl Flags {
     ///
     /// The file can't be read, or everything that is wrong in it and in the options.
     pub fn resolve(&self) -> Result<Configuration, Failure> {
-        let usual = Path::new(USUAL);
-        let file = self.config.as_deref().or_else(|| usual.exists().then_some(usual));
         let mut complaints = Complaints::default();
-        let mut draft = match file {
+        let mut draft = match self.file() {
             Some(file) => read(file, &mut complaints)?,
             None => Draft::default(),
         };

@@ -1,0 +1,168 @@
+//! The kernel program with maps of its own: frames go in by BPF_PROG_TEST_RUN, events come out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+
+use aya::Ebpf;
+use aya::maps::{Array, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
+use aya::util::nr_cpus;
+use ftp_common::counter::Counter;
+use ftp_common::event::{Event, EventKind};
+use ftp_common::keys::ServerKey;
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
+use ipnet::IpNet;
+
+use super::time::Times;
+use crate::bpf;
+use crate::events::parse;
+use crate::failure::{Failure, OrFail as _};
+use crate::load::{self, Sizes};
+use crate::object::INGRESS;
+use crate::policy::Policy;
+use crate::rows::Stats;
+use crate::servers;
+use crate::wire::Wire;
+
+const REMEDY: &str = "report this with the output of uname -r";
+const GENERATION: u32 = 1;
+/// The place of the rules for servers that the policy doesn't name.
+const OWN: u32 = 0;
+/// The kernel program tells a hundred denials in a second, by a count that lies in its scratch map. That is
+/// emptied before: a capture of hours passes in seconds.
+const DENIALS: u32 = 90;
+/// What the program answers to a packet that goes on (TCX_NEXT).
+const PASS: u32 = u32::MAX;
+
+/// The program and its maps. Nothing of it is pinned, and it is attached to nothing.
+pub(super) struct Engine {
+    ebpf: Ebpf,
+    servers: LpmTrie<MapData, Wire<ServerKey>, u32>,
+    stats: PerCpuArray<MapData, u64>,
+    view: RingBuf<MapData>,
+    events: RingBuf<MapData>,
+    scratch: Scratch,
+    /// The times in its maps.
+    pub(super) times: Times,
+}
+
+/// What the program needs for one packet, and nothing longer but the count of denials.
+struct Scratch {
+    map: MapData,
+    value_size: usize,
+    cpus: usize,
+    zeros: Vec<u8>,
+    /// Denials told since it was emptied.
+    denials: u32,
+}
+
+impl Engine {
+    /// Loads the program, and brings the policy into force for the servers that it names.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub(super) fn load(policy: &Policy, sizes: Sizes) -> Result<Self, Failure> {
+        let mut ebpf = load::apart(sizes)?;
+        let mut config: Array<_, Wire<Config>> = take(&mut ebpf, "CONFIG")?;
+        let mut ports: Array<_, Wire<PortClasses>> = take(&mut ebpf, "PORTS")?;
+        let mut policies: Array<_, Wire<ServerPolicy>> = take(&mut ebpf, "POLICIES")?;
+        let mut viewer: Array<_, u64> = take(&mut ebpf, "VIEWER")?;
+        let mut servers: LpmTrie<_, Wire<ServerKey>, u32> = take(&mut ebpf, "SERVERS")?;
+        let half = GENERATION & 1;
+        for (place, rules) in (0..MAX_POLICIES).zip(policy.to_kernel()) {
+            policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("POLICIES", REMEDY)?;
+        }
+        ports.set(half, Wire(*policy.port_classes()), 0).or_fail("PORTS", REMEDY)?;
+        for (key, place) in servers::entries(GENERATION, &policy.places(&BTreeSet::new())) {
+            servers.insert(&key, place, 0).or_fail("SERVERS", REMEDY)?;
+        }
+        let in_force = Config { generation: GENERATION, options: policy.options() };
+        config.set(0, Wire(in_force), 0).or_fail("CONFIG", REMEDY)?;
+        // For ever: the conversations are to be told.
+        viewer.set(0, u64::MAX, 0).or_fail("VIEWER", REMEDY)?;
+        Ok(Self {
+            servers,
+            stats: take(&mut ebpf, "STATS")?,
+            view: take(&mut ebpf, "VIEW")?,
+            events: take(&mut ebpf, "EVENTS")?,
+            scratch: Scratch::of(&mut ebpf)?,
+            times: Times::of(&mut ebpf)?,
+            ebpf,
+        })
+    }
+
+    /// Makes an address that of a server from now on, by the rules for servers that are not named.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub(super) fn learn(&mut self, address: IpAddr) -> Result<(), Failure> {
+        for (key, place) in servers::entries(GENERATION, &BTreeMap::from([(IpNet::from(address), OWN)])) {
+            self.servers.insert(&key, place, 0).or_fail("SERVERS", "name the servers with --server")?;
+        }
+        Ok(())
+    }
+
+    /// Runs the program on an ethernet frame, and adds what it tells to `told`. Whether the frame goes on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub(super) fn run(&mut self, frame: &[u8], told: &mut Vec<Event>) -> Result<bool, Failure> {
+        const GIVEN: &str = "BPF_PROG_TEST_RUN";
+        let program: Option<&SchedClassifier> = self.ebpf.program(INGRESS).and_then(|program| program.try_into().ok());
+        let program = program.ok_or_else(|| Failure::failed(GIVEN, "there is no program", REMEDY))?;
+        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        let verdict = program.test_run(options).or_fail(GIVEN, REMEDY)?.return_value;
+        // All of these are in the view too.
+        while self.events.next().is_some() {}
+        while let Some(item) = self.view.next() {
+            if let Some(event) = parse(&item) {
+                self.scratch.denials += u32::from(event.kind == EventKind::Denied.number());
+                told.push(event);
+            }
+        }
+        if self.scratch.denials >= DENIALS {
+            self.scratch.clear()?;
+        }
+        Ok(verdict == PASS)
+    }
+
+    /// What was counted.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub(super) fn stats(&self) -> Result<Stats, Failure> {
+        let sum = |counter: &Counter| {
+            let values = self.stats.get(&counter.index(), 0).or_fail("STATS", REMEDY)?;
+            Ok((*counter, values.iter().sum()))
+        };
+        Counter::ALL.iter().map(sum).collect::<Result<_, _>>().map(Stats)
+    }
+}
+
+impl Scratch {
+    fn of(ebpf: &mut Ebpf) -> Result<Self, Failure> {
+        const NAME: &str = "SCRATCH";
+        let Some(Map::PerCpuArray(map)) = ebpf.take_map(NAME) else {
+            return Err(Failure::failed(NAME, "the kernel object has no such map", "rebuild ftptrack"));
+        };
+        let value_size = map.info().or_fail(NAME, REMEDY)?.value_size() as usize;
+        let cpus = nr_cpus().map_err(|(_, error)| error).or_fail(NAME, REMEDY)?;
+        Ok(Self { map, value_size, cpus, zeros: vec![0; value_size.next_multiple_of(8) * cpus], denials: 0 })
+    }
+
+    fn clear(&mut self) -> Result<(), Failure> {
+        self.denials = 0;
+        bpf::clear_per_cpu(self.map.fd().as_fd(), self.value_size, self.cpus, &self.zeros).or_fail("SCRATCH", REMEDY)
+    }
+}
+
+pub(super) fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, Failure> {
+    let map = ebpf.take_map(name);
+    let map = map.ok_or_else(|| Failure::failed(name, "the kernel object has no such map", "rebuild ftptrack"))?;
+    T::try_from(map).or_fail(name, "rebuild ftptrack")
+}

@@ -1,0 +1,194 @@
+//! Time: the kernel program asks the kernel for it, a capture has its own, and a replay takes no time at all. So what
+//! has passed in the capture is taken off the times of a session, of its expectation and of its client's limit, in front
+//! of each packet that the program compares them at: to it they lie as far in the past as they do in the capture.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use aya::Ebpf;
+use aya::maps::{HashMap as BpfHashMap, MapData};
+use ftp_common::address::Address;
+use ftp_common::expectation::Expectation;
+use ftp_common::flow::{Flow, state};
+use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, Mode};
+use ftp_common::limit::ClientSessions;
+use ftp_common::session::Session;
+
+use super::engine::take;
+use super::packet::Tcp;
+use crate::failure::{Failure, OrFail as _};
+use crate::wire::Wire;
+
+/// Less than that is let go by: a tenth of the shortest time that the program knows, which is half a second.
+/// Nanoseconds.
+const GRAIN: i64 = 50_000_000;
+/// The interface that frames of BPF_PROG_TEST_RUN belong to: it tells link-local addresses apart.
+const INTERFACE: u32 = 1;
+/// The entry is there, and is to be changed (linux/bpf.h).
+const BPF_EXIST: u64 = 2;
+const REMEDY: &str = "report this with the output of uname -r";
+
+/// The maps that hold times.
+pub(super) struct Times {
+    sessions: BpfHashMap<MapData, Wire<ConnectionKey>, Wire<Session>>,
+    expectations: BpfHashMap<MapData, Wire<ExpectationKey>, Wire<Expectation>>,
+    flows: BpfHashMap<MapData, Wire<ConnectionKey>, Wire<Flow>>,
+    clients: BpfHashMap<MapData, Wire<ClientKey>, Wire<ClientSessions>>,
+    /// What was met, by control connection.
+    met: HashMap<ConnectionKey, Met>,
+    /// Until when the capture's time was taken off the limit of a client.
+    limited: HashMap<ClientKey, i64>,
+}
+
+/// A control connection.
+struct Met {
+    /// Until when the capture's time was taken off.
+    until: i64,
+    /// Data connections that have taken a place on its expectation, each by a time that both remember.
+    unfinished: Vec<ConnectionKey>,
+}
+
+impl Times {
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, Failure> {
+        Ok(Self {
+            sessions: take(ebpf, "SESSIONS")?,
+            expectations: take(ebpf, "EXPECTATIONS")?,
+            flows: take(ebpf, "FLOWS")?,
+            clients: take(ebpf, "CLIENTS")?,
+            met: HashMap::new(),
+            limited: HashMap::new(),
+        })
+    }
+
+    /// A segment of a control connection comes at this time, nanoseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub(super) fn control(&mut self, client: SocketAddr, server: SocketAddr, now: i64) -> Result<(), Failure> {
+        let session = key(client, server);
+        self.pass_for_client(ClientKey::from(&session), now)?;
+        self.pass(session, now)
+    }
+
+    /// A segment that begins a data connection, if one is expected, comes at this time.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub(super) fn data(&mut self, segment: &Tcp, now: i64) -> Result<(), Failure> {
+        let (source, destination) = (segment.source, segment.destination);
+        let passive = key(source, destination);
+        let active = key(destination, source);
+        for (ends, client, mode) in [
+            (passive, passive.client, Mode::Passive),
+            (passive, Address::ANY, Mode::Passive),
+            (active, active.client, Mode::Active),
+        ] {
+            let expected = ExpectationKey {
+                client,
+                server: ends.server,
+                port: destination.port(),
+                mode: mode.number(),
+                zero: 0,
+                scope: ends.scope,
+            };
+            if let Ok(Wire(expectation)) = self.expectations.get(&Wire(expected), 0) {
+                self.pass(expectation.session, now)?;
+                // Its SYN may come again.
+                if let Some(met) = self.met.get_mut(&expectation.session)
+                    && !met.unfinished.contains(&ends)
+                {
+                    met.unfinished.push(ends);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, key: ConnectionKey, now: i64) -> Result<(), Failure> {
+        let met = self.met.entry(key).or_insert(Met { until: now, unfinished: Vec::new() });
+        let Some(by) = passed(&mut met.until, now) else { return Ok(()) };
+        let Ok(Wire(mut session)) = self.sessions.get(&Wire(key), 0) else { return Ok(()) };
+        session.client.last_line = older(session.client.last_line, by);
+        session.server.last_word = older(session.server.last_word, by);
+        self.sessions.insert(Wire(key), Wire(session), BPF_EXIST).or_fail("SESSIONS", REMEDY)?;
+        let unfinished = std::mem::take(&mut met.unfinished);
+        for flow in unfinished {
+            self.pass_for_flow(key, flow, by)?;
+        }
+        self.pass_for_expectation(key, &session, by)
+    }
+
+    fn pass_for_expectation(&mut self, key: ConnectionKey, session: &Session, by: u64) -> Result<(), Failure> {
+        let standing = session.server.standing;
+        let expected = ExpectationKey {
+            client: standing.client,
+            server: key.server,
+            port: standing.port,
+            mode: standing.mode,
+            zero: 0,
+            scope: key.scope,
+        };
+        let Ok(Wire(mut expectation)) = self.expectations.get(&Wire(expected), 0) else { return Ok(()) };
+        if standing.mode == 0 || expectation.generation != session.generation {
+            return Ok(());
+        }
+        expectation.expires = older(expectation.expires, by);
+        for place in &mut expectation.half_open {
+            place.since = older(place.since, by);
+        }
+        self.expectations.insert(Wire(expected), Wire(expectation), BPF_EXIST).or_fail("EXPECTATIONS", REMEDY)
+    }
+
+    /// Until it is established or gone, it remembers its place by its time.
+    fn pass_for_flow(&mut self, session: ConnectionKey, key: ConnectionKey, by: u64) -> Result<(), Failure> {
+        let Ok(Wire(mut flow)) = self.flows.get(&Wire(key), 0) else { return Ok(()) };
+        if flow.state >= state::ESTABLISHED {
+            return Ok(());
+        }
+        flow.since = older(flow.since, by);
+        if let Some(met) = self.met.get_mut(&session) {
+            met.unfinished.push(key);
+        }
+        self.flows.insert(Wire(key), Wire(flow), BPF_EXIST).or_fail("FLOWS", REMEDY)
+    }
+
+    fn pass_for_client(&mut self, key: ClientKey, now: i64) -> Result<(), Failure> {
+        let Some(by) = passed(self.limited.entry(key).or_insert(now), now) else { return Ok(()) };
+        let Ok(Wire(mut sessions)) = self.clients.get(&Wire(key), 0) else { return Ok(()) };
+        if sessions.full_since == 0 {
+            return Ok(());
+        }
+        sessions.full_since = older(sessions.full_since, by);
+        self.clients.insert(Wire(key), Wire(sessions), BPF_EXIST).or_fail("CLIENTS", REMEDY)
+    }
+}
+
+/// What has passed of the capture's time, nanoseconds, if it is worth the trouble.
+fn passed(until: &mut i64, now: i64) -> Option<u64> {
+    let passed = now.saturating_sub(*until);
+    // Packets of several interfaces may come a little out of order: then it is less than nothing.
+    if passed < GRAIN {
+        return None;
+    }
+    *until = now;
+    u64::try_from(passed).ok()
+}
+
+/// 0 stands for never, and stays. What lies in front of the machine's start becomes that.
+const fn older(time: u64, by: u64) -> u64 {
+    time.saturating_sub(by)
+}
+
+fn key(client: SocketAddr, server: SocketAddr) -> ConnectionKey {
+    let (from, to) = (Address::from(client.ip()), Address::from(server.ip()));
+    let link_local = from.is_link_local() || to.is_link_local();
+    ConnectionKey {
+        client: from,
+        server: to,
+        client_port: client.port(),
+        server_port: server.port(),
+        scope: if link_local { INTERFACE } else { 0 },
+    }
+}
