@@ -11,7 +11,7 @@
 //! | [`install`], [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
 //! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
 //! | [`manage`] | the policy in force, shown and changed |
-//! | [`run`], [`stop`], [`events`], [`diagnostics`] | the running command |
+//! | [`run`], [`stop`], [`events`], [`diagnostics`], [`service`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
 pub mod addresses;
@@ -48,6 +48,7 @@ pub mod query;
 pub mod rows;
 pub mod run;
 pub mod servers;
+pub mod service;
 pub mod show;
 pub mod sockets;
 pub mod stop;

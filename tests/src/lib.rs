@@ -9,6 +9,7 @@
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
+//! | [`service`], [`tools`] | what a service manager is told and forbids; programs of other packages |
 //! | [`guest`] | a machine for the tests alone, with another kernel |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`knock`] | is a port shut at every moment |
@@ -52,8 +53,10 @@ pub mod run;
 pub mod security_page;
 pub mod segment;
 pub mod server;
+pub mod service;
 pub mod tagged;
 pub mod tcp_peer;
+pub mod tools;
 pub mod transfer;
 pub mod trials;
 pub mod verifier;

@@ -15,10 +15,12 @@ use crate::tables::Tables;
 use crate::{capability, detach, diagnostics, query, run, show, watch};
 
 mod arguments;
+mod generate;
 mod policy;
 mod queries;
 
 use arguments::PolicyArguments;
+use generate::{CompletionsArguments, ManArguments};
 use policy::PolicyCommand;
 use queries::{EventsArguments, FlushArguments, Format, List};
 
@@ -62,6 +64,10 @@ enum Command {
     Events(EventsArguments),
     /// Take one entry out of a list, or all
     Flush(FlushArguments),
+    /// Write completions for a shell to standard output
+    Completions(CompletionsArguments),
+    /// Write the manual pages
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +149,7 @@ impl Command {
             Self::Flows(_) => capability::check("flows", capability::MAPS),
             Self::Events(_) => capability::check("events", capability::MAPS),
             Self::Flush(_) => capability::check("flush", capability::MAPS),
+            Self::Completions(_) | Self::Man(_) => Ok(()),
         }
     }
 }
@@ -169,8 +176,7 @@ impl Cli {
             }
             Command::Watch(arguments) => {
                 let WatchArguments { policy, force } = *arguments;
-                let asked = Asked { force, ..Asked::resolve(&policy.into_flags())? };
-                watch::watch(&asked, pin_dir).await
+                watch::watch(&policy.into_flags(), force, pin_dir).await
             }
             Command::Policy { command } => command.execute(pin_dir).await,
             Command::Detach(DetachArguments { interface, all }) => {
@@ -200,6 +206,8 @@ impl Cli {
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Flush(arguments) => arguments.execute(pin_dir),
+            Command::Completions(arguments) => arguments.execute(),
+            Command::Man(arguments) => arguments.execute(),
         }
     }
 }
