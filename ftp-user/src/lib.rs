@@ -12,6 +12,7 @@
 //! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
 //! | [`manage`] | the policy in force, shown and changed |
 //! | [`run`], [`stop`], [`events`], [`diagnostics`], [`service`] | the running command |
+//! | [`outlets`], [`metrics`], [`journal`] | what else it tells, and to whom |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
 pub mod addresses;
@@ -36,11 +37,14 @@ pub mod hold;
 pub mod import;
 pub mod install;
 pub mod interface;
+pub mod journal;
 pub mod listeners;
 pub mod load;
 pub mod manage;
+pub mod metrics;
 pub mod netlink;
 pub mod object;
+pub mod outlets;
 pub mod pins;
 pub mod plan;
 pub mod policy;

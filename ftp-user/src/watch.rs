@@ -11,6 +11,7 @@ use crate::follow::{Follower, Holding};
 use crate::hold::Watcher;
 use crate::install::{Asked, install};
 use crate::netlink::Changes;
+use crate::outlets::Outlets;
 use crate::pins::Pins;
 use crate::plan::Absent;
 use crate::stop::Stop;
@@ -22,11 +23,12 @@ use crate::{manage, service};
 /// # Errors
 ///
 /// The first check that fails, or another process watches.
-pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path) -> Result<(), Failure> {
+pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, outlets: Outlets) -> Result<(), Failure> {
     let asked = Asked { force, ..Asked::resolve(flags)? };
     let mut stop = Stop::listen()?;
     let mut hangup = signal(SignalKind::hangup()).or_fail("SIGHUP", "report this")?;
     let changes = Changes::listen()?;
+    let outlets = outlets.open()?;
     let (installed, hold) = install(&asked, pin_dir, Absent::Await).await?;
     let pins = Pins::new(pin_dir);
     let _watcher = Watcher::become_the_one(&pins)?;
@@ -35,6 +37,7 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path) -> Result<(), Fai
         eprintln!("note: {note}");
     }
     say(&installed.lines);
+    outlets.start(pin_dir, None)?;
     let mut follower = Follower::new(pin_dir, changes, Holding::WhenNeeded, installed.objects)?;
     say(&follower.look().await);
     say(&["watching".to_owned()]);

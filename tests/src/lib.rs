@@ -9,7 +9,7 @@
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
-//! | [`service`], [`tools`] | what a service manager is told and forbids; programs of other packages |
+//! | [`service`], [`journal`], [`tools`] | what a service manager is told and forbids, and what the journal; other programs |
 //! | [`guest`] | a machine for the tests alone, with another kernel |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`knock`] | is a port shut at every moment |
@@ -40,6 +40,7 @@ pub mod games;
 pub mod guest;
 pub mod hooks;
 pub mod interpret;
+pub mod journal;
 pub mod knock;
 pub mod links;
 pub mod model;

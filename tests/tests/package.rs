@@ -29,6 +29,10 @@ impl Root {
         fs::write(root.path().join("var/lib/dpkg/status"), "").expect("our own");
         fs::copy(tools::path(tools::BUSYBOX), root.path().join("bin/busybox")).expect("our own");
         symlink("busybox", root.path().join("bin/sh")).expect("our own");
+        // Somebody else's: dpkg removes a directory that nothing is in.
+        for file in ["etc/hostname", "usr/bin/other"] {
+            fs::write(root.path().join(file), "").expect("our own");
+        }
         Self(root)
     }
 
@@ -46,7 +50,7 @@ impl Root {
         process::finish(Command::new("chroot").arg(self.0.path()).args(arguments))
     }
 
-    /// All files with their contents' lengths, but for dpkg's own.
+    /// All files with their contents' lengths, but for dpkg's own that say nothing of this package.
     fn files(&self) -> BTreeMap<PathBuf, u64> {
         let mut found = BTreeMap::new();
         let mut ahead = vec![self.0.path().to_owned()];
@@ -60,7 +64,9 @@ impl Root {
             }
         }
         let own = self.0.path().join("var/lib/dpkg");
-        found.retain(|path, _| path.parent() != Some(&own));
+        let is_named =
+            |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ftptrack"));
+        found.retain(|path, _| !path.starts_with(&own) || is_named(path));
         found
     }
 

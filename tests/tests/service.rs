@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::Command;
 
 use ftptrack_tests::client::Client;
 use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory};
+use ftptrack_tests::journal::Journal;
 use ftptrack_tests::network::{Family, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::report::Status;
@@ -17,6 +19,7 @@ use rustix::process::{Signal, kill_process};
 
 /// Of `systemd-analyze security`, times ten: 0 is locked up, 100 wide open.
 const EXPOSURE: &str = "20";
+const METRICS: &str = "127.0.0.1:9821";
 const POLICY: &str = "interfaces = [\"eth0\"]\n[[server]]\npassive-range = \"10240-20480\"\n";
 
 /// systemd-analyze, asked about the unit as it is, but for where the program lies.
@@ -103,7 +106,7 @@ fn the_service_manager_is_told_and_the_filter_outlives_the_service() {
 
 #[test]
 fn the_units_system_calls_are_enough() {
-    let Network { server, .. } = &Network::new();
+    let Network { server, client, .. } = &Network::new();
     let (pins, directory) = (PinDirectory::new(), file::directory());
     let config = directory.path().join("config.toml");
     fs::write(&config, POLICY).expect("our own");
@@ -111,10 +114,19 @@ fn the_units_system_calls_are_enough() {
     fs::create_dir(&trace).expect("our own");
     let output = trace.join("calls");
     let runner = ["strace", "-ff", "-o", output.to_str().expect("a path in UTF-8")];
-    let manager = Manager::new();
+    let (manager, journal) = (Manager::new(), Journal::instead_of_the_systems(&pins));
     let mut command = service::command(server, &pins, &runner);
-    command.env("NOTIFY_SOCKET", manager.path()).arg("watch").arg("--config").arg(&config);
+    let started = service::settings("ExecStart").concat();
+    let arguments = started.strip_prefix("/usr/bin/ftptrack ").expect("where the package puts it").split(' ');
+    command.env("NOTIFY_SOCKET", manager.path()).args(arguments).args(["--metrics", METRICS, "--config"]).arg(&config);
     let mut watch = Ftptrack::started(server, &pins, command, "watching");
+    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE)), Outcome::Silence);
+    journal.next_of("denied");
+    let mut scrape = probe::connect(server, METRICS.parse().expect("an address")).expect("it listens");
+    scrape.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("it reads");
+    let mut page = String::new();
+    scrape.read_to_string(&mut page).expect("it answers");
+    assert!(page.contains("\nftptrack_build_info"), "{page}");
     server.namespace.ip("address add 10.0.0.77/24 dev eth0");
     watch.wait_for_line("10.0.0.77");
     let mut command = service::command(server, &pins, &runner);

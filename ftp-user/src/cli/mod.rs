@@ -12,14 +12,14 @@ use crate::failure::{Failure, OrFail as _};
 use crate::install::{Asked, install};
 use crate::plan::Absent;
 use crate::tables::Tables;
-use crate::{capability, detach, diagnostics, query, run, show, watch};
+use crate::{capability, detach, diagnostics, metrics, query, run, show, watch};
 
 mod arguments;
 mod generate;
 mod policy;
 mod queries;
 
-use arguments::PolicyArguments;
+use arguments::{OutletArguments, PolicyArguments};
 use generate::{CompletionsArguments, ManArguments};
 use policy::PolicyCommand;
 use queries::{EventsArguments, FlushArguments, Format, List};
@@ -64,6 +64,8 @@ enum Command {
     Events(EventsArguments),
     /// Take one entry out of a list, or all
     Flush(FlushArguments),
+    /// What was counted and how things stand, once, as Prometheus reads it
+    Metrics,
     /// Write completions for a shell to standard output
     Completions(CompletionsArguments),
     /// Write the manual pages
@@ -96,6 +98,8 @@ struct AttachArguments {
 struct WatchArguments {
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    outlets: OutletArguments,
     /// Go on in spite of other programs that listen in the passive range
     #[arg(long)]
     force: bool,
@@ -105,6 +109,8 @@ struct WatchArguments {
 struct RunArguments {
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    outlets: OutletArguments,
     /// Go on in spite of other programs that listen in the passive range
     #[arg(long)]
     force: bool,
@@ -149,6 +155,7 @@ impl Command {
             Self::Flows(_) => capability::check("flows", capability::MAPS),
             Self::Events(_) => capability::check("events", capability::MAPS),
             Self::Flush(_) => capability::check("flush", capability::MAPS),
+            Self::Metrics => capability::check("metrics", capability::MAPS),
             Self::Completions(_) | Self::Man(_) => Ok(()),
         }
     }
@@ -162,9 +169,9 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => {
                 diagnostics::init(arguments.verbose);
-                let RunArguments { policy, force, verbose } = *arguments;
+                let RunArguments { policy, outlets, force, verbose } = *arguments;
                 let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
-                run::run(&asked, pin_dir).await
+                run::run(&asked, pin_dir, outlets.into_outlets()).await
             }
             Command::Attach(arguments) => {
                 let AttachArguments { policy, force, replace } = *arguments;
@@ -175,8 +182,8 @@ impl Cli {
                 print(&installed.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
             }
             Command::Watch(arguments) => {
-                let WatchArguments { policy, force } = *arguments;
-                watch::watch(&policy.into_flags(), force, pin_dir).await
+                let WatchArguments { policy, outlets, force } = *arguments;
+                watch::watch(&policy.into_flags(), force, pin_dir, outlets.into_outlets()).await
             }
             Command::Policy { command } => command.execute(pin_dir).await,
             Command::Detach(DetachArguments { interface, all }) => {
@@ -206,6 +213,7 @@ impl Cli {
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Flush(arguments) => arguments.execute(pin_dir),
+            Command::Metrics => print(&metrics::text(pin_dir).await?),
             Command::Completions(arguments) => arguments.execute(),
             Command::Man(arguments) => arguments.execute(),
         }

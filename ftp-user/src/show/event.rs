@@ -25,13 +25,17 @@ pub struct EventLines {
 impl EventLines {
     /// The event's line, without a line end; `None` for a kind of a later version.
     pub fn line(&mut self, event: &Event) -> Option<String> {
+        Some(format!("{} {}", clock::wall(event.time), self.text(event)?))
+    }
+
+    /// The same without its time.
+    pub fn text(&mut self, event: &Event) -> Option<String> {
         let kind = EventKind::from_number(event.kind)?;
-        let text = match kind {
+        Some(match kind {
             EventKind::SessionStarted | EventKind::SessionEnded | EventKind::SessionOpaque => self.session(kind, event),
             EventKind::Command | EventKind::Reply => said(kind, event),
             _ => self.data(kind, event),
-        };
-        Some(format!("{} {text}", clock::wall(event.time)))
+        })
     }
 
     fn session(&mut self, kind: EventKind, event: &Event) -> String {
