@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use ftptrack_tests::curl::{self, Mode};
 use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
@@ -19,6 +20,8 @@ use serde_json::Value;
 const ADDRESS: &str = "127.0.0.1:9821";
 /// More than are answered at a time.
 const SCRAPERS: usize = 40;
+/// How long Prometheus waits for an answer, as it comes.
+const PROMETHEUS_WAITS: Duration = Duration::from_secs(10);
 /// What Grafana puts in its place depends on the zoom.
 const INTERVAL: (&str, &str) = ("$__rate_interval", "5m");
 
@@ -149,7 +152,7 @@ fn a_slow_or_hostile_scraper_holds_nothing_up() {
     // Many that say nothing, or half of something, and one that doesn't read what it has asked for.
     let silent = |n: usize| -> TcpStream {
         let mut stream = probe::connect(server, address()).expect("it listens");
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:").expect("a socket");
         }
         stream
@@ -162,8 +165,10 @@ fn a_slow_or_hostile_scraper_holds_nothing_up() {
     ftptrack.wait_for_line("nobody negotiated it");
     server.namespace.ip("address add 10.0.0.77/24 dev eth0");
     ftptrack.wait_for_line("10.0.0.77");
-    // And the next one is answered, when the first of them have been sent away.
+    // And the next one is answered, when those before it have been sent away.
+    let begun = Instant::now();
     check(&scrape(server));
+    assert!(begun.elapsed() < PROMETHEUS_WAITS, "{:?}", begun.elapsed());
     for stream in &mut held {
         stream.set_read_timeout(Some(wait::PATIENCE)).expect("a socket");
         let mut answer = Vec::new();

@@ -6,8 +6,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ftptrack_tests::ftptrack::PinDirectory;
+use ftptrack_tests::network::Network;
 use ftptrack_tests::process::{self, Output};
-use ftptrack_tests::{file, ftptrack, tools};
+use ftptrack_tests::{file, ftptrack, hooks, tools};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
 /// As made by `cargo xtask package`.
@@ -38,7 +41,11 @@ impl Root {
 
     #[track_caller]
     fn dpkg(&self, arguments: &[&str]) -> Output {
-        let mut dpkg = Command::new("dpkg");
+        self.dpkg_by(Command::new("dpkg"), arguments)
+    }
+
+    #[track_caller]
+    fn dpkg_by(&self, mut dpkg: Command, arguments: &[&str]) -> Output {
         dpkg.arg(format!("--root={}", self.0.path().display())).arg("--log=/dev/null").args(arguments);
         let output = process::finish(&mut dpkg);
         assert!(output.status.success(), "dpkg {arguments:?}: {output:?}");
@@ -100,6 +107,38 @@ fn it_installs_into_a_clean_root_works_and_is_purged_without_a_trace() {
     assert!(!root.has("usr/bin/ftptrack"));
     root.dpkg(&["--purge", "ftptrack"]);
     assert_eq!(root.files(), before);
+}
+
+#[test]
+fn an_upgrade_leaves_the_filter_in_force_and_removing_the_package_takes_it_away() {
+    let Network { server, .. } = &Network::new();
+    // This thread has mounts of its own from here on.
+    let _own_mounts = PinDirectory::new();
+    let root = Root::new();
+    let mounts = ["proc", "sys/fs/bpf"].map(|place| root.0.path().join(place));
+    for (place, kind) in mounts.iter().zip(["proc", "bpf"]) {
+        fs::create_dir_all(place).expect("our own");
+        mount(kind, place, kind, MountFlags::empty(), None).expect("root may");
+    }
+    let package = package();
+    let dpkg = |arguments: &[&str]| root.dpkg_by(server.namespace.command("dpkg"), arguments);
+    let install = || dpkg(&["--install", package.to_str().expect("a path in UTF-8")]);
+    install();
+    let mut attach = server.namespace.command("chroot");
+    attach.arg(root.0.path()).args(["/usr/bin/ftptrack", "attach", "-i", "eth0"]);
+    let attached = process::finish(&mut attach);
+    assert!(attached.status.success(), "{attached:?}");
+    let programs = hooks::attached(server);
+    assert_eq!(programs.len(), 2);
+    install();
+    assert_eq!(hooks::attached(server), programs);
+    let removed = dpkg(&["--remove", "ftptrack"]);
+    assert!(removed.stdout.contains("detached: eth0\n"), "{removed:?}");
+    assert_eq!(hooks::attached(server), []);
+    assert!(!root.has("sys/fs/bpf/ftptrack"));
+    for place in &mounts {
+        unmount(place, UnmountFlags::DETACH).expect("ours");
+    }
 }
 
 #[test]

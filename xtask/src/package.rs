@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -25,18 +26,22 @@ pub(crate) fn run(binary: Option<PathBuf>) -> Result<()> {
 /// Makes the package of a program that is built. Returns its path.
 pub(crate) fn make(binary: &Path) -> Result<PathBuf> {
     setup::cargo_deb()?;
+    // Before anything is removed: it may be the one that was packaged last.
+    let program = fs::read(binary).with_context(|| format!("{}: cannot be read", binary.display()))?;
     // Named so in the package's description, wherever cargo builds.
     let place = command::workspace().join("target/package");
     if place.exists() {
         fs::remove_dir_all(&place)?;
     }
     fs::create_dir_all(&place)?;
-    fs::copy(binary, place.join("ftptrack")).with_context(|| format!("{}: cannot be copied", binary.display()))?;
-    command::output(Command::new(binary).arg("man").arg(place.join("man")))?;
+    let binary = place.join("ftptrack");
+    fs::write(&binary, program)?;
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))?;
+    command::output(Command::new(&binary).arg("man").arg(place.join("man")))?;
     for (shell, file) in COMPLETIONS {
         let directory = place.join("completions").join(shell);
         fs::create_dir_all(&directory)?;
-        fs::write(directory.join(file), command::output(Command::new(binary).args(["completions", shell]))?)?;
+        fs::write(directory.join(file), command::output(Command::new(&binary).args(["completions", shell]))?)?;
     }
     let mut deb = command::cargo();
     deb.args(["deb", "--quiet", "--package", "ftp-user", "--no-build", "--no-strip", "--output"]).arg(&place);

@@ -165,7 +165,7 @@ mod tests {
                 mode: if is_session { 0 } else { Mode::Passive.number() },
                 reason: Counter::DeniedPassive as u8,
                 flag: 1,
-                times: 1,
+                detail: 1,
                 ..Event::default()
             };
             let row = serde_json::to_value(EventRow::new(&event)).unwrap();
