@@ -14,7 +14,7 @@ use ftptrack_tests::journal::Journal;
 use ftptrack_tests::network::{Family, Host, Network};
 use ftptrack_tests::probe::{self, Outcome};
 use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, file, process, tools, wait};
+use ftptrack_tests::{INSIDE, file, hooks, process, tools, wait};
 use serde_json::Value;
 
 const ADDRESS: &str = "127.0.0.1:9821";
@@ -85,6 +85,8 @@ fn they_tell_what_has_happened_and_prometheus_reads_them() {
     let Network { server, client, .. } = &Network::new();
     let vsftpd = Vsftpd::on(server);
     let (pins, directory) = (PinDirectory::new(), file::directory());
+    let hook = hooks::known()[0];
+    let attached = format!("ftptrack_interface_attached{{hook=\"{hook}\",interface=\"eth0\",side=\"servers-behind\"}}");
     for command in ["run", "watch"] {
         let options = [&USUAL[..], &["--metrics", ADDRESS]].concat();
         let ftptrack = match command {
@@ -109,7 +111,7 @@ fn they_tell_what_has_happened_and_prometheus_reads_them() {
         for (metric, value) in [
             ("ftptrack_data_bytes_total{from=\"server\",mode=\"passive\"}", 100_000),
             ("ftptrack_data_bytes_total{from=\"client\",mode=\"passive\"}", 0),
-            ("ftptrack_interface_attached{hook=\"tcx\",interface=\"eth0\",side=\"servers-behind\"}", 1),
+            (attached.as_str(), 1),
             ("ftptrack_expectations_passive_total", 1),
             ("ftptrack_flows_ended_total", 2),
             ("ftptrack_flows{mode=\"passive\",state=\"established\"}", 0),
