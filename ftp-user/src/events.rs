@@ -199,7 +199,9 @@ fn hold(links: &Path) -> Result<File, Failure> {
         Ok(()) => Ok(directory),
         Err(Errno::WOULDBLOCK) => {
             let wrong = "another process shows them already";
-            Err(Failure::failed(given, wrong, "read them there, or end that ftptrack run or ftptrack events"))
+            let remedy =
+                "read them there (a service's: journalctl -t ftptrack), or end that ftptrack run, watch or events";
+            Err(Failure::failed(given, wrong, remedy))
         }
         Err(error) => Err(error).or_fail(given, "run as root"),
     }
