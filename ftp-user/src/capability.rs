@@ -31,6 +31,12 @@ pub fn check(command: &str, needed: &[(CapabilitySet, &'static str)]) -> Result<
     Err(Failure::failed(command, wrong, "run it as root"))
 }
 
+/// Whether this process may look at what other users' processes have open (CAP_SYS_PTRACE; proc_pid_fd(5)).
+#[must_use]
+pub fn sees_processes() -> bool {
+    capabilities(None).map_or(true, |sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
+}
+
 fn missing(have: CapabilitySet, needed: &[(CapabilitySet, &'static str)]) -> Vec<&'static str> {
     let admin = have.contains(CapabilitySet::SYS_ADMIN);
     let stands_for = |set: CapabilitySet| admin && set != CapabilitySet::NET_ADMIN;

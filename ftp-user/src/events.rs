@@ -1,9 +1,11 @@
-//! The kernel's events, as lines or objects on standard output.
+//! The kernel's events, and what of them could not be told: as lines or objects on standard output, or for others.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
@@ -17,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
 use crate::failure::{Failure, OrFail as _};
+use crate::metrics::Carried;
 use crate::show::{EventLines, EventRow};
 use crate::tables::Tables;
 
@@ -28,6 +31,30 @@ const UNTOLD: [(Counter, &str); 2] = [
 /// How long after an event these counters are looked at.
 const RECOUNT: Duration = Duration::from_secs(1);
 
+/// What a reader of events is told.
+pub enum Told<'a> {
+    /// One of them.
+    Event(&'a Event),
+    /// Some were counted and not reported.
+    Untold(Untold),
+}
+
+/// Events that were counted and not reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Untold {
+    /// `events_lost` or `events_suppressed`.
+    pub counter: Counter,
+    /// How many, since the last time that it was told.
+    pub count: u64,
+    text: &'static str,
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.text, self.count)
+    }
+}
+
 /// How events are shown.
 pub enum Form {
     /// A line for people.
@@ -37,20 +64,15 @@ pub enum Form {
 }
 
 impl Form {
-    fn event(&mut self, event: &Event) -> Option<String> {
-        match self {
-            Self::Lines(lines) => lines.line(event),
-            Self::Json => EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()),
-        }
-    }
-
-    fn untold(&self, counter: Counter, text: &str, count: u64) -> String {
-        let now = clock::monotonic();
-        match self {
-            Self::Lines(_) => format!("{} {text}: {count}", clock::wall(now)),
-            Self::Json => {
-                let (time, event) = (clock::unix_seconds(now), counter.name());
-                serde_json::json!({ "time": time, "event": event, "times": count }).to_string()
+    /// The line that tells it; `None` for an event of a later version.
+    fn line(&mut self, told: &Told<'_>) -> Option<String> {
+        match (self, told) {
+            (Self::Lines(lines), Told::Event(event)) => lines.line(event),
+            (Self::Json, Told::Event(event)) => EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()),
+            (Self::Lines(_), Told::Untold(untold)) => Some(format!("{} {untold}", clock::wall(clock::monotonic()))),
+            (Self::Json, Told::Untold(Untold { counter, count, .. })) => {
+                let (time, event) = (clock::unix_seconds(clock::monotonic()), counter.name());
+                Some(serde_json::json!({ "time": time, "event": event, "times": count }).to_string())
             }
         }
     }
@@ -61,6 +83,9 @@ pub struct Events {
     ring: AsyncFd<RingBuf<MapData>>,
     stats: PerCpuArray<MapData, u64>,
     form: Form,
+    /// The kernel's number for the map.
+    map: u32,
+    carried: Arc<Carried>,
     _only: File,
     untold: [u64; UNTOLD.len()],
     recount_at: Option<Instant>,
@@ -74,9 +99,16 @@ impl Events {
     /// A map can't be opened, or another process reads the events.
     pub fn open(tables: Tables<'_>, form: Form) -> Result<Self, Failure> {
         let only = hold(&tables.pins().links())?;
+        let map = tables.events_id()?;
         let ring = watch(tables.events()?).or_fail("EVENTS", "report this")?;
         let stats = tables.stats()?;
-        Ok(Self { ring, stats, form, _only: only, untold: [0; UNTOLD.len()], recount_at: None })
+        let carried = Arc::default();
+        Ok(Self { ring, stats, form, map, carried, _only: only, untold: [0; UNTOLD.len()], recount_at: None })
+    }
+
+    /// Counts what ended data connections have carried there, from now on.
+    pub fn count_in(&mut self, carried: Arc<Carried>) {
+        self.carried = carried;
     }
 
     /// Writes the events that are there, without waiting for more.
@@ -85,14 +117,21 @@ impl Events {
     ///
     /// The kernel's refusal to be asked.
     pub fn show_kept(&mut self, output: &mut Output) -> io::Result<()> {
+        let mut tell = |form: &mut Form, told: Told<'_>| output.tell(form, &told);
         while let Some(item) = self.ring.get_mut().next() {
-            if let Some(line) = parse(&item).and_then(|event| self.form.event(&event)) {
-                output.line(&line);
+            if let Some(event) = parse(&item) {
+                tell(&mut self.form, Told::Event(&event));
             }
         }
-        self.tell_untold(output)?;
+        self.tell_untold(&mut tell)?;
         output.flush();
         Ok(())
+    }
+
+    /// Whether the events of these pins are still the ones that are read here, and no others were put in their place.
+    #[must_use]
+    pub fn is_of(&self, tables: Tables<'_>) -> bool {
+        tables.events_id().is_ok_and(|map| map == self.map)
     }
 
     /// Waits for events or for the time to look at what was not reported, and writes lines.
@@ -103,35 +142,46 @@ impl Events {
     ///
     /// The kernel's refusal to wait or to be asked.
     pub async fn next(&mut self, output: &mut Output) -> io::Result<()> {
+        self.next_with(|form, told| output.tell(form, &told)).await?;
+        output.flush();
+        Ok(())
+    }
+
+    /// The same, for whoever does something else with them.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::next`].
+    pub async fn next_with(&mut self, mut tell: impl FnMut(&mut Form, Told<'_>)) -> io::Result<()> {
         let recount_at = self.recount_at;
         tokio::select! {
             ready = self.ring.readable_mut() => {
                 let mut ready = ready?;
                 while let Some(item) = ready.get_inner_mut().next() {
-                    if let Some(line) = parse(&item).and_then(|event| self.form.event(&event)) {
-                        output.line(&line);
+                    if let Some(event) = parse(&item) {
+                        self.carried.see(&event);
+                        tell(&mut self.form, Told::Event(&event));
                     }
                 }
                 ready.clear_ready();
                 self.recount_at.get_or_insert_with(|| Instant::now() + RECOUNT);
             }
             () = sleep_until(recount_at.unwrap_or_else(Instant::now)), if recount_at.is_some() => {
-                let more = self.tell_untold(output)?;
+                let more = self.tell_untold(&mut tell)?;
                 self.recount_at = more.then(|| Instant::now() + RECOUNT);
             }
         }
-        output.flush();
         Ok(())
     }
 
     /// True if there were any, and may be more.
-    fn tell_untold(&mut self, output: &mut Output) -> io::Result<bool> {
+    fn tell_untold(&mut self, tell: &mut impl FnMut(&mut Form, Told<'_>)) -> io::Result<bool> {
         let mut more = false;
-        for ((counter, text), told) in UNTOLD.iter().zip(&mut self.untold) {
+        for ((counter, text), told) in UNTOLD.into_iter().zip(&mut self.untold) {
             let values = self.stats.get(&counter.index(), 0).map_err(io::Error::other)?;
             let count: u64 = values.iter().sum();
             if count > *told {
-                output.line(&self.form.untold(*counter, text, count - *told));
+                tell(&mut self.form, Told::Untold(Untold { counter, count: count - *told, text }));
                 *told = count;
                 more = true;
             }
@@ -149,7 +199,9 @@ fn hold(links: &Path) -> Result<File, Failure> {
         Ok(()) => Ok(directory),
         Err(Errno::WOULDBLOCK) => {
             let wrong = "another process shows them already";
-            Err(Failure::failed(given, wrong, "read them there, or end that ftptrack run or ftptrack events"))
+            let remedy =
+                "read them there (a service's: journalctl -t ftptrack), or end that ftptrack run, watch or events";
+            Err(Failure::failed(given, wrong, remedy))
         }
         Err(error) => Err(error).or_fail(given, "run as root"),
     }
@@ -193,6 +245,12 @@ impl Output {
     #[must_use]
     pub fn for_a_reader() -> Self {
         Self { guards: false, ..Self::default() }
+    }
+
+    fn tell(&mut self, form: &mut Form, told: &Told<'_>) {
+        if let Some(line) = form.line(told) {
+            self.line(&line);
+        }
     }
 
     /// Adds a line. It is seen after [`Self::flush`] at the latest.

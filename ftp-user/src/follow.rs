@@ -109,11 +109,24 @@ impl Follower {
         !self.pins.interface_names().is_empty()
     }
 
+    /// How the interfaces stood at the last look, one line.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        let those = |wanted: State| {
+            let names = self.known.iter().filter(move |(_, state)| **state == wanted).map(|(name, _)| name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let all = [("guarding", State::Attached), ("NOT guarded", State::Bare), ("not there", State::Absent)];
+        let parts = all.into_iter().map(|(text, state)| (text, those(state))).filter(|(_, names)| !names.is_empty());
+        parts.map(|(text, names)| format!("{text}: {names}")).collect::<Vec<_>>().join("; ")
+    }
+
     async fn look_at_all(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
         if !self.has_any() {
             return Ok(());
         }
         let seen = survey(&self.pins, &self.netlink).await?;
+        self.known.retain(|name, _| seen.iter().any(|each| each.record.name == *name));
         let is_bare = |each: &Seen| each.state == State::Bare && each.link.is_some();
         for each in &seen {
             let name = &each.record.name;

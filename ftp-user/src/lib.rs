@@ -11,7 +11,8 @@
 //! | [`install`], [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
 //! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
 //! | [`manage`] | the policy in force, shown and changed |
-//! | [`run`], [`stop`], [`events`], [`diagnostics`] | the running command |
+//! | [`run`], [`stop`], [`events`], [`diagnostics`], [`service`] | the running command |
+//! | [`outlets`], [`metrics`], [`journal`] | what else it tells, and to whom |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 //! | [`replay`] | a capture through the kernel program |
 
@@ -37,11 +38,14 @@ pub mod hold;
 pub mod import;
 pub mod install;
 pub mod interface;
+pub mod journal;
 pub mod listeners;
 pub mod load;
 pub mod manage;
+pub mod metrics;
 pub mod netlink;
 pub mod object;
+pub mod outlets;
 pub mod pins;
 pub mod plan;
 pub mod policy;
@@ -50,6 +54,7 @@ pub mod replay;
 pub mod rows;
 pub mod run;
 pub mod servers;
+pub mod service;
 pub mod show;
 pub mod sockets;
 pub mod stop;

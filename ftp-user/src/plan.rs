@@ -6,6 +6,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::addresses::OwnAddresses;
+use crate::capability;
 use crate::failure::Failure;
 use crate::features::Features;
 use crate::install::Asked;
@@ -236,6 +237,11 @@ pub async fn check_listeners(
     for (rules, servers) in own_rules.chain(named) {
         match listeners.check(rules, &servers) {
             Err(failure) if rules.monitor => eprintln!("note: {}", failure.complaint()),
+            // A listener of the FTP server's own can't be told from others then: a service that restarts in the middle
+            // of a transfer must not fail for it.
+            Err(failure) if !capability::sees_processes() => {
+                eprintln!("note: {}; whose they are can't be seen without CAP_SYS_PTRACE", failure.complaint());
+            }
             other => other?,
         }
     }

@@ -1,5 +1,6 @@
 //! `ftptrack run`: check everything, attach, show what happens, and take everything out again.
 
+use std::io;
 use std::path::Path;
 
 use crate::events::{Events, Form, Output};
@@ -7,6 +8,7 @@ use crate::failure::{Failure, OrFail as _};
 use crate::follow::{Follower, Holding};
 use crate::install::{Asked, Installed, install};
 use crate::netlink::Changes;
+use crate::outlets::{Open, Outlets};
 use crate::pins::Pins;
 use crate::plan::{Absent, refuse_leftovers};
 use crate::show::EventLines;
@@ -20,14 +22,15 @@ use crate::{detach, diagnostics};
 ///
 /// The first check that fails, before anything was made; or a failure later, after everything that
 /// was made has been removed.
-pub async fn run(asked: &Asked, pin_dir: &Path) -> Result<(), Failure> {
+pub async fn run(asked: &Asked, pin_dir: &Path, outlets: Outlets) -> Result<(), Failure> {
     refuse_leftovers(pin_dir)?;
     let mut stop = Stop::listen()?;
     // Before the addresses are read: no change of them goes unseen.
     let changes = Changes::listen()?;
+    let outlets = outlets.open()?;
     let (installed, hold) = install(asked, pin_dir, Absent::Refuse).await?;
     let pins = Pins::new(pin_dir);
-    let result = show(installed, pin_dir, changes, &mut stop, asked.verbose).await;
+    let result = show(installed, pin_dir, changes, &mut stop, asked.verbose, outlets).await;
     // Whatever happened: nothing stays half attached.
     let removed = detach::everything(&pins).await;
     hold.release();
@@ -41,9 +44,11 @@ async fn show(
     changes: Changes,
     stop: &mut Stop,
     verbose: u8,
+    outlets: Open,
 ) -> Result<(), Failure> {
     let pins = Pins::new(pin_dir);
-    let mut events = Events::open(Tables::new(&pins), Form::Lines(EventLines::default()))?;
+    let lines = || Events::open(Tables::new(&pins), Form::Lines(EventLines::default()));
+    let mut events = (!outlets.has_journal()).then(lines).transpose()?;
     let mut output = Output::default();
     for note in &installed.notes {
         eprintln!("note: {note}");
@@ -58,16 +63,25 @@ async fn show(
     }
     installed.lines.iter().for_each(|line| output.line(line));
     output.flush();
+    outlets.start(pin_dir, events.as_mut())?;
     let mut follower = Follower::new(pin_dir, changes, Holding::Already, objects)?;
     loop {
         tokio::select! {
             () = stop.wait() => return Ok(()),
-            shown = events.next(&mut output) => shown.or_fail("EVENTS", "report this")?,
+            shown = next(events.as_mut(), &mut output) => shown.or_fail("EVENTS", "report this")?,
             reason = follower.reason() => {
                 reason?;
                 follower.look().await.iter().for_each(|line| output.line(line));
                 output.flush();
             }
         }
+    }
+}
+
+/// Waits for events, for ever where others read them.
+async fn next(events: Option<&mut Events>, output: &mut Output) -> io::Result<()> {
+    match events {
+        Some(events) => events.next(output).await,
+        None => std::future::pending().await,
     }
 }

@@ -179,6 +179,16 @@ impl<'a> Tables<'a> {
         self.typed(EVENTS, Map::RingBuf)
     }
 
+    /// The kernel's number for the map of events.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn events_id(self) -> Result<u32, Failure> {
+        let info = self.open(EVENTS)?.info();
+        Ok(info.or_fail(self.0.map(EVENTS.name).display(), "run as root")?.id())
+    }
+
     /// Events and what sessions say, while somebody views. There must be one reader only.
     ///
     /// # Errors

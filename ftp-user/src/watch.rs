@@ -3,43 +3,87 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::failure::Failure;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Flags;
+use crate::failure::{Failure, OrFail as _};
 use crate::follow::{Follower, Holding};
 use crate::hold::Watcher;
 use crate::install::{Asked, install};
 use crate::netlink::Changes;
+use crate::outlets::Outlets;
 use crate::pins::Pins;
 use crate::plan::Absent;
 use crate::stop::Stop;
+use crate::{manage, service};
 
-/// Watches until a signal ends it, or everything was detached. The filters stay when it ends.
+/// Watches until a signal ends it, or everything was detached. The filters stay when it ends. SIGHUP brings what the
+/// options and the configuration file say by then into force.
 ///
 /// # Errors
 ///
 /// The first check that fails, or another process watches.
-pub async fn watch(asked: &Asked, pin_dir: &Path) -> Result<(), Failure> {
+pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, outlets: Outlets) -> Result<(), Failure> {
+    let asked = Asked { force, ..Asked::resolve(flags)? };
     let mut stop = Stop::listen()?;
+    let mut hangup = signal(SignalKind::hangup()).or_fail("SIGHUP", "report this")?;
     let changes = Changes::listen()?;
-    let (installed, hold) = install(asked, pin_dir, Absent::Await).await?;
-    let _watcher = Watcher::become_the_one(&Pins::new(pin_dir))?;
+    let outlets = outlets.open()?;
+    let (installed, hold) = install(&asked, pin_dir, Absent::Await).await?;
+    let pins = Pins::new(pin_dir);
+    let _watcher = Watcher::become_the_one(&pins)?;
     hold.release();
     for note in &installed.notes {
         eprintln!("note: {note}");
     }
     say(&installed.lines);
+    outlets.start(pin_dir, None)?;
     let mut follower = Follower::new(pin_dir, changes, Holding::WhenNeeded, installed.objects)?;
+    say(&follower.look().await);
     say(&["watching".to_owned()]);
+    let mut standing = follower.standing();
+    service::ready(&standing);
     while follower.has_any() {
         tokio::select! {
-            () = stop.wait() => return Ok(()),
+            () = stop.wait() => {
+                service::stopping();
+                return Ok(());
+            }
+            _ = hangup.recv() => {
+                service::reloading();
+                let failure = reload(flags, force, &pins).await.err();
+                standing = failure.map_or_else(|| follower.standing(), refused);
+                service::ready(&standing);
+            }
             reason = follower.reason() => {
                 reason?;
                 say(&follower.look().await);
+                let now = follower.standing();
+                if now != standing {
+                    service::status(&now);
+                    standing = now;
+                }
             }
         }
     }
     say(&["everything was detached: nothing is left to watch".to_owned()]);
     Ok(())
+}
+
+/// Reads all anew. What is wrong changes nothing.
+async fn reload(flags: &Flags, force: bool, pins: &Pins) -> Result<(), Failure> {
+    let applied = manage::apply(&flags.resolve()?, pins, force).await?;
+    for note in &applied.notes {
+        eprintln!("note: {note}");
+    }
+    say(&applied.lines);
+    Ok(())
+}
+
+/// Tells what was wrong, and returns how things stand.
+fn refused(failure: Failure) -> String {
+    eprint!("{}", failure.report());
+    format!("the policy from before holds: {}", failure.complaint())
 }
 
 /// Whoever reads this may go away; that is no reason to stop.

@@ -127,6 +127,12 @@ impl<'a> Ftptrack<'a> {
     fn start(host: &'a Host, pins: &'a PinDirectory, arguments: &[&str], ready: &str) -> Self {
         let mut command = command(host, pins);
         command.args(arguments);
+        Self::started(host, pins, command, ready)
+    }
+
+    /// Starts it by a command of the test's own, and returns when it has said `ready`.
+    #[track_caller]
+    pub fn started(host: &'a Host, pins: &'a PinDirectory, mut command: Command, ready: &str) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::start(&mut command);
         let lines = Arc::default();

@@ -9,6 +9,7 @@
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
+//! | [`service`], [`journal`], [`tools`] | what a service manager is told and forbids, and what the journal; other programs |
 //! | [`guest`] | a machine for the tests alone, with another kernel |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`knock`] | is a port shut at every moment |
@@ -40,6 +41,7 @@ pub mod games;
 pub mod guest;
 pub mod hooks;
 pub mod interpret;
+pub mod journal;
 pub mod knock;
 pub mod links;
 pub mod model;
@@ -55,8 +57,10 @@ pub mod run;
 pub mod security_page;
 pub mod segment;
 pub mod server;
+pub mod service;
 pub mod tagged;
 pub mod tcp_peer;
+pub mod tools;
 pub mod transfer;
 pub mod trials;
 pub mod verifier;

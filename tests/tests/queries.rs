@@ -207,6 +207,9 @@ fn a_hundred_thousand_sessions_and_flows_have_room_where_the_policy_says_so_and_
         sessions.put(&key, &Session { generation: u64::from(n) + 1, ..Session::default() });
         flows.put(&key, &Flow::default());
     }
+    let begun = Instant::now();
+    assert!(lines(server, &pins, &["metrics"]).len() > 100);
+    println!("metrics: {:?}", begun.elapsed());
     for list in ["sessions", "flows"] {
         for arguments in [&[list][..], &[list, "--json"]] {
             let begun = Instant::now();

@@ -28,6 +28,12 @@ const OPTIMISED: &str = "profile.dev.opt-level=1";
 const HOST: &str = "host-tuple";
 
 pub(crate) fn run(release: bool, target: Option<&str>) -> Result<()> {
+    println!("{}", command(release, target)?.display());
+    Ok(())
+}
+
+/// Builds the ftptrack command and returns its path.
+pub(crate) fn command(release: bool, target: Option<&str>) -> Result<PathBuf> {
     let mut build = cargo("build", target.unwrap_or(HOST));
     if let Some(target) = target {
         across(&mut build, target)?;
@@ -36,8 +42,7 @@ pub(crate) fn run(release: bool, target: Option<&str>) -> Result<()> {
     if release {
         build.arg("--release");
     }
-    println!("{}", program(&mut build, "ftptrack")?.display());
-    Ok(())
+    program(&mut build, "ftptrack")
 }
 
 /// Builds ftptrack for the tests and returns its path, wherever cargo is told to put it.

@@ -1,4 +1,5 @@
-//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security`, `compat`, `bench` and `demo`, a file each.
+//! ftptrack's own commands: `cargo xtask setup`, `build`, `run`, `test`, `mutate`, `security`, `compat`, `bench`, `package`
+//! and `demo`, a file each.
 
 mod bench;
 mod build;
@@ -7,6 +8,7 @@ mod compat;
 mod demo;
 mod kernels;
 mod mutate;
+mod package;
 mod page;
 mod run;
 mod security;
@@ -14,8 +16,9 @@ mod servers;
 mod setup;
 mod test;
 mod toolchain;
+mod unpack;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -80,13 +83,19 @@ enum Task {
         /// Measure only these parts anew: packet, bulk, rate, scale, live, start.
         parts: Vec<String>,
     },
+    /// Build ftptrack and make the Debian package of it; print the package's path.
+    Package {
+        /// This one, instead of building it.
+        #[arg(long, value_name = "FTPTRACK")]
+        binary: Option<PathBuf>,
+    },
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Setup => setup::run().and_then(|()| servers::set_up()),
+        Task::Setup => setup::everything(),
         Task::Build { release, target } => build::run(release, target.as_deref()),
         Task::Run { arguments } => run::run(&arguments),
         Task::Test { kernels: true, .. } => kernels::run_all(),
@@ -96,6 +105,7 @@ fn main() -> ExitCode {
         Task::Security => security::run(),
         Task::Compat { words } => compat::run(&words),
         Task::Bench { quick, parts } => bench::run(quick, &parts),
+        Task::Package { binary } => package::run(binary),
         Task::Demo => demo::run(),
     };
     match result {

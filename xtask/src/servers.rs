@@ -9,10 +9,10 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{command, setup, toolchain};
+use crate::{command, setup, toolchain, unpack};
 
 /// What of `tests/compat/servers/NAME.toml` is ours.
 #[derive(Deserialize)]
@@ -72,24 +72,7 @@ impl Server {
             fs::remove_dir_all(directory)?;
         }
         fs::create_dir_all(directory)?;
-        if !self.packages.is_empty() {
-            ensure!(command::find("apt-get").is_some(), "there is no apt-get to fetch {}", self.packages.join(" "));
-            let fetched = tempfile::tempdir()?;
-            let download = || {
-                let mut apt = Command::new("apt-get");
-                // Its own user could not write there.
-                apt.args(["-qq", "-o", "APT::Sandbox::User=root", "download"]).args(&self.packages);
-                command::output(apt.current_dir(fetched.path()))
-            };
-            if download().is_err() {
-                // What the package lists name may be gone from where they point to.
-                command::output(Command::new("apt-get").args(["-qq", "update"]))?;
-                download()?;
-            }
-            for package in fs::read_dir(fetched.path())? {
-                command::output(Command::new("dpkg").arg("-x").arg(package?.path()).arg(directory))?;
-            }
-        }
+        unpack::packages(&self.packages, directory)?;
         if !self.python.is_empty() {
             let environment = directory.join("python");
             command::output(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;

@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    command,
+    command, servers,
     toolchain::{self, Compiler},
+    unpack,
 };
 
 /// The BPF target of this machine.
@@ -19,6 +20,9 @@ const TARGET: &str = if cfg!(target_endian = "big") { "bpfeb-unknown-none" } els
 
 /// The version that the kernel crate is known to link with.
 const BPF_LINKER: &str = "0.13.0";
+
+/// What makes the Debian package, and the version known to do it well.
+const CARGO_DEB: &str = "3.8.0";
 
 /// What brings a compiler with a prebuilt `core` for BPF, and its LLVM's major version.
 const COMPILER_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
@@ -40,12 +44,23 @@ const PROGRAMS: [(&str, &str); 9] = [
 /// The same for tests inside other kernels.
 const FOR_GUESTS: [(&str, &str); 3] = [("cpio", "cpio"), ("qemu-system-x86_64", "qemu-system-x86"), ("xz", "xz-utils")];
 
-/// Installs what is missing of all that any command takes. Does nothing, quickly, when nothing is.
-pub(crate) fn run() -> Result<()> {
-    install(&[&PROGRAMS[..], &FOR_GUESTS].concat())
+/// The same for tests of what is installed with ftptrack.
+const FOR_PACKAGING: [(&str, &str); 3] = [("man", "man-db"), ("strace", "strace"), ("systemd-analyze", "systemd")];
+
+/// Installs and unpacks what is missing of all that any command takes. Does nothing, quickly, when nothing is.
+pub(crate) fn everything() -> Result<()> {
+    run()?;
+    servers::set_up()?;
+    unpack::tools()
 }
 
-/// The same, but for tests inside other kernels, which take the largest packages.
+/// Installs what is missing of it.
+pub(crate) fn run() -> Result<()> {
+    install(&[&PROGRAMS[..], &FOR_GUESTS, &FOR_PACKAGING].concat())?;
+    cargo_deb()
+}
+
+/// The same, but for tests inside other kernels and of the package, which take the largest packages.
 pub(crate) fn without_guests() -> Result<()> {
     install(&PROGRAMS)
 }
@@ -183,6 +198,19 @@ fn install_linker(compiler: Compiler) -> Result<()> {
         Some(version) if version == BPF_LINKER => Ok(()),
         found => bail!("bpf-linker {BPF_LINKER} was installed, but {found:?} is what is found"),
     }
+}
+
+/// Installs the pinned cargo-deb, unless it is there.
+pub(crate) fn cargo_deb() -> Result<()> {
+    let version = toolchain::printed(command::cargo().args(["deb", "--version"]));
+    if version.as_deref().and_then(|version| version.strip_prefix("cargo-deb ")) != Some(CARGO_DEB) {
+        say("installing", &format!("cargo-deb {CARGO_DEB} (takes a minute)"));
+        let mut cargo = command::cargo();
+        cargo.args(["install", "--quiet", "--force", "cargo-deb", "--version", CARGO_DEB, "--no-default-features"]);
+        command::output(&mut cargo).context("cargo-deb cannot be built")?;
+    }
+    say("cargo-deb", CARGO_DEB);
+    Ok(())
 }
 
 fn linker_version() -> Option<String> {

@@ -11,14 +11,14 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{build, command, kernels, servers, setup};
+use crate::{build, command, kernels, package, setup};
 
 /// Runs all steps; the first that fails is the last. The last line is what the test programs said, added up.
 ///
 /// `long`: the properties are tried on many more cases.
 pub(crate) fn run(long: bool, arguments: &[OsString]) -> Result<()> {
     command::require_root("the tests make network namespaces", "test")?;
-    step("setup", || setup::run().and_then(|()| servers::set_up()))?;
+    step("setup", setup::everything)?;
     step("format", || command::run(command::cargo().args(["fmt", "--all", "--check"])))?;
     step("lint", || {
         let kernel = ["--exclude", "ftp-ebpf", "--exclude", "ftptrack-bench-ebpf"];
@@ -31,11 +31,12 @@ pub(crate) fn run(long: bool, arguments: &[OsString]) -> Result<()> {
     })?;
     step("big-endian kernel program", build::big_endian_object)?;
     let ftptrack = step("build", build::ftptrack)?;
+    let package = step("package", || package::make(&ftptrack))?;
     let mut totals = step("tests", || {
         let mut tests = build::of_all("test");
         tests.args(["--lib", "--bins", "--tests"]);
         tests.args(["--no-fail-fast", "--"]).args(arguments);
-        tests.env("FTPTRACK_BIN", &ftptrack);
+        tests.env("FTPTRACK_BIN", &ftptrack).env("FTPTRACK_DEB", &package);
         if long {
             tests.env("FTPTRACK_LONG", "1");
         }

@@ -1,11 +1,13 @@
 //! Options that make up a policy, or override that of the configuration file.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ftp_common::policy::Side;
 
 use crate::config::Flags;
+use crate::outlets::Outlets;
 use crate::pins::Hook;
 
 /// Options that say what to attach to and what holds there.
@@ -134,5 +136,23 @@ impl RuleArguments {
             no_accounting: self.no_accounting,
             ..where_to
         }
+    }
+}
+
+/// Options that say where else it is told what happens.
+#[derive(Debug, Args)]
+pub(super) struct OutletArguments {
+    /// Answer there, over HTTP, with what Prometheus reads
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics: Option<SocketAddr>,
+    /// Write events to the systemd journal, with fields
+    #[arg(long)]
+    journal: bool,
+}
+
+impl OutletArguments {
+    /// They as the library takes them.
+    pub(super) const fn into_outlets(self) -> Outlets {
+        Outlets { metrics: self.metrics, journal: self.journal }
     }
 }

@@ -12,14 +12,16 @@ use crate::failure::{Failure, OrFail as _};
 use crate::install::{Asked, install};
 use crate::plan::Absent;
 use crate::tables::Tables;
-use crate::{capability, detach, diagnostics, query, run, show, watch};
+use crate::{capability, detach, diagnostics, metrics, query, run, show, watch};
 
 mod arguments;
+mod generate;
 mod policy;
 mod queries;
 mod replay;
 
-use arguments::PolicyArguments;
+use arguments::{OutletArguments, PolicyArguments};
+use generate::{CompletionsArguments, ManArguments};
 use policy::PolicyCommand;
 use queries::{EventsArguments, FlushArguments, Format, List};
 use replay::ReplayArguments;
@@ -66,6 +68,12 @@ enum Command {
     Flush(FlushArguments),
     /// Show what a capture's FTP sessions say and open: through the kernel program, no interface is touched
     Replay(Box<ReplayArguments>),
+    /// What was counted and how things stand, once, as Prometheus reads it
+    Metrics,
+    /// Write completions for a shell to standard output
+    Completions(CompletionsArguments),
+    /// Write the manual pages
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +102,8 @@ struct AttachArguments {
 struct WatchArguments {
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    outlets: OutletArguments,
     /// Go on in spite of other programs that listen in the passive range
     #[arg(long)]
     force: bool,
@@ -103,6 +113,8 @@ struct WatchArguments {
 struct RunArguments {
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    outlets: OutletArguments,
     /// Go on in spite of other programs that listen in the passive range
     #[arg(long)]
     force: bool,
@@ -148,6 +160,8 @@ impl Command {
             Self::Events(_) => capability::check("events", capability::MAPS),
             Self::Flush(_) => capability::check("flush", capability::MAPS),
             Self::Replay(_) => capability::check("replay", capability::ATTACH),
+            Self::Metrics => capability::check("metrics", capability::MAPS),
+            Self::Completions(_) | Self::Man(_) => Ok(()),
         }
     }
 }
@@ -160,9 +174,9 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => {
                 diagnostics::init(arguments.verbose);
-                let RunArguments { policy, force, verbose } = *arguments;
+                let RunArguments { policy, outlets, force, verbose } = *arguments;
                 let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
-                run::run(&asked, pin_dir).await
+                run::run(&asked, pin_dir, outlets.into_outlets()).await
             }
             Command::Attach(arguments) => {
                 let AttachArguments { policy, force, replace } = *arguments;
@@ -173,9 +187,8 @@ impl Cli {
                 print(&installed.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
             }
             Command::Watch(arguments) => {
-                let WatchArguments { policy, force } = *arguments;
-                let asked = Asked { force, ..Asked::resolve(&policy.into_flags())? };
-                watch::watch(&asked, pin_dir).await
+                let WatchArguments { policy, outlets, force } = *arguments;
+                watch::watch(&policy.into_flags(), force, pin_dir, outlets.into_outlets()).await
             }
             Command::Policy { command } => command.execute(pin_dir).await,
             Command::Detach(DetachArguments { interface, all }) => {
@@ -206,6 +219,9 @@ impl Cli {
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Flush(arguments) => arguments.execute(pin_dir),
             Command::Replay(arguments) => arguments.execute(),
+            Command::Metrics => print(&metrics::text(pin_dir).await?),
+            Command::Completions(arguments) => arguments.execute(),
+            Command::Man(arguments) => arguments.execute(),
         }
     }
 }

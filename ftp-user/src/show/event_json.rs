@@ -107,6 +107,8 @@ const fn shown(byte: u8) -> char {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[test]
@@ -134,5 +136,50 @@ mod tests {
         let json = serde_json::to_value(EventRow::new(&ended)).unwrap();
         assert_eq!(json["bytes"], serde_json::json!({"client": 1, "server": 2}));
         assert_eq!((json.get("reason"), &json["session"]), (None, &7.into()));
+    }
+
+    /// The cells of a table's rows whose first is a name, by that name.
+    fn table(page: &str, heading: &str) -> BTreeMap<String, Vec<String>> {
+        let rows = page.split_once(heading).unwrap().1.lines().skip_while(|line| !line.starts_with('|'));
+        let rows = rows.take_while(|line| line.starts_with('|')).filter(|line| line.starts_with("| `"));
+        let cells =
+            |row: &str| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        rows.map(cells).map(|cells| (cells[0].trim_matches('`').to_owned(), cells)).collect()
+    }
+
+    #[test]
+    fn the_schema_page_has_each_kind_and_each_of_its_fields_and_no_others() {
+        let page = include_str!("../../../docs/events.md");
+        let kinds = table(page, "| event | when | fields |");
+        let all = page.split_once("Each has ").unwrap().1.split_once(", and\n").unwrap().0;
+        let named =
+            |text: &str| -> BTreeSet<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+        let fields = table(page, "## Fields");
+        let mut seen = BTreeSet::new();
+        for kind in EventKind::ALL {
+            let is_said = matches!(kind, EventKind::Command | EventKind::Reply);
+            let is_session = is_said || kind.name().starts_with("session_");
+            let event = Event {
+                kind: kind.number(),
+                session: 1,
+                client: "10.0.0.2".parse::<IpAddr>().unwrap().into(),
+                mode: if is_session { 0 } else { Mode::Passive.number() },
+                reason: Counter::DeniedPassive as u8,
+                flag: 1,
+                detail: 1,
+                ..Event::default()
+            };
+            let row = serde_json::to_value(EventRow::new(&event)).unwrap();
+            let has: BTreeSet<_> = row.as_object().unwrap().keys().cloned().collect();
+            let documented = kinds.get(kind.name()).unwrap_or_else(|| panic!("no {} on the page", kind.name()));
+            assert_eq!(has, &named(all) | &named(&documented[2]), "{}", kind.name());
+            seen.extend(has);
+        }
+        assert_eq!(kinds.len(), EventKind::ALL.len());
+        assert_eq!(fields.into_keys().collect::<BTreeSet<_>>(), seen);
+        let untold = table(page, "| event | what was lost |");
+        assert!(
+            untold.contains_key(Counter::EventsLost.name()) && untold.contains_key(Counter::EventsSuppressed.name())
+        );
     }
 }

@@ -1,0 +1,119 @@
+//! `--journal`: events with fields, by the schema of docs/events.md, and what was lost; guarding doesn't depend on it.
+
+use std::collections::BTreeSet;
+
+use ftp_common::counter::Counter;
+use ftptrack_tests::curl::{self, Mode};
+use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::journal::{Entry, Journal};
+use ftptrack_tests::network::{Family, Network};
+use ftptrack_tests::probe::{self, Outcome};
+use ftptrack_tests::report::Stats;
+use ftptrack_tests::vsftpd::{self, Vsftpd};
+use ftptrack_tests::{INSIDE, file, tools, wait};
+
+/// More than the kernel keeps for whoever reads events: 256 KiB, an event with its head in 104 bytes.
+const MORE_THAN_KEPT: u64 = 4000;
+
+/// A field of ours.
+#[track_caller]
+fn of<'a>(entry: &'a Entry, name: &str) -> &'a str {
+    entry.get(&format!("FTPTRACK_{name}")).unwrap_or_else(|| panic!("no {name} in {entry:#?}"))
+}
+
+#[test]
+fn what_happens_is_in_the_journal_with_fields() {
+    let Network { server, client, .. } = &Network::new();
+    let vsftpd = Vsftpd::on(server);
+    let (pins, directory) = (PinDirectory::new(), file::directory());
+    let journal = Journal::instead_of_the_systems(&pins);
+    let watch = Ftptrack::watch(server, &pins, &[&USUAL[..], &["--journal"]].concat());
+    file::write_random(&vsftpd.file("file"), 100_000);
+    let url = vsftpd::url(server, Family::V4, "file");
+    curl::download(client, Mode::Epsv, &url, &directory.path().join("file"));
+
+    let started = journal.next_of("session_started");
+    assert_eq!((started["SYSLOG_IDENTIFIER"].as_str(), started["PRIORITY"].as_str()), ("ftptrack", "6"), "{started:?}");
+    assert_eq!(of(&started, "SERVER"), server.at(Family::V4, 21).to_string());
+    let begins = format!("session   began   {} -> {}", of(&started, "CLIENT"), of(&started, "SERVER"));
+    assert_eq!(started["MESSAGE"], begins);
+    let expected = journal.next_of("expected");
+    assert_eq!((of(&expected, "MODE"), of(&expected, "SESSION")), ("passive", of(&started, "SESSION")));
+    let flow = journal.next_of("flow_started");
+    assert_eq!((of(&flow, "SERVER"), of(&flow, "SESSION")), (of(&expected, "SERVER"), of(&started, "SESSION")));
+    let ended = journal.next_of("flow_ended");
+    assert_eq!((of(&ended, "BYTES_SERVER"), of(&ended, "BYTES_CLIENT")), ("100000", "0"));
+
+    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE)), Outcome::Silence);
+    let denied = journal.next_of("denied");
+    assert_eq!((of(&denied, "REASON"), denied["PRIORITY"].as_str()), ("denied_passive", "5"), "{denied:?}");
+    assert!(denied["MESSAGE"].ends_with(": nobody negotiated it"), "{denied:?}");
+
+    // Each field is in the schema.
+    let schema = std::fs::read_to_string(tools::of_repository("docs/events.md")).expect("it is there");
+    let fields = [started, expected, flow, ended, denied].into_iter().flat_map(Entry::into_keys);
+    for field in fields.filter(|field| field.starts_with("FTPTRACK_")).collect::<BTreeSet<_>>() {
+        assert!(schema.contains(&format!("`{field}`")), "{field} is not in docs/events.md");
+    }
+    watch.leave();
+    ftptrack::succeed(server, &pins, &["detach", "--all"]);
+}
+
+#[test]
+fn a_journal_that_stands_still_delays_nothing_and_losses_are_told() {
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let journal = Journal::instead_of_the_systems(&pins);
+    let mut watch = Ftptrack::watch(server, &pins, &[&USUAL[..], &["--journal"]].concat());
+    // Nobody reads the journal: each control connection leaves two events, until there is no room for any.
+    let control = server.at(Family::V4, 21);
+    let listener = probe::listen(server, control);
+    let stats = || ftptrack::query::<Stats>(server, &pins, "stats");
+    for _ in 0..MORE_THAN_KEPT {
+        drop(probe::connect(client, control).expect("nobody guards it"));
+        drop(listener.accept().expect("it connected"));
+    }
+    let lost = stats().of(Counter::EventsLost);
+    assert_ne!(lost, 0);
+    // The guard goes on: it sees a new address, and denies at it.
+    server.namespace.ip("address add 10.0.0.77/24 dev eth0");
+    watch.wait_for_line("10.0.0.77");
+    let target = std::net::SocketAddr::new("10.0.0.77".parse().expect("an address"), INSIDE);
+    let before = stats().of(Counter::DeniedPassive);
+    assert_eq!(probe::to(client, target), Outcome::Silence);
+    assert!(stats().of(Counter::DeniedPassive) > before);
+
+    // It reads again: what was kept comes, and how many were not.
+    let told = journal.next_of("events_lost");
+    assert!(of(&told, "TIMES").parse::<u64>().expect("a number") >= lost, "{told:?}");
+    assert_eq!(told["PRIORITY"], "4");
+    watch.leave();
+    ftptrack::succeed(server, &pins, &["detach", "--all"]);
+}
+
+#[test]
+fn events_that_another_reads_come_to_the_journal_when_it_has_ended_and_without_a_journal_nothing_is_attached() {
+    let Network { server, client, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let journal = Journal::instead_of_the_systems(&pins);
+    ftptrack::succeed(server, &pins, &[&["attach"], &USUAL[..]].concat());
+    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE)), Outcome::Silence);
+    let mut command = ftptrack::command(server, &pins);
+    command.args(["events", "--follow"]);
+    let follow = Ftptrack::started(server, &pins, command, "nobody negotiated it");
+    let mut watch = Ftptrack::watch(server, &pins, &["--journal"]);
+    watch.wait_for_line("note: events: another process shows them already");
+    follow.kill();
+    wait::until("the journal has a denial", || {
+        assert_eq!(probe::to(client, server.at(Family::V4, INSIDE + 1)), Outcome::Silence);
+        (journal.next_of("denied")["MESSAGE"].contains(&format!(":{}:", INSIDE + 1))).then_some(())
+    });
+    watch.leave();
+    ftptrack::succeed(server, &pins, &["detach", "--all"]);
+
+    drop(journal);
+    let refused = ftptrack::finish(server, &pins, &[&["watch"], &USUAL[..], &["--journal"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.starts_with("ftptrack: --journal: "), "{refused:?}");
+    assert_eq!(pins.entries(), [""; 0]);
+}
