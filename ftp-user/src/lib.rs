@@ -10,6 +10,7 @@
 //! | [`pins`], [`hold`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
 //! | [`install`], [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
 //! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
+//! | [`doctor`] | what stands in the way, and what mends it |
 //! | [`manage`] | the policy in force, shown and changed |
 //! | [`run`], [`stop`], [`events`], [`diagnostics`] | the running command |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod detach;
 pub mod diagnostics;
+pub mod doctor;
 pub mod events;
 pub mod failure;
 pub mod features;

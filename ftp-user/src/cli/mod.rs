@@ -15,10 +15,12 @@ use crate::tables::Tables;
 use crate::{capability, detach, diagnostics, query, run, show, watch};
 
 mod arguments;
+mod doctor;
 mod policy;
 mod queries;
 
 use arguments::PolicyArguments;
+use doctor::DoctorArguments;
 use policy::PolicyCommand;
 use queries::{EventsArguments, FlushArguments, Format, List};
 
@@ -48,6 +50,8 @@ enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Look for what stands in the way, and say what mends it; exits with 4 if there are warnings, 1 if there are errors
+    Doctor(Box<DoctorArguments>),
     /// What is attached, and the policy in force; exits with 3 while something is not guarded that is to be
     Status(List),
     /// What was counted
@@ -136,6 +140,7 @@ impl Command {
             Self::Run(_) => capability::check("run", capability::ATTACH),
             Self::Detach(_) => capability::check("detach", capability::ATTACH),
             Self::Policy { command } => command.check_capabilities(),
+            Self::Doctor(_) => Ok(()),
             Self::Status(_) => capability::check("status", capability::MAPS),
             Self::Stats(_) => capability::check("stats", capability::MAPS),
             Self::Sessions(_) => capability::check("sessions", capability::MAPS),
@@ -177,6 +182,7 @@ impl Cli {
                 let records = if all { detach::all(pin_dir).await? } else { detach::some(pin_dir, &interface).await? };
                 print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
             }
+            Command::Doctor(arguments) => arguments.execute(pin_dir).await,
             Command::Status(list) => {
                 let pins = pins()?;
                 let whole = Cell::new(Ok(()));

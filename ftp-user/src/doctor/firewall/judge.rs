@@ -1,0 +1,288 @@
+//! What the rules mean for a policy.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::model::{Action, Chain, Condition, Family, Packet, Rule, Ruleset, Tool};
+use super::walk::{Fate, walk};
+use super::{CHECK, Finding, Level};
+use crate::doctor::ground::Ground;
+use crate::policy::{Mark, PortRange, Rules};
+
+/// Asks every base chain on the way to the servers about every control port and every passive port.
+pub(in crate::doctor) fn check(ground: &Ground, rulesets: &[Ruleset]) -> Vec<Finding> {
+    if ground.policy.is_none() || rulesets.is_empty() {
+        return Vec::new();
+    }
+    if ground.servers_are_beyond() {
+        return vec![Finding::not_checked(
+            CHECK,
+            "the servers are beyond the interface: other hosts' rules let them in",
+        )];
+    }
+    let mut findings = Vec::new();
+    for (rules, servers) in ground.rules() {
+        let question = Question::new(ground, rules, &servers);
+        for ruleset in rulesets {
+            for chain in ruleset.chains.iter().filter(|chain| question.concerns(chain)) {
+                findings.extend(question.ask(ruleset, chain));
+            }
+        }
+    }
+    let mut once = Vec::new();
+    findings.retain(|finding| {
+        !once.contains(finding) && {
+            once.push(finding.clone());
+            true
+        }
+    });
+    if findings.is_empty() {
+        findings.push(Finding::ok(CHECK, "control connections and learned ports pass nftables and iptables"));
+    }
+    findings
+}
+
+/// What is asked of the chains on the way to some servers.
+struct Question<'a> {
+    ground: &'a Ground,
+    rules: &'a Rules,
+    families: Vec<Family>,
+    /// The servers are on this host, or behind it.
+    hooks: [&'static str; 2],
+}
+
+impl<'a> Question<'a> {
+    fn new(ground: &'a Ground, rules: &'a Rules, servers: &[IpNet]) -> Self {
+        let is_here = servers.iter().any(|net| ground.local.iter().any(|address| net.contains(address)));
+        // Link-local ones are on every interface, whether anybody uses IPv6 or not.
+        let counts = |net: &&IpNet| !matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+        let has = |v4: bool| servers.iter().filter(counts).any(|net| net.addr().is_ipv4() == v4);
+        let all = [(Family::V4, has(true)), (Family::V6, has(false))];
+        let families: Vec<_> = all.into_iter().filter(|(_, has)| *has).map(|(family, _)| family).collect();
+        let families = if families.is_empty() { vec![Family::V4, Family::V6] } else { families };
+        let hooks = ["prerouting", if is_here || servers.is_empty() { "input" } else { "forward" }];
+        Self { ground, rules, families, hooks }
+    }
+
+    fn concerns(&self, chain: &Chain) -> bool {
+        chain.base.as_ref().is_some_and(|base| self.hooks.contains(&base.hook.as_str()))
+            && self.families.iter().any(|family| chain.families.contains(family))
+    }
+
+    fn ask(&self, ruleset: &Ruleset, chain: &Chain) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut blocked: Vec<(PortRange, Fate<'_>)> = Vec::new();
+        let control = self.rules.control_ports.iter().map(|port| PortRange { first: *port, last: *port });
+        for range in control.chain(self.rules.passive_range.filter(|_| self.rules.passive)) {
+            for part in parts(range, ruleset) {
+                blocked.extend(
+                    self.fates(ruleset, chain, part, self.rules.mark)
+                        .filter(|fate| fate.is_dropped)
+                        .map(|fate| (part, fate)),
+                );
+            }
+        }
+        if !blocked.is_empty() {
+            findings.push(self.blocked(chain, &blocked));
+        }
+        if let Some(range) = self.rules.passive_range {
+            findings.extend(self.opened(ruleset, chain, range));
+        }
+        findings
+    }
+
+    /// What becomes of connections to a part of the ports, by family and interface.
+    fn fates<'r>(
+        &self,
+        ruleset: &'r Ruleset,
+        chain: &'r Chain,
+        part: PortRange,
+        mark: Option<Mark>,
+    ) -> impl Iterator<Item = Fate<'r>> {
+        let names: Vec<_> = self.ground.places.iter().map(|place| Some(place.name.as_str())).collect();
+        let names = if names.is_empty() { vec![None] } else { names };
+        let families = self.families.iter().filter(|family| chain.families.contains(family));
+        let packets: Vec<_> = families
+            .flat_map(|family| {
+                names.iter().map(|interface| Packet { family: *family, port: part.first, interface: *interface, mark })
+            })
+            .collect();
+        packets.into_iter().map(move |packet| walk(ruleset, chain, &packet))
+    }
+
+    fn blocked(&self, chain: &Chain, blocked: &[(PortRange, Fate<'_>)]) -> Finding {
+        let ports = joined(blocked.iter().map(|(part, _)| *part));
+        let by = match blocked.iter().find_map(|(_, fate)| fate.by) {
+            Some((chain, rule)) => format!("rule {} of {}", rule.number, place(chain)),
+            None => format!("the policy of {}", place(chain)),
+        };
+        let some: BTreeSet<_> =
+            blocked.iter().flat_map(|(_, fate)| fate.accepting_some.iter().map(|rule| rule.number)).collect();
+        let is_unknown =
+            |rule: &&&Rule| rule.action == Action::Unknown || rule.conditions.contains(&Condition::Unknown);
+        let unknown = blocked.iter().flat_map(|(_, fate)| fate.accepting_some.iter()).find(is_unknown);
+        let listed = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if let Some(rule) = unknown {
+            let what = format!(
+                "whether port {} passes {}: rule {} says something that the doctor can't judge",
+                ports,
+                place(chain),
+                rule.number
+            );
+            return Finding::not_checked(CHECK, what);
+        }
+        let mend = insert(
+            chain,
+            &ports,
+            self.rules.mark.filter(|_| {
+                !self.rules.control_ports.iter().any(|port| blocked.iter().any(|(part, _)| part.first == *port))
+            }),
+        );
+        if !some.is_empty() {
+            let what =
+                format!("port {ports} is let in for some senders only (rule {listed}), and dropped for others by {by}");
+            return Finding::new(Level::Note, CHECK, what)
+                .because("clients whose data connections ftptrack lets through may still not reach the server")
+                .mend(mend);
+        }
+        Finding::new(Level::Error, CHECK, format!("port {ports} is dropped by {by}"))
+            .because("packets that ftptrack lets through come there next, and end there")
+            .mend(mend)
+    }
+
+    /// Rules that let anybody in, where ftptrack doesn't see who comes.
+    fn opened(&self, ruleset: &Ruleset, chain: &Chain, range: PortRange) -> Vec<Finding> {
+        let mut opening: Vec<(&Chain, &Rule, Vec<PortRange>)> = Vec::new();
+        let unguarded = self.unguarded();
+        for part in parts(range, ruleset) {
+            for family in self.families.iter().filter(|family| chain.families.contains(family)) {
+                for interface in &unguarded {
+                    let packet = Packet {
+                        family: *family,
+                        port: part.first,
+                        interface: Some(interface),
+                        mark: Some(Mark { value: 0, mask: u32::MAX }),
+                    };
+                    let Fate { by: Some((by, rule)), is_dropped: false, .. } = walk(ruleset, chain, &packet) else {
+                        continue;
+                    };
+                    match opening.iter_mut().find(|(_, other, _)| std::ptr::eq(*other, rule)) {
+                        Some((.., parts)) => parts.push(part),
+                        None => opening.push((by, rule, vec![part])),
+                    }
+                }
+            }
+        }
+        opening.iter().map(|(chain, rule, parts)| self.opening(chain, rule, parts, &unguarded)).collect()
+    }
+
+    fn opening(&self, chain: &Chain, rule: &Rule, parts: &[PortRange], unguarded: &[&str]) -> Finding {
+        let (ports, on) = (joined(parts.iter().copied()), unguarded.join(", "));
+        let what = format!("rule {} of {} lets anybody in to port {ports} by {on}", rule.number, place(chain));
+        let guarded: Vec<_> =
+            self.ground.places.iter().filter(|place| place.is_guarded()).map(|place| place.name.as_str()).collect();
+        if guarded.is_empty() {
+            return Finding::new(Level::Warning, CHECK, what)
+                .because(
+                    "whoever scans the host reaches what listens there; with ftptrack in front only those connections \
+                          come as far that were negotiated",
+                )
+                .mend(self.ground.attach_command(""));
+        }
+        Finding::new(Level::Note, CHECK, what)
+            .because(format!(
+                "only {} is guarded: connections by other interfaces are nobody's business",
+                guarded.join(", ")
+            ))
+            .mend(replace(chain, rule, &ports, &guarded, self.rules.mark))
+    }
+
+    fn unguarded(&self) -> Vec<&'a str> {
+        let asked = self.ground.places.iter().filter(|place| !place.is_guarded() && place.link.is_some());
+        let asked: Vec<_> = asked.map(|place| place.name.as_str()).collect();
+        if asked.is_empty() { self.ground.bare.iter().map(String::as_str).collect() } else { asked }
+    }
+}
+
+/// Parts of a range for each of which any rule holds or doesn't, for all of its ports.
+fn parts(range: PortRange, ruleset: &Ruleset) -> Vec<PortRange> {
+    let mut starts = BTreeSet::from([range.first]);
+    let mut add = |condition: &Condition| {
+        if let Condition::Port { ranges, .. } = condition {
+            starts.extend(ranges.iter().flat_map(|(first, last)| [Some(*first), last.checked_add(1)]).flatten());
+        }
+    };
+    for rule in ruleset.chains.iter().flat_map(|chain| &chain.rules) {
+        rule.conditions.iter().for_each(&mut add);
+        if let Action::Map(entries) = &rule.action {
+            entries.iter().for_each(|(condition, _)| add(condition));
+        }
+    }
+    let starts: Vec<_> = starts.into_iter().filter(|port| range.contains(*port)).collect();
+    let ends = starts.iter().skip(1).map(|next| next - 1).chain([range.last]);
+    starts.iter().zip(ends).map(|(first, last)| PortRange { first: *first, last }).collect()
+}
+
+/// Ports as people write them: `21, 10240-20480`.
+fn joined(parts: impl Iterator<Item = PortRange>) -> String {
+    let parts: BTreeSet<_> = parts.map(|part| (part.first, part.last)).collect();
+    let mut whole: Vec<PortRange> = Vec::new();
+    for (first, last) in parts {
+        match whole.last_mut() {
+            Some(before) if before.last.checked_add(1) == Some(first) => before.last = last,
+            _ => whole.push(PortRange { first, last }),
+        }
+    }
+    let text = |range: &PortRange| if range.first == range.last { range.first.to_string() } else { range.to_string() };
+    whole.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// `nft's inet filter input`, `iptables-legacy's filter INPUT`.
+fn place(chain: &Chain) -> String {
+    match &chain.tool {
+        Tool::Nft(family) => format!("nft's {family} {} {}", chain.table, chain.name),
+        Tool::Iptables(tool) => format!("{tool}'s {} {}", chain.table, chain.name),
+    }
+}
+
+/// What a rule asks of packets that are to be let in: ports, and ftptrack's mark where it gives one.
+fn wanted(chain: &Chain, ports: &str, mark: Option<Mark>) -> String {
+    match (&chain.tool, mark) {
+        (Tool::Nft(_), Some(Mark { value, mask })) => format!("meta mark and {mask:#x} == {value:#x} accept"),
+        (Tool::Nft(_), None) if ports.contains(',') => format!("tcp dport '{{ {ports} }}' accept"),
+        (Tool::Nft(_), None) => format!("tcp dport {ports} accept"),
+        (Tool::Iptables(_), Some(mark)) => format!("-m mark --mark {mark} -j ACCEPT"),
+        (Tool::Iptables(_), None) => {
+            let ports = ports.replace('-', ":").replace(", ", ",");
+            format!("-p tcp -m multiport --dports {ports} -j ACCEPT")
+        }
+    }
+}
+
+fn insert(chain: &Chain, ports: &str, mark: Option<Mark>) -> String {
+    let wanted = wanted(chain, ports, mark);
+    match &chain.tool {
+        Tool::Nft(family) => format!("nft insert rule {family} {} {} {wanted}", chain.table, chain.name),
+        Tool::Iptables(tool) => format!("{tool} -t {} -I {} {wanted}", chain.table, chain.name),
+    }
+}
+
+fn replace(chain: &Chain, rule: &Rule, ports: &str, guarded: &[&str], mark: Option<Mark>) -> String {
+    let wanted = wanted(chain, ports, mark);
+    let number = rule.number;
+    match &chain.tool {
+        Tool::Nft(family) => {
+            let names: Vec<_> = guarded.iter().map(|name| format!("\"{name}\"")).collect();
+            let names =
+                if names.len() == 1 { format!("'{}'", names[0]) } else { format!("'{{ {} }}'", names.join(", ")) };
+            let of = format!("{family} {} {}", chain.table, chain.name);
+            format!("nft replace rule {of} handle {number} iifname {names} {wanted}")
+        }
+        Tool::Iptables(tool) => {
+            let of = format!("{tool} -t {} -R {} {number}", chain.table, chain.name);
+            format!("{of} -i {} {wanted}", guarded.first().copied().unwrap_or("eth0"))
+        }
+    }
+}
