@@ -6,6 +6,8 @@
 //! | [`namespace`], [`network`], [`links`] | hosts that only this test can see, joined by a bridge |
 //! | [`ftptrack`], [`report`], [`hooks`] | the command under test, what it answers, what the kernel has |
 //! | [`verifier`], [`interpret`] | what the programs cost the kernel's verifier; how long their paths are |
+//! | [`doctor`] | `ftptrack doctor`, and running what it says |
+//! | [`verifier`] | what the programs cost the kernel's verifier |
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
@@ -30,6 +32,7 @@ pub mod compat;
 pub mod conntrack;
 pub mod curl;
 pub mod dialogue;
+pub mod doctor;
 pub mod echo;
 pub mod file;
 pub mod flood;

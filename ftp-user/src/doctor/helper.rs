@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::firewall::Ruleset;
+use super::firewall::Rulesets;
 use super::{Finding, Level};
 
 const CHECK: &str = "helper";
@@ -12,8 +12,8 @@ const WHY: &str = "it expects data connections by rules of its own (on a PORT at
                    for), and `ct state related accept` lets them in; ftptrack doesn't need it";
 
 /// Whether connections are given to it.
-pub(super) fn check(rulesets: &[Ruleset]) -> Vec<Finding> {
-    let assigned = rulesets.iter().flat_map(|ruleset| &ruleset.helpers).map(|(what, command)| {
+pub(super) fn check(rulesets: &Rulesets) -> Vec<Finding> {
+    let assigned = rulesets.all.iter().flat_map(|ruleset| &ruleset.helpers).map(|(what, command)| {
         let what = format!("{what} gives connections to the kernel's FTP helper (nf_conntrack_ftp)");
         Finding::new(Level::Warning, CHECK, what).because(WHY).mend(command)
     });
@@ -33,9 +33,11 @@ pub(super) fn check(rulesets: &[Ruleset]) -> Vec<Finding> {
         findings.push(finding.mend("modprobe -r nf_nat_ftp nf_conntrack_ftp"));
     }
     if findings.is_empty() {
-        findings.push(match rulesets {
-            [] => Finding::not_checked(CHECK, "the rules that could give connections to the kernel's FTP helper"),
-            _ => Finding::ok(CHECK, "no connection is given to the kernel's FTP helper"),
+        findings.push(match rulesets.whole() {
+            Some(tools) => {
+                Finding::ok(CHECK, format!("no rule of {tools} gives connections to the kernel's FTP helper"))
+            }
+            None => Finding::not_checked(CHECK, "not all rules could be read: one may use the kernel's FTP helper"),
         });
     }
     findings

@@ -7,13 +7,13 @@ use ipnet::IpNet;
 
 use super::model::{Action, Chain, Condition, Family, Packet, Rule, Ruleset, Tool};
 use super::walk::{Fate, walk};
-use super::{CHECK, Finding, Level};
+use super::{CHECK, Finding, Level, Rulesets};
 use crate::doctor::ground::Ground;
 use crate::policy::{Mark, PortRange, Rules};
 
 /// Asks every base chain on the way to the servers about every control port and every passive port.
-pub(in crate::doctor) fn check(ground: &Ground, rulesets: &[Ruleset]) -> Vec<Finding> {
-    if ground.policy.is_none() || rulesets.is_empty() {
+pub(in crate::doctor) fn check(ground: &Ground, rulesets: &Rulesets) -> Vec<Finding> {
+    if ground.policy.is_none() {
         return Vec::new();
     }
     if ground.servers_are_beyond() {
@@ -25,23 +25,26 @@ pub(in crate::doctor) fn check(ground: &Ground, rulesets: &[Ruleset]) -> Vec<Fin
     let mut findings = Vec::new();
     for (rules, servers) in ground.rules() {
         let question = Question::new(ground, rules, &servers);
-        for ruleset in rulesets {
+        for ruleset in &rulesets.all {
             for chain in ruleset.chains.iter().filter(|chain| question.concerns(chain)) {
                 findings.extend(question.ask(ruleset, chain));
             }
         }
     }
-    let mut once = Vec::new();
-    findings.retain(|finding| {
-        !once.contains(finding) && {
-            once.push(finding.clone());
-            true
+    // Two servers of a policy may ask the same.
+    let mut once: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !once.contains(&finding) {
+            once.push(finding);
         }
-    });
-    if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, "control connections and learned ports pass nftables and iptables"));
     }
-    findings
+    let whole = rulesets.whole().filter(|_| once.is_empty());
+    once.extend(
+        whole.map(|tools| {
+            Finding::ok(CHECK, format!("control connections and learned ports pass the rules of {tools}"))
+        }),
+    );
+    once
 }
 
 /// What is asked of the chains on the way to some servers.

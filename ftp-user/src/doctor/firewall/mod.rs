@@ -14,44 +14,60 @@ mod nftables;
 mod walk;
 
 pub(super) use judge::check;
-pub(super) use model::Ruleset;
+use model::Ruleset;
 
 pub(super) const CHECK: &str = "firewall";
 /// The variants of iptables; those of Debian 9 and before have one without a variant's name.
 const VARIANTS: [&str; 4] = ["iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"];
 const PLAIN: [&str; 2] = ["iptables", "ip6tables"];
 
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Rulesets {
+    pub(super) all: Vec<Ruleset>,
+    /// The tools whose rules these are.
+    tools: Vec<String>,
+    /// Whether a tool that is there failed.
+    has_failed: bool,
+}
+
+impl Rulesets {
+    /// `nft and iptables-nft`, if whatever rules there are were read.
+    pub(super) fn whole(&self) -> Option<String> {
+        (!self.has_failed && !self.tools.is_empty()).then(|| self.tools.join(", "))
+    }
+}
+
 /// Reads the rules of nft and iptables; says what could not be read.
-pub(super) fn read(findings: &mut Vec<Finding>) -> Vec<Ruleset> {
+pub(super) fn read(findings: &mut Vec<Finding>) -> Rulesets {
     let has = |tool: &str| installed().contains(&format!("{tool}-save"));
     let variants: Vec<_> = VARIANTS.into_iter().filter(|tool| has(tool)).collect();
     let tools = if variants.is_empty() { PLAIN.into_iter().filter(|tool| has(tool)).collect() } else { variants };
-    let mut rulesets = Vec::new();
+    let mut rulesets = Rulesets::default();
     if tools.is_empty() {
-        findings.push(Finding::not_checked(
-            CHECK,
-            "iptables is not installed: its rules, if there are any, can't be listed",
-        ));
-    }
-    for tool in &tools {
-        match printed(&format!("{tool}-save"), &[]) {
-            Ok(text) => rulesets.push(iptables::read(&text, tool)),
-            Err(error) => findings.push(Finding::not_checked(CHECK, format!("rules of {tool}: {error}"))),
-        }
+        let what = "iptables is not installed: its rules, if there are any, can't be listed";
+        findings.push(Finding::not_checked(CHECK, what).mend("apt-get install iptables"));
     }
     let without_iptables = tools.iter().any(|tool| !tool.ends_with("-legacy"));
-    match printed("nft", &["-j", "list", "ruleset"]) {
-        Ok(text) => match nftables::read(&text, without_iptables) {
-            Ok(ruleset) => rulesets.push(ruleset),
-            Err(error) => {
-                findings.push(Finding::not_checked(CHECK, format!("nft's rules can't be understood: {error}")))
+    let nft = printed("nft", &["-j", "list", "ruleset"])
+        .and_then(|text| nftables::read(&text, without_iptables).map_err(io::Error::other));
+    let of_iptables =
+        |tool: &&'static str| (*tool, printed(&format!("{tool}-save"), &[]).map(|text| iptables::read(&text, tool)));
+    for (tool, ruleset) in [("nft", nft)].into_iter().chain(tools.iter().map(of_iptables)) {
+        match ruleset {
+            Ok(ruleset) => {
+                rulesets.all.push(ruleset);
+                rulesets.tools.push(tool.to_owned());
             }
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let what = "nft is not installed: its rules, if there are any, can't be listed";
-            findings.push(Finding::not_checked(CHECK, what).mend("apt-get install nftables"));
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!("{tool} is not installed: its rules, if there are any, can't be listed");
+                findings.push(Finding::not_checked(CHECK, what).mend("apt-get install nftables"));
+            }
+            Err(error) => {
+                rulesets.has_failed = true;
+                findings.push(Finding::not_checked(CHECK, format!("rules of {tool}: {error}")));
+            }
         }
-        Err(error) => findings.push(Finding::not_checked(CHECK, format!("nft's rules can't be listed: {error}"))),
     }
     rulesets
 }

@@ -95,7 +95,15 @@ impl Reader {
         for expression in rule["expr"].as_array().into_iter().flatten() {
             let Some((name, value)) = expression.as_object().and_then(|object| object.iter().next()) else { continue };
             match name.as_str() {
-                "match" => read.conditions.push(self.condition(rule, value)),
+                "match" => {
+                    // What is asked of an IPv6 header isn't true of IPv4.
+                    read.conditions.extend(match value["left"]["payload"]["protocol"].as_str() {
+                        Some("ip") => Some(Condition::Family(Family::V4)),
+                        Some("ip6") => Some(Condition::Family(Family::V6)),
+                        _ => None,
+                    });
+                    read.conditions.push(self.condition(rule, value));
+                }
                 "vmap" => read.action = self.map(rule, value),
                 // They go on, whatever they do.
                 "counter" | "log" | "mangle" | "notrack" | "flow" | "ct timeout" | "ct expectation" | "meter" => {}
