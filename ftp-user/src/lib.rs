@@ -13,6 +13,7 @@
 //! | [`doctor`] | what stands in the way, and what mends it |
 //! | [`manage`] | the policy in force, shown and changed |
 //! | [`run`], [`stop`], [`events`], [`diagnostics`] | the running command |
+//! | [`top`] | what goes on, live and full-screen |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 
 pub mod addresses;
@@ -55,6 +56,7 @@ pub mod sockets;
 pub mod stop;
 pub mod survey;
 pub mod tables;
+pub mod top;
 pub mod waiting;
 pub mod watch;
 pub mod wire;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, OrFail as _};
 use crate::install::{Asked, install};
 use crate::plan::Absent;
 use crate::tables::Tables;
-use crate::{capability, detach, diagnostics, query, run, show, watch};
+use crate::{capability, detach, diagnostics, query, run, show, top, watch};
 
 mod arguments;
 mod doctor;
@@ -64,6 +64,8 @@ enum Command {
     Flows(List),
     /// What happened, as far as it is kept; with --follow also what happens
     Events(EventsArguments),
+    /// All of it, live and full-screen: sessions, transfers with their rates, denials as they come
+    Top,
     /// Take one entry out of a list, or all
     Flush(FlushArguments),
 }
@@ -147,6 +149,7 @@ impl Command {
             Self::Expectations(_) => capability::check("expectations", capability::MAPS),
             Self::Flows(_) => capability::check("flows", capability::MAPS),
             Self::Events(_) => capability::check("events", capability::MAPS),
+            Self::Top => capability::check("top", capability::MAPS),
             Self::Flush(_) => capability::check("flush", capability::MAPS),
         }
     }
@@ -205,6 +208,7 @@ impl Cli {
                 list.show(async || query::flows(Tables::new(&pins()?)), |rows| show::flows(rows)).await
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
+            Command::Top => top::top(pin_dir).await,
             Command::Flush(arguments) => arguments.execute(pin_dir),
         }
     }
