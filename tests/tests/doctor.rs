@@ -157,9 +157,7 @@ fn ports_of_the_hosts_own_connections_are_kept_apart() {
     let doctor = Doctor::new(server, &pins, USUAL);
     doctor.run("sysctl -qw net.ipv4.ip_local_port_range='20000 60000' net.ipv4.ip_local_reserved_ports=3000");
     doctor.mends("warning", "gives ports of 20000-20480 to this host's own connections");
-    let reserved = ftptrack_tests::process::finish(
-        server.namespace.command("sysctl").args(["-n", "net.ipv4.ip_local_reserved_ports"]),
-    );
+    let reserved = process::finish(server.namespace.command("sysctl").args(["-n", "net.ipv4.ip_local_reserved_ports"]));
     assert_eq!(reserved.stdout.trim(), "3000,20000-20480");
 }
 

@@ -8,6 +8,7 @@ mod demo;
 mod kernels;
 mod mutate;
 mod page;
+mod pages;
 mod run;
 mod security;
 mod servers;
@@ -80,6 +81,8 @@ enum Task {
         /// Measure only these parts anew: packet, bulk, rate, scale, live, start.
         parts: Vec<String>,
     },
+    /// Run `ftptrack top` and `ftptrack doctor` and write what they show into docs/top.md and docs/doctor.md. As root.
+    Pages,
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Task::Security => security::run(),
         Task::Compat { words } => compat::run(&words),
         Task::Bench { quick, parts } => bench::run(quick, &parts),
+        Task::Pages => pages::run(),
         Task::Demo => demo::run(),
     };
     match result {

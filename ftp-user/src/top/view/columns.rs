@@ -6,6 +6,9 @@ use super::amounts::{bytes, rate, time};
 use super::shown;
 use crate::top::state::{List, State};
 
+/// Between two columns.
+pub(super) const SPACE: usize = 2;
+
 /// A list as text.
 pub(super) struct Columns {
     pub(super) list: List,
@@ -100,7 +103,7 @@ pub(super) fn widths(
             cells.chain(header.get(column).map(|name| name.len())).max().unwrap_or(0)
         })
         .collect();
-    let spaces = columns.saturating_sub(1);
+    let spaces = SPACE * columns.saturating_sub(1);
     for (column, least) in give_way {
         let excess = (widths.iter().sum::<usize>() + spaces).saturating_sub(width);
         if let Some(own) = widths.get_mut(*column) {
@@ -125,10 +128,10 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(of(80), [10, 20, 5]);
-        assert_eq!(of(37), [10, 20, 5]);
-        assert_eq!(of(32), [10, 15, 5]);
-        assert_eq!(of(27), [8, 12, 5]);
-        assert_eq!(of(20), [4, 9, 5]);
+        assert_eq!(of(39), [10, 20, 5]);
+        assert_eq!(of(34), [10, 15, 5]);
+        assert_eq!(of(29), [8, 12, 5]);
+        assert_eq!(of(22), [4, 9, 5]);
         assert_eq!(of(1), [4, 0, 5]);
     }
 }

@@ -105,7 +105,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, state: &State, style: Style, columns:
         let is_chosen = has_focus && first + at == choice.line;
         Row::new(row.into_iter().map(Cell::from)).style(if is_chosen { style.chosen() } else { style.plain() })
     });
-    let mut table = Table::new(table_rows, widths).column_spacing(1);
+    let mut table = Table::new(table_rows, widths).column_spacing(columns::SPACE as u16);
     if !header.is_empty() {
         table = table.header(Row::new(header.iter().copied()).style(style.dim()));
     }
