@@ -73,7 +73,7 @@ impl Config<'_> {
             let meant = self.found.servers.iter().find_map(|found| found.reversed);
             let range = meant.or_else(|| self.policy_range()).unwrap_or(PROPOSED);
             return Finding::new(Level::Error, CHECK, what)
-                .because("ports that the server names outside of the policy's range are refused, and those are all that are guarded")
+                .because("what the server names outside of the policy's range is refused: those transfers fail")
                 .mend(self.set_range(range));
         }
         let remedy = warning.remedy.split(", and import it again").next().unwrap_or_default();

@@ -47,7 +47,8 @@ impl Talk {
             EventKind::Reply => {
                 self.say(kind, event, format!("{} server   {}", clock::wall(event.time), event.detail));
             }
-            _ => self.say(kind, event, line),
+            // It is said by its place which session it is of.
+            _ => self.say(kind, event, line.split(" (session ").next().unwrap_or_default().to_owned()),
         }
     }
 
@@ -127,7 +128,7 @@ mod tests {
         talk.hear(&expected);
         let said = texts(&talk, "10.0.0.2:40000-10.0.0.1:21");
         assert_eq!(said[..2], ["client   EPSV", "server   229"]);
-        assert!(said[2].starts_with("expected  passive 10.0.0.2 -> 10.0.0.1:10241"), "{said:?}");
+        assert_eq!(said[2], "expected  passive 10.0.0.2 -> 10.0.0.1:10241");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ftptrack_tests::vsftpd::{self, Vsftpd};
 use ftptrack_tests::{INSIDE, file, probe, process};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use std::fs;
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -65,10 +65,12 @@ fn doctor() {
     let pins = PinDirectory::new();
     mount("bpf", "/sys/fs/bpf", "bpf", MountFlags::empty(), None).expect("root may");
     let directory = file::directory();
-    let config = directory.path().join("vsftpd.conf");
-    fs::write(&config, "listen=YES\nconnect_from_port_20=YES\npasv_min_port=20480\npasv_max_port=10240\n")
-        .expect("there is room");
-    mount_bind(&config, "/etc/vsftpd.conf").expect("vsftpd is installed");
+    // A copy of all of it: a file that is mounted alone can't be replaced, as sed does.
+    let copy = process::finish(Command::new("cp").args(["-a", "/etc"]).arg(directory.path()));
+    assert!(copy.status.success(), "{}", copy.stderr);
+    mount_bind(directory.path().join("etc"), "/etc").expect("root may");
+    let text = "listen=YES\nconnect_from_port_20=YES\npasv_min_port=20480\npasv_max_port=10240\n";
+    fs::write("/etc/vsftpd.conf", text).expect("there is room");
     let asked = "-i eth0 --passive-range 10240-20480";
     let doctor = Doctor::new(server, &pins, asked);
     doctor.run(

@@ -85,9 +85,16 @@ pub(super) const DENIALS: Columns = Columns {
     header: &[],
     give_way: &[],
     rows: |state, first, count| {
-        state.denials().into_iter().skip(first).take(count).map(|line| vec![line.clone()]).collect()
+        state.denials().into_iter().skip(first).take(count).map(|line| vec![compact(line)]).collect()
     },
 };
+
+/// A line of events without its milliseconds and the blanks that keep columns: it is to fit into 80 columns.
+fn compact(line: &str) -> String {
+    let (time, rest) = line.split_once('.').unwrap_or(("", line));
+    let words = rest.split_whitespace().skip(usize::from(!time.is_empty()));
+    std::iter::once(time).chain(words).collect::<Vec<_>>().join(" ")
+}
 
 /// As wide as what is in them; where that is too much, some give way.
 pub(super) fn widths(
@@ -116,6 +123,14 @@ pub(super) fn widths(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_fits_into_80_columns() {
+        let line = "13:22:59.956 denied    passive 10.0.0.2:36064 -> 10.0.0.1:15000: nobody negotiated it";
+        let compact = compact(line);
+        assert_eq!(compact, "13:22:59 denied passive 10.0.0.2:36064 -> 10.0.0.1:15000: nobody negotiated it");
+        assert!(compact.len() <= 80);
+    }
 
     #[test]
     fn columns_give_way_in_their_order() {
