@@ -79,8 +79,11 @@ fn senders_and_marks_make_a_difference() {
     let doctor = Doctor::new(server, &pins, USUAL);
     let some = levels(&doctor, "tcp dport 21 accept; ip saddr 10.0.0.0/8 tcp dport 10240-20480 accept;");
     assert!(some[0].0 == "note" && some[0].1.contains("is let in for some senders only"), "{some:#?}");
+    let both = levels(&doctor, "ip saddr 10.0.0.0/8 tcp dport 10240-20480 accept;");
+    assert!(both[0].0 == "error" && both[0].1.starts_with("port 21 is dropped by"), "{both:#?}");
+    assert!(both[1].0 == "note" && both[1].1.starts_with("port 10240-20480 is let in for some"), "{both:#?}");
     let unknown = levels(&doctor, "tcp dport 21 accept; fib saddr type unicast accept;");
-    assert!(unknown[0].0 == "not_checked" && unknown[0].1.contains("can't judge"), "{unknown:#?}");
+    assert!(unknown[0].0 == "not_checked" && unknown[0].1.contains("can't judge rule 6"), "{unknown:#?}");
 
     let marking = Doctor::new(server, &pins, format!("{USUAL} --mark 0x10/0x10"));
     marking.run("nft flush ruleset");
@@ -91,6 +94,23 @@ fn senders_and_marks_make_a_difference() {
     assert_eq!(marking.of("firewall")[0].level, "ok", "{:#?}", marking.of("firewall"));
     let other = levels(&marking, "tcp dport 21 accept; meta mark and 0x10 == 0 accept;");
     assert!(other[0].0 == "error", "{other:#?}");
+}
+
+#[test]
+fn what_one_chain_lets_in_and_another_drops_is_not_open() {
+    let Network { server, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let doctor = Doctor::new(server, &pins, USUAL);
+    doctor.run(&table("tcp dport 21 accept;"));
+    doctor.run(
+        "nft 'add chain inet filter late { type filter hook input priority 10; policy accept; }
+           add rule inet filter late tcp dport 10240-20480 accept'",
+    );
+    let found = doctor.of("firewall");
+    assert!(found.len() == 1 && found[0].level == "error", "{found:#?}");
+    doctor.mends("error", "port 10240-20480 is dropped by the policy of nft's inet filter input");
+    let open = "lets anybody in to port 10240-20480";
+    assert!(doctor.of("firewall").iter().all(|found| found.level == "warning" && found.what.contains(open)));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(in crate::doctor) fn check(ground: &Ground, rulesets: &Rulesets) -> Vec<Find
         let question = Question::new(ground, rules, &servers);
         for ruleset in &rulesets.all {
             for chain in ruleset.chains.iter().filter(|chain| question.concerns(chain)) {
-                findings.extend(question.ask(ruleset, chain));
+                findings.extend(question.ask(rulesets, ruleset, chain));
             }
         }
     }
@@ -74,24 +74,27 @@ impl<'a> Question<'a> {
             && self.families.iter().any(|family| chain.families.contains(family))
     }
 
-    fn ask(&self, ruleset: &Ruleset, chain: &Chain) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    fn ask(&self, rulesets: &Rulesets, ruleset: &Ruleset, chain: &Chain) -> Vec<Finding> {
         let mut blocked: Vec<(PortRange, Fate<'_>)> = Vec::new();
         let control = self.rules.control_ports.iter().map(|port| PortRange { first: *port, last: *port });
         for range in control.chain(self.rules.passive_range.filter(|_| self.rules.passive)) {
             for part in parts(range, ruleset) {
-                blocked.extend(
-                    self.fates(ruleset, chain, part, self.rules.mark)
-                        .filter(|fate| fate.is_dropped)
-                        .map(|fate| (part, fate)),
-                );
+                let dropped = self.fates(ruleset, chain, part, self.rules.mark).filter(|fate| fate.is_dropped);
+                blocked.extend(dropped.map(|fate| (part, fate)));
             }
         }
-        if !blocked.is_empty() {
-            findings.push(self.blocked(chain, &blocked));
-        }
-        if let Some(range) = self.rules.passive_range {
-            findings.extend(self.opened(ruleset, chain, range));
+        // Ports that nobody is let in to, those that some are, and those of which that can't be said.
+        let mut findings: Vec<_> = [Accepted::None, Accepted::Some, Accepted::Unknown]
+            .into_iter()
+            .filter_map(|accepted| {
+                let alike: Vec<_> = blocked.iter().filter(|(_, fate)| Accepted::before(fate) == accepted).collect();
+                (!alike.is_empty()).then(|| self.blocked(chain, &alike, accepted))
+            })
+            .collect();
+        if let Some(range) = self.rules.passive_range
+            && chain.base.as_ref().is_some_and(|base| base.hook == self.hooks[1])
+        {
+            findings.extend(self.opened(rulesets, ruleset, chain, range));
         }
         findings
     }
@@ -115,7 +118,7 @@ impl<'a> Question<'a> {
         packets.into_iter().map(move |packet| walk(ruleset, chain, &packet))
     }
 
-    fn blocked(&self, chain: &Chain, blocked: &[(PortRange, Fate<'_>)]) -> Finding {
+    fn blocked(&self, chain: &Chain, blocked: &[&(PortRange, Fate<'_>)], accepted: Accepted) -> Finding {
         let ports = joined(blocked.iter().map(|(part, _)| *part));
         let by = match blocked.iter().find_map(|(_, fate)| fate.by) {
             Some((chain, rule)) => format!("rule {} of {}", rule.number, place(chain)),
@@ -123,40 +126,32 @@ impl<'a> Question<'a> {
         };
         let some: BTreeSet<_> =
             blocked.iter().flat_map(|(_, fate)| fate.accepting_some.iter().map(|rule| rule.number)).collect();
-        let is_unknown =
-            |rule: &&&Rule| rule.action == Action::Unknown || rule.conditions.contains(&Condition::Unknown);
-        let unknown = blocked.iter().flat_map(|(_, fate)| fate.accepting_some.iter()).find(is_unknown);
-        let listed = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if let Some(rule) = unknown {
-            let what = format!(
-                "whether port {} passes {}: rule {} says something that the doctor can't judge",
-                ports,
-                place(chain),
-                rule.number
-            );
-            return Finding::not_checked(CHECK, what);
+        let some = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        // Connections to control ports have no mark.
+        let is_control = |part: &PortRange| self.rules.control_ports.contains(&part.first);
+        let mark = self.rules.mark.filter(|_| !blocked.iter().any(|(part, _)| is_control(part)));
+        let mend = insert(chain, &ports, mark);
+        match accepted {
+            Accepted::None => Finding::new(Level::Error, CHECK, format!("port {ports} is dropped by {by}"))
+                .because("packets that ftptrack lets through come there next, and end there")
+                .mend(mend),
+            Accepted::Some => {
+                let what = format!(
+                    "port {ports} is let in for some senders only (rule {some}), and dropped for others by {by}"
+                );
+                Finding::new(Level::Note, CHECK, what)
+                    .because("clients whose data connections ftptrack lets through may still not reach the server")
+                    .mend(mend)
+            }
+            Accepted::Unknown => Finding::not_checked(
+                CHECK,
+                format!("whether port {ports} passes {}: the doctor can't judge rule {some}", place(chain)),
+            ),
         }
-        let mend = insert(
-            chain,
-            &ports,
-            self.rules.mark.filter(|_| {
-                !self.rules.control_ports.iter().any(|port| blocked.iter().any(|(part, _)| part.first == *port))
-            }),
-        );
-        if !some.is_empty() {
-            let what =
-                format!("port {ports} is let in for some senders only (rule {listed}), and dropped for others by {by}");
-            return Finding::new(Level::Note, CHECK, what)
-                .because("clients whose data connections ftptrack lets through may still not reach the server")
-                .mend(mend);
-        }
-        Finding::new(Level::Error, CHECK, format!("port {ports} is dropped by {by}"))
-            .because("packets that ftptrack lets through come there next, and end there")
-            .mend(mend)
     }
 
     /// Rules that let anybody in, where ftptrack doesn't see who comes.
-    fn opened(&self, ruleset: &Ruleset, chain: &Chain, range: PortRange) -> Vec<Finding> {
+    fn opened(&self, rulesets: &Rulesets, ruleset: &Ruleset, chain: &Chain, range: PortRange) -> Vec<Finding> {
         let mut opening: Vec<(&Chain, &Rule, Vec<PortRange>)> = Vec::new();
         let unguarded = self.unguarded();
         for part in parts(range, ruleset) {
@@ -171,6 +166,9 @@ impl<'a> Question<'a> {
                     let Fate { by: Some((by, rule)), is_dropped: false, .. } = walk(ruleset, chain, &packet) else {
                         continue;
                     };
+                    if self.is_dropped_anywhere(rulesets, &packet) {
+                        continue;
+                    }
                     match opening.iter_mut().find(|(_, other, _)| std::ptr::eq(*other, rule)) {
                         Some((.., parts)) => parts.push(part),
                         None => opening.push((by, rule, vec![part])),
@@ -179,6 +177,14 @@ impl<'a> Question<'a> {
             }
         }
         opening.iter().map(|(chain, rule, parts)| self.opening(chain, rule, parts, &unguarded)).collect()
+    }
+
+    /// Every chain must let it pass.
+    fn is_dropped_anywhere(&self, rulesets: &Rulesets, packet: &Packet<'_>) -> bool {
+        rulesets.all.iter().any(|ruleset| {
+            let sees = |chain: &&Chain| self.concerns(chain) && chain.families.contains(&packet.family);
+            ruleset.chains.iter().filter(sees).any(|chain| walk(ruleset, chain, packet).is_dropped)
+        })
     }
 
     fn opening(&self, chain: &Chain, rule: &Rule, parts: &[PortRange], unguarded: &[&str]) -> Finding {
@@ -206,6 +212,25 @@ impl<'a> Question<'a> {
         let asked = self.ground.places.iter().filter(|place| !place.is_guarded() && place.link.is_some());
         let asked: Vec<_> = asked.map(|place| place.name.as_str()).collect();
         if asked.is_empty() { self.ground.bare.iter().map(String::as_str).collect() } else { asked }
+    }
+}
+
+/// Whom a chain lets in to a port that it drops in the end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Accepted {
+    None,
+    Some,
+    Unknown,
+}
+
+impl Accepted {
+    fn before(fate: &Fate<'_>) -> Self {
+        let is_unknown = |rule: &&Rule| rule.action == Action::Unknown || rule.conditions.contains(&Condition::Unknown);
+        match &fate.accepting_some[..] {
+            [] => Self::None,
+            rules if rules.iter().any(|rule| is_unknown(rule)) => Self::Unknown,
+            _ => Self::Some,
+        }
     }
 }
 
