@@ -78,10 +78,10 @@ fn senders_and_marks_make_a_difference() {
     let pins = PinDirectory::new();
     let doctor = Doctor::new(server, &pins, USUAL);
     let some = levels(&doctor, "tcp dport 21 accept; ip saddr 10.0.0.0/8 tcp dport 10240-20480 accept;");
-    assert!(some[0].0 == "note" && some[0].1.contains("is let in for some senders only"), "{some:#?}");
-    let both = levels(&doctor, "ip saddr 10.0.0.0/8 tcp dport 10240-20480 accept;");
-    assert!(both[0].0 == "error" && both[0].1.starts_with("port 21 is dropped by"), "{both:#?}");
-    assert!(both[1].0 == "note" && both[1].1.starts_with("port 10240-20480 is let in for some"), "{both:#?}");
+    assert!(some[0].0 == "error" && some[0].1.starts_with("port 10240-20480 is dropped over IPv6 by"), "{some:#?}");
+    assert!(some[1].0 == "note" && some[1].1.starts_with("port 10240-20480 is let in over IPv4 for some"), "{some:#?}");
+    let both = levels(&doctor, "ct state new ip saddr 10.0.0.0/8 accept; ip6 saddr fd00::/8 accept;");
+    assert!(both[0].0 == "note" && both[0].1.starts_with("port 21, 10240-20480 is let in for some"), "{both:#?}");
     let unknown = levels(&doctor, "tcp dport 21 accept; fib saddr type unicast accept;");
     assert!(unknown[0].0 == "not_checked" && unknown[0].1.contains("can't judge rule 6"), "{unknown:#?}");
 

@@ -75,22 +75,29 @@ impl<'a> Question<'a> {
     }
 
     fn ask(&self, rulesets: &Rulesets, ruleset: &Ruleset, chain: &Chain) -> Vec<Finding> {
-        let mut blocked: Vec<(PortRange, Fate<'_>)> = Vec::new();
+        let mut blocked: Vec<Blocked<'_>> = Vec::new();
         let control = self.rules.control_ports.iter().map(|port| PortRange { first: *port, last: *port });
         for range in control.chain(self.rules.passive_range.filter(|_| self.rules.passive)) {
             for part in parts(range, ruleset) {
-                let dropped = self.fates(ruleset, chain, part, self.rules.mark).filter(|fate| fate.is_dropped);
-                blocked.extend(dropped.map(|fate| (part, fate)));
+                blocked.extend(self.blocked_in(ruleset, chain, part));
             }
         }
-        // Ports that nobody is let in to, those that some are, and those of which that can't be said.
-        let mut findings: Vec<_> = [Accepted::None, Accepted::Some, Accepted::Unknown]
-            .into_iter()
-            .filter_map(|accepted| {
-                let alike: Vec<_> = blocked.iter().filter(|(_, fate)| Accepted::before(fate) == accepted).collect();
-                (!alike.is_empty()).then(|| self.blocked(chain, &alike, accepted))
-            })
-            .collect();
+        // Ports that nobody is let in to, those that some are, and those of which that can't be said; and by family.
+        let families = |of: &Blocked<'_>| {
+            let same = |other: &&Blocked<'_>| other.part == of.part && other.accepted == of.accepted;
+            let same: Vec<_> = blocked.iter().filter(same).map(|other| other.family).collect();
+            [same.contains(&Family::V4), same.contains(&Family::V6)]
+        };
+        let mut findings = Vec::new();
+        for accepted in [Accepted::None, Accepted::Some, Accepted::Unknown] {
+            for over in [[true, true], [true, false], [false, true]] {
+                let alike = blocked.iter().filter(|each| each.accepted == accepted && families(each) == over);
+                let alike: Vec<_> = alike.collect();
+                if !alike.is_empty() {
+                    findings.push(self.blocked(chain, &alike, accepted, over));
+                }
+            }
+        }
         if let Some(range) = self.rules.passive_range
             && chain.base.as_ref().is_some_and(|base| base.hook == self.hooks[1])
         {
@@ -99,45 +106,49 @@ impl<'a> Question<'a> {
         findings
     }
 
-    /// What becomes of connections to a part of the ports, by family and interface.
-    fn fates<'r>(
-        &self,
-        ruleset: &'r Ruleset,
-        chain: &'r Chain,
-        part: PortRange,
-        mark: Option<Mark>,
-    ) -> impl Iterator<Item = Fate<'r>> {
+    /// What drops connections to a part of the ports, by family and interface.
+    fn blocked_in<'r>(&self, ruleset: &'r Ruleset, chain: &'r Chain, part: PortRange) -> Vec<Blocked<'r>> {
         let names: Vec<_> = self.ground.places.iter().map(|place| Some(place.name.as_str())).collect();
         let names = if names.is_empty() { vec![None] } else { names };
-        let families = self.families.iter().filter(|family| chain.families.contains(family));
-        let packets: Vec<_> = families
-            .flat_map(|family| {
-                names.iter().map(|interface| Packet { family: *family, port: part.first, interface: *interface, mark })
-            })
-            .collect();
-        packets.into_iter().map(move |packet| walk(ruleset, chain, &packet))
+        let mut blocked = Vec::new();
+        for family in self.families.iter().copied().filter(|family| chain.families.contains(family)) {
+            for interface in &names {
+                let packet = Packet { family, port: part.first, interface: *interface, mark: self.rules.mark };
+                let fate = walk(ruleset, chain, &packet);
+                if fate.is_dropped {
+                    blocked.push(Blocked { part, family, accepted: Accepted::before(&fate), fate });
+                }
+            }
+        }
+        blocked
     }
 
-    fn blocked(&self, chain: &Chain, blocked: &[&(PortRange, Fate<'_>)], accepted: Accepted) -> Finding {
-        let ports = joined(blocked.iter().map(|(part, _)| *part));
-        let by = match blocked.iter().find_map(|(_, fate)| fate.by) {
+    fn blocked(&self, chain: &Chain, blocked: &[&Blocked<'_>], accepted: Accepted, over: [bool; 2]) -> Finding {
+        let ports = joined(blocked.iter().map(|each| each.part));
+        let by = match blocked.iter().find_map(|each| each.fate.by) {
             Some((chain, rule)) => format!("rule {} of {}", rule.number, place(chain)),
             None => format!("the policy of {}", place(chain)),
         };
+        let is_one_of_two = chain.families.len() > 1 && self.families.len() > 1;
+        let over = match over {
+            [true, false] if is_one_of_two => " over IPv4",
+            [false, true] if is_one_of_two => " over IPv6",
+            _ => "",
+        };
         let some: BTreeSet<_> =
-            blocked.iter().flat_map(|(_, fate)| fate.accepting_some.iter().map(|rule| rule.number)).collect();
+            blocked.iter().flat_map(|each| each.fate.accepting_some.iter().map(|rule| rule.number)).collect();
         let some = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         // Connections to control ports have no mark.
         let is_control = |part: &PortRange| self.rules.control_ports.contains(&part.first);
-        let mark = self.rules.mark.filter(|_| !blocked.iter().any(|(part, _)| is_control(part)));
+        let mark = self.rules.mark.filter(|_| !blocked.iter().any(|each| is_control(&each.part)));
         let mend = insert(chain, &ports, mark);
         match accepted {
-            Accepted::None => Finding::new(Level::Error, CHECK, format!("port {ports} is dropped by {by}"))
+            Accepted::None => Finding::new(Level::Error, CHECK, format!("port {ports} is dropped{over} by {by}"))
                 .because("packets that ftptrack lets through come there next, and end there")
                 .mend(mend),
             Accepted::Some => {
                 let what = format!(
-                    "port {ports} is let in for some senders only (rule {some}), and dropped for others by {by}"
+                    "port {ports} is let in{over} for some senders only (rule {some}), and dropped for others by {by}"
                 );
                 Finding::new(Level::Note, CHECK, what)
                     .because("clients whose data connections ftptrack lets through may still not reach the server")
@@ -145,7 +156,7 @@ impl<'a> Question<'a> {
             }
             Accepted::Unknown => Finding::not_checked(
                 CHECK,
-                format!("whether port {ports} passes {}: the doctor can't judge rule {some}", place(chain)),
+                format!("whether port {ports} passes {}{over}: the doctor can't judge rule {some}", place(chain)),
             ),
         }
     }
@@ -215,6 +226,14 @@ impl<'a> Question<'a> {
     }
 }
 
+/// A part of the ports that a chain drops.
+struct Blocked<'r> {
+    part: PortRange,
+    family: Family,
+    accepted: Accepted,
+    fate: Fate<'r>,
+}
+
 /// Whom a chain lets in to a port that it drops in the end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Accepted {
@@ -228,7 +247,7 @@ impl Accepted {
         let is_unknown = |rule: &&Rule| rule.action == Action::Unknown || rule.conditions.contains(&Condition::Unknown);
         match &fate.accepting_some[..] {
             [] => Self::None,
-            rules if rules.iter().any(|rule| is_unknown(rule)) => Self::Unknown,
+            rules if rules.iter().any(is_unknown) => Self::Unknown,
             _ => Self::Some,
         }
     }
