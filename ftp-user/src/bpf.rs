@@ -8,6 +8,7 @@ use std::path::Path;
 use std::ptr;
 
 const MAP_UPDATE: libc::c_long = 2;
+const PROG_LOAD: libc::c_long = 5;
 const OBJ_GET: libc::c_long = 7;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
@@ -75,6 +76,10 @@ struct InfoAttribute {
 
 /// Index of the interface that a TCX link is attached to; 0 once the interface is gone.
 pub(crate) fn tcx_interface(link: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(link_info(link)?.interface)
+}
+
+fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let mut attribute = InfoAttribute {
         fd: link.as_raw_fd().unsigned_abs(),
@@ -83,7 +88,7 @@ pub(crate) fn tcx_interface(link: BorrowedFd<'_>) -> io::Result<u32> {
     };
     // SAFETY: the kernel writes at most `length` bytes to `info`.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attribute) }?;
-    Ok(info.interface)
+    Ok(info)
 }
 
 #[repr(C)]
@@ -175,4 +180,58 @@ pub(crate) unsafe fn lookup_batch<K, V>(
     let result = unsafe { bpf(MAP_LOOKUP_BATCH, &mut attribute) };
     *count = attribute.count;
     result.map(|_| next)
+}
+
+/// `r0 = 0; exit` (linux/bpf.h: `BPF_ALU64 | BPF_MOV | BPF_K`, `BPF_JMP | BPF_EXIT`).
+const NOTHING: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+const SOCKET_FILTER: u32 = 1;
+
+#[repr(C)]
+struct LoadAttribute {
+    kind: u32,
+    instructions: u32,
+    program: u64,
+    license: u64,
+}
+
+/// Loads a program that does nothing, which goes when the descriptor is closed.
+pub(crate) fn load_nothing() -> io::Result<OwnedFd> {
+    let mut attribute = LoadAttribute {
+        kind: SOCKET_FILTER,
+        instructions: NOTHING.len() as u32,
+        program: NOTHING.as_ptr().expose_provenance() as u64,
+        license: c"GPL".as_ptr().expose_provenance() as u64,
+    };
+    // SAFETY: both addresses are of constants: as many instructions as it says, and a text that ends with a zero byte.
+    let fd = unsafe { bpf(PROG_LOAD, &mut attribute) }?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The start of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramInfo {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    machine_code_length: u32,
+}
+
+/// ID of a program, and the length of its machine code: 0 where the kernel interprets it.
+pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    let mut info = ProgramInfo::default();
+    let mut attribute = InfoAttribute {
+        fd: program.as_raw_fd().unsigned_abs(),
+        length: size_of::<ProgramInfo>() as u32,
+        info: ptr::from_mut(&mut info).expose_provenance() as u64,
+    };
+    // SAFETY: the kernel writes at most `length` bytes to `info`.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attribute) }?;
+    Ok((info.id, info.machine_code_length))
+}
+
+/// ID of the program that a TCX link runs.
+pub(crate) fn tcx_program(link: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(link_info(link)?.program_id)
 }

@@ -54,6 +54,7 @@ pub fn in_private_mount_namespace() -> bool {
     of("1").is_some_and(|init| Some(init) != of("self"))
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that a pin directory is in.
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -21,8 +21,7 @@ pub const ATTACH: &[(CapabilitySet, &str)] = &[
 /// Those that are missing.
 pub fn check(command: &str, needed: &[(CapabilitySet, &'static str)]) -> Result<(), Failure> {
     // A kernel that doesn't tell refuses for itself.
-    let Ok(sets) = capabilities(None) else { return Ok(()) };
-    let missing = missing(sets.effective, needed);
+    let missing = lacking(needed).unwrap_or_default();
     if missing.is_empty() {
         return Ok(());
     }
@@ -35,6 +34,12 @@ pub fn check(command: &str, needed: &[(CapabilitySet, &'static str)]) -> Result<
 #[must_use]
 pub fn sees_processes() -> bool {
     capabilities(None).map_or(true, |sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
+}
+
+/// Those of them that this process lacks; none if the kernel doesn't tell.
+#[must_use]
+pub fn lacking(needed: &[(CapabilitySet, &'static str)]) -> Option<Vec<&'static str>> {
+    Some(missing(capabilities(None).ok()?.effective, needed))
 }
 
 fn missing(have: CapabilitySet, needed: &[(CapabilitySet, &'static str)]) -> Vec<&'static str> {

@@ -218,7 +218,7 @@ pub(crate) fn watch<T: AsRawFd>(ring: T) -> io::Result<AsyncFd<T>> {
     watched.map_err(|error| error.into_parts().1)
 }
 
-/// A record that is shorter would be of another version.
+/// An event in a ring buffer's record; one that is shorter would be of another version.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Event> {
     let bytes = bytes.get(..size_of::<Event>())?;
     // SAFETY: there are enough bytes, and any bytes make an `Event`: it consists of integers.

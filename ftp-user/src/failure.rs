@@ -12,6 +12,8 @@ pub enum Exit {
     Usage = 2,
     /// `status` has found something that is to be guarded and isn't.
     Bare = 3,
+    /// `doctor` has found nothing worse than warnings.
+    Warned = 4,
 }
 
 /// One thing that is wrong, shown as `what was given: what is wrong; what to do`.
@@ -67,6 +69,12 @@ impl Failure {
     /// The arguments are wrong whatever the machine's state.
     pub fn usage(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self { lines: vec![Line::new(given, wrong, remedy, false)], exit: Exit::Usage }
+    }
+
+    /// What is wrong was shown already.
+    #[must_use]
+    pub const fn shown(exit: Exit) -> Self {
+        Self { lines: Vec::new(), exit }
     }
 
     /// A policy is wrong whatever the machine's state, in one respect at least.

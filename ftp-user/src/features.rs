@@ -70,7 +70,7 @@ impl Features {
     ///
     /// All that is missing, with the version that brought it.
     pub fn check(&self) -> Result<(), Failure> {
-        let missing: Vec<_> = self.needed().into_iter().filter(|(_, has)| !has).map(|(name, _)| name).collect();
+        let missing = self.missing();
         if missing.is_empty() {
             return Ok(());
         }
@@ -79,6 +79,12 @@ impl Features {
             format_args!("it has no {}", missing.join(", no ")),
             "use Linux 5.10 or later, with CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF and CONFIG_NET_CLS_ACT",
         ))
+    }
+
+    /// What can't be done without and is not there, with the version that brought it.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.needed().into_iter().filter(|(_, has)| !has).map(|(name, _)| name).collect()
     }
 
     /// How to attach, given what was asked for.

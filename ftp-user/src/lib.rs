@@ -10,9 +10,11 @@
 //! | [`pins`], [`hold`], [`bpffs`] | the pin directory: what outlives the process, and who holds it |
 //! | [`install`], [`load`], [`attach`], [`apply`], [`detach`] | into the kernel and out of it again |
 //! | [`survey`], [`follow`], [`watch`] | is all guarded that is to be; seeing to it that it stays so |
+//! | [`doctor`] | what stands in the way, and what mends it |
 //! | [`manage`] | the policy in force, shown and changed |
 //! | [`run`], [`stop`], [`events`], [`diagnostics`], [`service`] | the running command |
 //! | [`outlets`], [`metrics`], [`journal`] | what else it tells, and to whom |
+//! | [`top`] | what goes on, live and full-screen |
 //! | [`query`], [`batch`], [`rows`], [`show`] | the pinned maps, for people and for programs |
 //! | [`replay`] | a capture through the kernel program |
 
@@ -29,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod detach;
 pub mod diagnostics;
+pub mod doctor;
 pub mod events;
 pub mod failure;
 pub mod features;
@@ -60,6 +63,7 @@ pub mod sockets;
 pub mod stop;
 pub mod survey;
 pub mod tables;
+pub mod top;
 pub mod waiting;
 pub mod watch;
 pub mod wire;

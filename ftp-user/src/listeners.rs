@@ -2,6 +2,7 @@
 //! off from everyone who doesn't speak FTP first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,6 +34,25 @@ struct Process {
     sockets: BTreeSet<u64>,
 }
 
+/// Somebody who listens inside the passive range, and is no FTP server.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Other {
+    /// Where.
+    pub port: u16,
+    /// Name and ID of the process; none if it can't be seen.
+    pub process: Option<(String, u32)>,
+}
+
+/// `port (name/process)`
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.process {
+            Some((name, id)) => write!(f, "{} ({name}/{id})", self.port),
+            None => write!(f, "{} (process unknown)", self.port),
+        }
+    }
+}
+
 /// The listening sockets and the addresses of this host.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
@@ -54,13 +74,28 @@ impl Listeners {
     ///
     /// The list of them: port, and name and ID of the process.
     pub fn check(&self, rules: &Rules, servers: &[IpNet]) -> Result<(), Failure> {
-        let Some(range) = rules.passive_range else {
+        let others = self.others(rules, servers);
+        let Some(range) = rules.passive_range.filter(|_| !others.is_empty()) else {
             return Ok(());
+        };
+        let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+        Err(Failure::failed(
+            format_args!("passive range {range}"),
+            format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
+            "choose another range, here and in the server's configuration, or go on all the same with --force",
+        ))
+    }
+
+    /// Who else than the FTP server listens inside the passive range of its rules, on an address of `servers`.
+    #[must_use]
+    pub fn others(&self, rules: &Rules, servers: &[IpNet]) -> BTreeSet<Other> {
+        let Some(range) = rules.passive_range else {
+            return BTreeSet::new();
         };
         let mut concerned = self.concerned(range, servers);
         // Whose they are takes a look at all sockets and processes, so only if there are any.
         if concerned.is_empty() {
-            return Ok(());
+            return BTreeSet::new();
         }
         let is_control = |socket: &Socket| rules.control_ports.contains(&socket.port);
         let control = FAMILIES.into_iter().flat_map(sockets).filter(is_control);
@@ -69,15 +104,7 @@ impl Listeners {
         // A listener of the FTP server itself may have closed while the processes were read: it has no owner then.
         let still: BTreeSet<u64> = listening().map(|socket| socket.inode).collect();
         concerned.retain(|socket| still.contains(&socket.inode));
-        let others = others(&concerned, &control, &processes);
-        if others.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::failed(
-            format_args!("passive range {range}"),
-            format_args!("others than the FTP server listen there and would be cut off: {}", others.join(", ")),
-            "choose another range, here and in the server's configuration, or go on all the same with --force",
-        ))
+        others(&concerned, &control, &processes)
     }
 
     fn concerned(&self, range: PortRange, servers: &[IpNet]) -> Vec<Socket> {
@@ -97,19 +124,19 @@ fn listening() -> impl Iterator<Item = Socket> {
     FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
 }
 
-/// Those that belong to no FTP server, as `port (name/process)`, each once.
-fn others(concerned: &[Socket], control: &BTreeSet<u64>, processes: &BTreeMap<u32, Process>) -> Vec<String> {
+/// Those that belong to no FTP server, each once.
+fn others(concerned: &[Socket], control: &BTreeSet<u64>, processes: &BTreeMap<u32, Process>) -> BTreeSet<Other> {
     let mut others = BTreeSet::new();
     for socket in concerned {
         let mut owners = processes.iter().filter(|(_, process)| process.sockets.contains(&socket.inode)).peekable();
         if owners.peek().is_none() {
-            others.insert((socket.port, "process unknown".to_owned()));
+            others.insert(Other { port: socket.port, process: None });
         }
         for (id, process) in owners.filter(|(id, _)| !is_ftp_server(**id, control, processes)) {
-            others.insert((socket.port, format!("{}/{id}", process.name)));
+            others.insert(Other { port: socket.port, process: Some((process.name.clone(), *id)) });
         }
     }
-    others.into_iter().map(|(port, owner)| format!("{port} ({owner})")).collect()
+    others
 }
 
 /// Whether a process or one of its ancestors listens or serves a session on a control port. Not by

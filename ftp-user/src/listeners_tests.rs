@@ -25,7 +25,7 @@ fn listener(address: &str, port: u16, inode: u64) -> Socket {
 
 fn others_of(ports: &[u16]) -> Vec<String> {
     let sockets: Vec<_> = ports.iter().map(|port| listener("0.0.0.0", *port, u64::from(*port))).collect();
-    others(&sockets, &BTreeSet::from([CONTROL]), &processes())
+    others(&sockets, &BTreeSet::from([CONTROL]), &processes()).iter().map(ToString::to_string).collect()
 }
 
 #[test]

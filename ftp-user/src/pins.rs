@@ -160,6 +160,12 @@ impl Pins {
         self.root.exists()
     }
 
+    /// Its directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where the maps are pinned.
     #[must_use]
     pub fn maps(&self) -> PathBuf {

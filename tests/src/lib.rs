@@ -6,6 +6,8 @@
 //! | [`namespace`], [`network`], [`links`] | hosts that only this test can see, joined by a bridge |
 //! | [`ftptrack`], [`report`], [`hooks`] | the command under test, what it answers, what the kernel has |
 //! | [`verifier`], [`interpret`] | what the programs cost the kernel's verifier; how long their paths are |
+//! | [`tmux`] | a real terminal |
+//! | [`doctor`] | `ftptrack doctor`, and running what it says |
 //! | [`vsftpd`], [`curl`], [`mod@file`] | the real server and the real client, and what they transfer |
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
@@ -32,6 +34,7 @@ pub mod compat;
 pub mod conntrack;
 pub mod curl;
 pub mod dialogue;
+pub mod doctor;
 pub mod echo;
 pub mod file;
 pub mod flood;
@@ -60,6 +63,7 @@ pub mod server;
 pub mod service;
 pub mod tagged;
 pub mod tcp_peer;
+pub mod tmux;
 pub mod tools;
 pub mod transfer;
 pub mod trials;

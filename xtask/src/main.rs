@@ -10,6 +10,7 @@ mod kernels;
 mod mutate;
 mod package;
 mod page;
+mod pages;
 mod run;
 mod security;
 mod servers;
@@ -89,6 +90,8 @@ enum Task {
         #[arg(long, value_name = "FTPTRACK")]
         binary: Option<PathBuf>,
     },
+    /// Run `ftptrack top` and `ftptrack doctor` and write what they show into docs/top.md and docs/doctor.md. As root.
+    Pages,
     /// Show ftptrack at work between two throwaway hosts, as root.
     Demo,
 }
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Task::Compat { words } => compat::run(&words),
         Task::Bench { quick, parts } => bench::run(quick, &parts),
         Task::Package { binary } => package::run(binary),
+        Task::Pages => pages::run(),
         Task::Demo => demo::run(),
     };
     match result {

@@ -29,15 +29,17 @@ const COMPILER_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 const COMPILER_LLVM: u32 = 22;
 
 /// The programs that tests and demo run, with the package each comes from.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("bpftool", "bpftool"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
+    ("iptables-nft", "iptables"),
     ("nft", "nftables"),
     ("openssl", "openssl"),
     ("tcpdump", "tcpdump"),
+    ("tmux", "tmux"),
     ("vsftpd", "vsftpd"),
 ];
 

@@ -12,15 +12,17 @@ use crate::failure::{Failure, OrFail as _};
 use crate::install::{Asked, install};
 use crate::plan::Absent;
 use crate::tables::Tables;
-use crate::{capability, detach, diagnostics, metrics, query, run, show, watch};
+use crate::{capability, detach, diagnostics, metrics, query, run, show, top, watch};
 
 mod arguments;
+mod doctor;
 mod generate;
 mod policy;
 mod queries;
 mod replay;
 
 use arguments::{OutletArguments, PolicyArguments};
+use doctor::DoctorArguments;
 use generate::{CompletionsArguments, ManArguments};
 use policy::PolicyCommand;
 use queries::{EventsArguments, FlushArguments, Format, List};
@@ -52,6 +54,8 @@ enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Look for what stands in the way, and say what mends it; exits with 4 if there are warnings, 1 if there are errors
+    Doctor(Box<DoctorArguments>),
     /// What is attached, and the policy in force; exits with 3 while something is not guarded that is to be
     Status(List),
     /// What was counted
@@ -64,6 +68,8 @@ enum Command {
     Flows(List),
     /// What happened, as far as it is kept; with --follow also what happens
     Events(EventsArguments),
+    /// All of it, live and full-screen: sessions, transfers with their rates, denials as they come
+    Top,
     /// Take one entry out of a list, or all
     Flush(FlushArguments),
     /// Show what a capture's FTP sessions say and open: through the kernel program, no interface is touched
@@ -152,12 +158,14 @@ impl Command {
             Self::Run(_) => capability::check("run", capability::ATTACH),
             Self::Detach(_) => capability::check("detach", capability::ATTACH),
             Self::Policy { command } => command.check_capabilities(),
+            Self::Doctor(_) => Ok(()),
             Self::Status(_) => capability::check("status", capability::MAPS),
             Self::Stats(_) => capability::check("stats", capability::MAPS),
             Self::Sessions(_) => capability::check("sessions", capability::MAPS),
             Self::Expectations(_) => capability::check("expectations", capability::MAPS),
             Self::Flows(_) => capability::check("flows", capability::MAPS),
             Self::Events(_) => capability::check("events", capability::MAPS),
+            Self::Top => capability::check("top", capability::MAPS),
             Self::Flush(_) => capability::check("flush", capability::MAPS),
             Self::Replay(_) => capability::check("replay", capability::ATTACH),
             Self::Metrics => capability::check("metrics", capability::MAPS),
@@ -195,6 +203,7 @@ impl Cli {
                 let records = if all { detach::all(pin_dir).await? } else { detach::some(pin_dir, &interface).await? };
                 print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
             }
+            Command::Doctor(arguments) => arguments.execute(pin_dir).await,
             Command::Status(list) => {
                 let pins = pins()?;
                 let whole = Cell::new(Ok(()));
@@ -217,6 +226,7 @@ impl Cli {
                 list.show(async || query::flows(Tables::new(&pins()?)), |rows| show::flows(rows)).await
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
+            Command::Top => top::top(pin_dir).await,
             Command::Flush(arguments) => arguments.execute(pin_dir),
             Command::Replay(arguments) => arguments.execute(),
             Command::Metrics => print(&metrics::text(pin_dir).await?),

@@ -35,12 +35,17 @@ fn options_may_be_given_again_and_odd_values_reach_the_policy() {
 }
 
 #[test]
-fn the_commands_of_the_operating_page_are_ours() {
-    let page = include_str!("../../../docs/operating.md");
-    let commands: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-    assert!(commands.len() > 10);
-    for command in commands {
-        let words = command.split(" > ").next().unwrap().split(' ');
-        assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+fn the_commands_of_the_pages_are_ours() {
+    for (page, least) in [
+        (include_str!("../../../docs/operating.md"), 10),
+        (include_str!("../../../docs/doctor.md"), 3),
+        (include_str!("../../../docs/top.md"), 1),
+    ] {
+        let commands: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("$ ftptrack")).collect();
+        assert!(commands.len() >= least);
+        for command in commands {
+            let words = std::iter::once("ftptrack").chain(command.split(" > ").next().unwrap().split_whitespace());
+            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+        }
     }
 }

@@ -6,22 +6,22 @@ use crate::policy::PortRange;
 
 /// Those ports.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct LocalPorts {
+pub(crate) struct LocalPorts {
     /// `net.ipv4.ip_local_port_range`.
-    pub(super) range: PortRange,
+    pub(crate) range: PortRange,
     /// `net.ipv4.ip_local_reserved_ports`: those that are not given.
-    pub(super) reserved: Vec<PortRange>,
+    pub(crate) reserved: Vec<PortRange>,
 }
 
 impl LocalPorts {
     /// As this network namespace has them; none if it can't be asked.
-    pub(super) fn of_this_host() -> Option<Self> {
+    pub(crate) fn of_this_host() -> Option<Self> {
         let setting = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
         Self::read(&setting("ip_local_port_range").ok()?, &setting("ip_local_reserved_ports").unwrap_or_default())
     }
 
     /// `32768 60999`, and `8080,9000-9010`.
-    pub(super) fn read(range: &str, reserved: &str) -> Option<Self> {
+    pub(crate) fn read(range: &str, reserved: &str) -> Option<Self> {
         let mut ends = range.split_ascii_whitespace().map(str::parse);
         let range = PortRange { first: ends.next()?.ok()?, last: ends.next()?.ok()? };
         let port_range = |text: &str| {
@@ -32,7 +32,7 @@ impl LocalPorts {
     }
 
     /// What a passive range has in common with them, unless all of that is reserved.
-    pub(super) fn common(&self, passive: PortRange) -> Option<PortRange> {
+    pub(crate) fn common(&self, passive: PortRange) -> Option<PortRange> {
         let common = PortRange { first: passive.first.max(self.range.first), last: passive.last.min(self.range.last) };
         let is_reserved = |port: u16| self.reserved.iter().any(|range| range.contains(port));
         (!common.ports().all(is_reserved)).then_some(common)

@@ -14,7 +14,7 @@ use crate::config::origin::Complaints;
 use crate::config::read_text;
 use crate::failure::{Failure, OrFail as _};
 use crate::policy::toml::{self, Detail};
-use crate::policy::{Ftps, Rules};
+use crate::policy::{Ftps, PortRange, Rules};
 
 mod local_ports;
 mod proftpd;
@@ -22,7 +22,7 @@ mod proftpd_lines;
 mod pure_ftpd;
 mod vsftpd;
 
-use local_ports::LocalPorts;
+pub(crate) use local_ports::LocalPorts;
 
 /// A server whose configuration can be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -36,7 +36,9 @@ pub enum Server {
 }
 
 impl Server {
-    const fn name(self) -> &'static str {
+    /// The name in options and output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Vsftpd => "vsftpd",
             Self::Proftpd => "proftpd",
@@ -63,7 +65,12 @@ pub fn import(server: Server, path: &Path) -> Result<Imported, Failure> {
     Ok(find(server, path)?.finish(server, path, LocalPorts::of_this_host()))
 }
 
-fn find(server: Server, path: &Path) -> Result<Findings, Failure> {
+/// Reads a server's configuration, and says what it comes to.
+///
+/// # Errors
+///
+/// It can't be read.
+pub(crate) fn find(server: Server, path: &Path) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
     match server {
         Server::Vsftpd => vsftpd::read(&Text::of(path)?, &mut findings),
@@ -89,8 +96,8 @@ impl Text {
 
 /// A line of a server's configuration; line 0 stands for all of the file.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
-    file: String,
+pub(crate) struct Place {
+    pub(crate) file: String,
     line: usize,
 }
 
@@ -105,33 +112,60 @@ impl fmt::Display for Place {
 
 /// A server that was found.
 #[derive(Clone, Debug)]
-struct Found {
+pub(crate) struct Found {
     /// Where: its passive range, or its beginning.
-    place: Place,
+    pub(crate) place: Place,
     /// Its addresses; none: all of the host.
     prefixes: Vec<IpNet>,
-    rules: Rules,
+    pub(crate) rules: Rules,
+    /// The range that was meant, where its ends stand the wrong way round.
+    pub(crate) reversed: Option<PortRange>,
     /// What its settings were made of.
     comments: Vec<String>,
 }
 
 impl Found {
     fn at(place: Place) -> Self {
-        Self { place, prefixes: Vec::new(), rules: Rules::default(), comments: Vec::new() }
+        Self { place, prefixes: Vec::new(), rules: Rules::default(), reversed: None, comments: Vec::new() }
+    }
+}
+
+/// What to know of a server's configuration, or to mend in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Warning {
+    pub(crate) place: Place,
+    pub(crate) wrong: String,
+    pub(crate) remedy: String,
+    /// The passive range is missing, or not what it looks like.
+    pub(crate) is_of_range: bool,
+}
+
+/// `FILE:LINE: what is wrong; what to do`.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.place, self.wrong, self.remedy)
     }
 }
 
 /// What was found, and what to say of it.
 #[derive(Clone, Debug, Default)]
-struct Findings {
-    servers: Vec<Found>,
-    warnings: Vec<String>,
+pub(crate) struct Findings {
+    pub(crate) servers: Vec<Found>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Findings {
-    /// `FILE:LINE: what is wrong; what to do`.
     fn warn(&mut self, place: &Place, wrong: impl fmt::Display, remedy: impl fmt::Display) {
-        self.warnings.push(format!("{place}: {wrong}; {remedy}"));
+        let (wrong, remedy) = (wrong.to_string(), remedy.to_string());
+        self.warnings.push(Warning { place: place.clone(), wrong, remedy, is_of_range: false });
+    }
+
+    /// The same of a passive range.
+    fn warn_of_range(&mut self, place: &Place, wrong: impl fmt::Display, remedy: impl fmt::Display) {
+        self.warn(place, wrong, remedy);
+        if let Some(warning) = self.warnings.last_mut() {
+            warning.is_of_range = true;
+        }
     }
 
     fn finish(mut self, server: Server, path: &Path, local: Option<LocalPorts>) -> Imported {
@@ -144,13 +178,14 @@ impl Findings {
         for found in &self.servers {
             let _ = write!(text, "\n{}", toml::server(&found.prefixes, &found.rules, &found.comments, Detail::Unusual));
         }
+        let mut warnings: Vec<_> = self.warnings.iter().map(ToString::to_string).collect();
         let mut complaints = Complaints::default();
         let _ = read_text("policy", &text, &mut complaints).resolve(&mut complaints);
         if let Err(failure) = complaints.into_result() {
-            let warnings = failure.to_string();
-            self.warnings.extend(warnings.lines().map(|line| format!("the policy will be refused: {line}")));
+            let refused = failure.to_string();
+            warnings.extend(refused.lines().map(|line| format!("the policy will be refused: {line}")));
         }
-        Imported { text, warnings: self.warnings }
+        Imported { text, warnings }
     }
 
     /// What is said of any server.

@@ -118,10 +118,10 @@ fn server(host: &Host, global: &Section, findings: &mut Findings) -> Option<Foun
     };
     found.rules.control_ports = vec![port];
     found.rules.passive_range = match range {
-        Some(directive) => passive_range(directive, findings),
+        Some(directive) => passive_range(directive, &mut found.reversed, findings),
         None => {
             let wrong = "there is no passive range: proftpd takes what the kernel gives (net.ipv4.ip_local_port_range)";
-            findings.warn(&host.place, wrong, "set PassivePorts, and import it again");
+            findings.warn_of_range(&host.place, wrong, "set PassivePorts, and import it again");
             found.comments.push("no passive-range: PassivePorts is not set".to_owned());
             None
         }
@@ -165,10 +165,14 @@ fn port(directive: &Directive, findings: &mut Findings) -> Option<u16> {
     }
 }
 
-fn passive_range(directive: &Directive, findings: &mut Findings) -> Option<PortRange> {
+fn passive_range(
+    directive: &Directive,
+    reversed: &mut Option<PortRange>,
+    findings: &mut Findings,
+) -> Option<PortRange> {
     let ports: Vec<u16> = directive.arguments.iter().filter_map(|text| text.parse().ok()).collect();
     let [first, last] = ports[..] else {
-        findings.warn(
+        findings.warn_of_range(
             &directive.place,
             "PassivePorts has no two ports: proftpd refuses to start",
             "write PassivePorts FIRST LAST, and import it again",
@@ -176,7 +180,8 @@ fn passive_range(directive: &Directive, findings: &mut Findings) -> Option<PortR
         return None;
     };
     if first > last {
-        findings.warn(
+        *reversed = Some(PortRange { first: last, last: first });
+        findings.warn_of_range(
             &directive.place,
             format_args!("the range {first} {last} is reversed: proftpd refuses to start"),
             format_args!("write PassivePorts {last} {first}, and import it again"),
@@ -184,7 +189,7 @@ fn passive_range(directive: &Directive, findings: &mut Findings) -> Option<PortR
         return None;
     }
     if first < FIRST_PASSIVE || first == last {
-        findings.warn(
+        findings.warn_of_range(
             &directive.place,
             format_args!("PassivePorts {first} {last}: proftpd refuses ports below 1024 and ranges of one"),
             "choose others from 1024 up, and import it again",

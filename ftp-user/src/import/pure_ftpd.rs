@@ -133,11 +133,11 @@ fn server(place: Place, options: &[Given], findings: &mut Findings) -> Found {
     found.rules.passive = last('N').is_none();
     found.rules.port_promiscuous = last('w').or(last('W')).is_some();
     found.rules.passive_range = match last('p') {
-        Some(given) => passive_range(given, findings),
+        Some(given) => passive_range(given, &mut found.reversed, findings),
         None => {
             if found.rules.passive {
                 let wrong = "there is no passive range: pure-ftpd uses any port from 1024 to 65535";
-                findings.warn(&place, wrong, "set PassivePortRange (-p FIRST:LAST), and import it again");
+                findings.warn_of_range(&place, wrong, "set PassivePortRange (-p FIRST:LAST), and import it again");
             }
             found.comments.push("no passive-range: PassivePortRange is not set".to_owned());
             None
@@ -160,16 +160,17 @@ fn server(place: Place, options: &[Given], findings: &mut Findings) -> Found {
 }
 
 /// `FIRST:LAST` on a command line, `FIRST LAST` in a file.
-fn passive_range(given: &Given, findings: &mut Findings) -> Option<PortRange> {
+fn passive_range(given: &Given, reversed: &mut Option<PortRange>, findings: &mut Findings) -> Option<PortRange> {
     let Given { place, value, .. } = given;
     let ports: Vec<u16> = value.split([':', ' ', '\t']).filter(|word| !word.is_empty()).flat_map(str::parse).collect();
     let [first, last] = ports[..] else {
         let wrong = format!("PassivePortRange {value} has no two ports: pure-ftpd refuses to start");
-        findings.warn(place, wrong, "write FIRST LAST, or -p FIRST:LAST, and import it again");
+        findings.warn_of_range(place, wrong, "write FIRST LAST, or -p FIRST:LAST, and import it again");
         return None;
     };
     if first > last {
-        findings.warn(
+        *reversed = Some(PortRange { first: last, last: first });
+        findings.warn_of_range(
             place,
             format_args!("the range {first}:{last} is reversed: pure-ftpd refuses to start"),
             format_args!("write {last} {first}, or -p {last}:{first}, and import it again"),
@@ -178,7 +179,7 @@ fn passive_range(given: &Given, findings: &mut Findings) -> Option<PortRange> {
     }
     if first < FIRST_PASSIVE {
         let wrong = format!("the range {first}:{last} begins below 1024: pure-ftpd refuses to start");
-        findings.warn(place, wrong, "choose one from 1024 to 65535, and import it again");
+        findings.warn_of_range(place, wrong, "choose one from 1024 to 65535, and import it again");
         return None;
     }
     Some(PortRange { first, last })

@@ -31,7 +31,7 @@ pub(super) fn read(text: &Text, findings: &mut Findings) {
     found.rules.active = settings.is("port_enable", findings);
     found.rules.pasv_promiscuous = settings.is("pasv_promiscuous", findings);
     found.rules.port_promiscuous = settings.is("port_promiscuous", findings);
-    found.rules.passive_range = passive_range(&settings, found.rules.passive, &mut found.comments, findings);
+    found.rules.passive_range = passive_range(&settings, &mut found, findings);
     found.rules.active_port = active_port(&settings, found.rules.active, findings);
     listener(&settings, &mut found, findings);
     encryption(&settings, &mut found, findings);
@@ -130,12 +130,7 @@ fn number(value: &str) -> u32 {
 }
 
 /// From the first usable port to the last, where either is 1024 or 65535 if it isn't usable.
-fn passive_range(
-    settings: &Settings<'_>,
-    passive: bool,
-    comments: &mut Vec<String>,
-    findings: &mut Findings,
-) -> Option<PortRange> {
+fn passive_range(settings: &Settings<'_>, found: &mut Found, findings: &mut Findings) -> Option<PortRange> {
     let min = settings.number("pasv_min_port", findings);
     let max = settings.number("pasv_max_port", findings);
     let port = |number: u32| u16::try_from(number).ok().filter(|port| *port >= FIRST_PASSIVE);
@@ -144,19 +139,20 @@ fn passive_range(
     let used = PortRange { first, last };
     let place = settings.place_of_range();
     if min == 0 && max == 0 {
-        if passive {
+        if found.rules.passive {
             let wrong = format!("there is no passive range: vsftpd uses any port of {used}");
-            findings.warn(&place, wrong, "set pasv_min_port and pasv_max_port, and import it again");
+            findings.warn_of_range(&place, wrong, "set pasv_min_port and pasv_max_port, and import it again");
         }
-        comments.push("no passive-range: pasv_min_port and pasv_max_port are not set".to_owned());
+        found.comments.push("no passive-range: pasv_min_port and pasv_max_port are not set".to_owned());
         return None;
     }
     if (u32::from(first), u32::from(last)) == (min, max) {
         return Some(used);
     }
     if max != 0 && max < min {
+        found.reversed = port(max).map(|first| PortRange { first, last: used.first });
         let max_place = settings.at(settings.line("pasv_max_port"));
-        findings.warn(
+        findings.warn_of_range(
             &max_place,
             format_args!(
                 "the range is reversed: vsftpd ignores pasv_max_port={max}, which is below pasv_min_port={min} of line {}, \
@@ -167,9 +163,9 @@ fn passive_range(
         );
     } else {
         let wrong = format!("pasv_min_port={min} and pasv_max_port={max}: vsftpd uses {used}");
-        findings.warn(&place, wrong, "set both, to ports from 1024 to 65535, and import it again");
+        findings.warn_of_range(&place, wrong, "set both, to ports from 1024 to 65535, and import it again");
     }
-    comments.push(format!("what vsftpd makes of pasv_min_port={min} and pasv_max_port={max}"));
+    found.comments.push(format!("what vsftpd makes of pasv_min_port={min} and pasv_max_port={max}"));
     Some(used)
 }
 

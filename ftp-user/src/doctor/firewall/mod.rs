@@ -1,0 +1,96 @@
+//! Whether the host's packet filter, which sees packets after ftptrack at ingress, lets learned ports in; and whether
+//! it opens the passive range to those whom ftptrack does not see.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::process::{Command, Stdio};
+
+use super::{Finding, Level};
+
+mod iptables;
+mod judge;
+mod model;
+mod nftables;
+mod walk;
+
+pub(super) use judge::check;
+use model::Ruleset;
+
+pub(super) const CHECK: &str = "firewall";
+/// The variants of iptables; those of Debian 9 and before have one without a variant's name.
+const VARIANTS: [&str; 4] = ["iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"];
+const PLAIN: [&str; 2] = ["iptables", "ip6tables"];
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Rulesets {
+    pub(super) all: Vec<Ruleset>,
+    /// The tools whose rules these are.
+    tools: Vec<String>,
+    /// Whether a tool that is there failed.
+    has_failed: bool,
+}
+
+impl Rulesets {
+    /// `nft and iptables-nft`, if whatever rules there are were read.
+    pub(super) fn whole(&self) -> Option<String> {
+        (!self.has_failed && !self.tools.is_empty()).then(|| self.tools.join(", "))
+    }
+}
+
+/// Reads the rules of nft and iptables; says what could not be read.
+pub(super) fn read(findings: &mut Vec<Finding>) -> Rulesets {
+    let has = |tool: &str| installed().contains(&format!("{tool}-save"));
+    let variants: Vec<_> = VARIANTS.into_iter().filter(|tool| has(tool)).collect();
+    let tools = if variants.is_empty() { PLAIN.into_iter().filter(|tool| has(tool)).collect() } else { variants };
+    let mut rulesets = Rulesets::default();
+    if tools.is_empty() {
+        let what = "iptables is not installed: its rules, if there are any, can't be listed";
+        findings.push(Finding::not_checked(CHECK, what).mend("apt-get install iptables"));
+    }
+    let without_iptables = tools.iter().any(|tool| !tool.ends_with("-legacy"));
+    let nft = printed("nft", &["-j", "list", "ruleset"])
+        .and_then(|text| nftables::read(&text, without_iptables).map_err(io::Error::other));
+    let of_iptables =
+        |tool: &&'static str| (*tool, printed(&format!("{tool}-save"), &[]).map(|text| iptables::read(&text, tool)));
+    for (tool, ruleset) in [("nft", nft)].into_iter().chain(tools.iter().map(of_iptables)) {
+        match ruleset {
+            Ok(ruleset) => {
+                rulesets.all.push(ruleset);
+                rulesets.tools.push(tool.to_owned());
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!("{tool} is not installed: its rules, if there are any, can't be listed");
+                findings.push(Finding::not_checked(CHECK, what).mend("apt-get install nftables"));
+            }
+            Err(error) => {
+                rulesets.has_failed = true;
+                findings.push(Finding::not_checked(CHECK, format!("rules of {tool}: {error}")));
+            }
+        }
+    }
+    rulesets
+}
+
+/// Names of the programs that a root shell finds.
+fn installed() -> BTreeSet<String> {
+    let directories = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+    let entries = directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with("-save")).collect()
+}
+
+/// What a program prints, if it ends well.
+fn printed(program: &str, arguments: &[&str]) -> io::Result<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(program)
+        .args(arguments)
+        // An ordinary user's has no sbin.
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(said.lines().next().unwrap_or("it failed").to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

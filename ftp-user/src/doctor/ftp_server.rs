@@ -1,0 +1,192 @@
+//! Whether the FTP server's own configuration and the policy fit together.
+
+use std::path::{Path, PathBuf};
+
+use super::ground::{From, Ground};
+use super::{Finding, Level};
+use crate::import::{self, Findings, Found, Server, Warning};
+use crate::policy::{Ftps, PortRange, Rules};
+
+const CHECK: &str = "ftp-server";
+/// Where packages put them.
+const USUAL: [(Server, &str); 7] = [
+    (Server::Vsftpd, "/etc/vsftpd.conf"),
+    (Server::Vsftpd, "/etc/vsftpd/vsftpd.conf"),
+    (Server::Proftpd, "/etc/proftpd/proftpd.conf"),
+    (Server::Proftpd, "/etc/proftpd.conf"),
+    (Server::PureFtpd, "/etc/pure-ftpd/conf"),
+    (Server::PureFtpd, "/etc/pure-ftpd/pure-ftpd.conf"),
+    (Server::PureFtpd, "/etc/pure-ftpd.conf"),
+];
+/// What is proposed where nobody says which.
+const PROPOSED: PortRange = PortRange { first: 10240, last: 20480 };
+
+/// Looks at those that are named, else at those at the usual places.
+pub(super) fn check(ground: &Ground, named: &[(Server, PathBuf)]) -> Vec<Finding> {
+    let usual = USUAL.iter().map(|(server, path)| (*server, PathBuf::from(path))).filter(|(_, path)| path.exists());
+    let configs: Vec<_> = if named.is_empty() { usual.collect() } else { named.to_vec() };
+    if configs.is_empty() {
+        let what = "no configuration of vsftpd, proftpd or pure-ftpd is at a usual place: name one with \
+                    --ftp-config SERVER=PATH";
+        return vec![Finding::not_checked(CHECK, what)];
+    }
+    let mut findings = Vec::new();
+    for (server, path) in &configs {
+        match import::find(*server, path) {
+            Ok(found) => findings.extend(Config { ground, server: *server, path, found }.check()),
+            Err(failure) => findings.push(Finding::not_checked(CHECK, failure.complaint())),
+        }
+    }
+    findings
+}
+
+/// A server's configuration.
+struct Config<'a> {
+    ground: &'a Ground,
+    server: Server,
+    path: &'a Path,
+    found: Findings,
+}
+
+impl Config<'_> {
+    fn check(&self) -> Vec<Finding> {
+        let mut findings: Vec<_> = self.found.warnings.iter().map(|warning| self.warning(warning)).collect();
+        for found in &self.found.servers {
+            match self.rules_for(found) {
+                Some(rules) => findings.extend(self.compare(found, rules)),
+                None => {
+                    let place = &found.place;
+                    findings.push(Finding::not_checked(CHECK, format!("{place}: there is no policy to compare with")));
+                }
+            }
+        }
+        if findings.is_empty() {
+            let name = self.server.name();
+            findings.push(Finding::ok(CHECK, format!("{name}: {} fits the policy", self.path.display())));
+        }
+        findings
+    }
+
+    fn warning(&self, warning: &Warning) -> Finding {
+        let what = format!("{}: {}", warning.place, warning.wrong);
+        if warning.is_of_range {
+            let meant = self.found.servers.iter().find_map(|found| found.reversed);
+            let range = meant.or_else(|| self.policy_range()).unwrap_or(PROPOSED);
+            return Finding::new(Level::Error, CHECK, what)
+                .because("what the server names outside of the policy's range is refused: those transfers fail")
+                .mend(self.set_range(range));
+        }
+        let remedy = warning.remedy.split(", and import it again").next().unwrap_or_default();
+        Finding::new(Level::Warning, CHECK, what).mend(remedy)
+    }
+
+    fn policy_range(&self) -> Option<PortRange> {
+        self.ground.rules().iter().find_map(|(rules, _)| rules.passive_range)
+    }
+
+    /// Those that have its range or a port of its, else the first.
+    fn rules_for(&self, found: &Found) -> Option<&Rules> {
+        let all = self.ground.rules();
+        let fits = |rules: &Rules| {
+            rules.passive_range == found.rules.passive_range
+                && found.rules.control_ports.iter().all(|port| rules.control_ports.contains(port))
+        };
+        all.iter().find(|(rules, _)| fits(rules)).or(all.first()).map(|(rules, _)| *rules)
+    }
+
+    fn compare(&self, found: &Found, rules: &Rules) -> Vec<Finding> {
+        let (place, name) = (&found.place, self.server.name());
+        let mut findings = Vec::new();
+        if let (Some(theirs), None) = (found.rules.passive_range, found.reversed) {
+            findings.extend(self.compare_ranges(found, theirs, rules));
+        }
+        let unread = found.rules.control_ports.iter().filter(|port| !rules.control_ports.contains(port));
+        findings.extend(unread.map(|port| {
+            Finding::new(
+                Level::Error,
+                CHECK,
+                format!("{place}: {name} listens on port {port}, which is no control port of the policy"),
+            )
+            .because("its sessions are not read, so its data connections are denied")
+            .mend(self.ground.attach_command(&format!("--control-port {port}")))
+        }));
+        if found.rules.ftps == Ftps::ClientRange && rules.ftps == Ftps::Deny {
+            let what = format!("{place}: {name} offers FTPS, and the policy has ftps = \"deny\"");
+            findings.push(
+                Finding::new(Level::Warning, CHECK, what)
+                    .because(
+                        "encrypted sessions can't be read: their passive data connections are denied. With \
+                              client-range such a session's client may use the whole passive range while it lives",
+                    )
+                    .mend(self.allow_ftps()),
+            );
+        }
+        findings
+    }
+
+    fn compare_ranges(&self, found: &Found, theirs: PortRange, rules: &Rules) -> Option<Finding> {
+        let (place, name) = (&found.place, self.server.name());
+        let Some(ours) = rules.passive_range else {
+            return Some(
+                Finding::new(
+                    Level::Error,
+                    CHECK,
+                    format!("{place}: {name} uses {theirs}, and the policy has no passive range"),
+                )
+                .because("passive negotiations are refused, and no passive port is guarded")
+                .mend(format!(
+                    "{} attach {} --passive-range {theirs}",
+                    self.ground.program(),
+                    self.ground.interface_options()
+                )),
+            );
+        };
+        if ours == theirs {
+            return None;
+        }
+        if ours.contains(theirs.first) && ours.contains(theirs.last) {
+            let what = format!("{place}: {name} uses {theirs}, and the policy guards more: {ours}");
+            return Some(
+                Finding::new(Level::Note, CHECK, what)
+                    .because("other programs can't use the ports between")
+                    .mend(self.set_range(ours)),
+            );
+        }
+        Some(
+            Finding::new(
+                Level::Error,
+                CHECK,
+                format!("{place}: {name} uses {theirs}, and the policy's range is {ours}"),
+            )
+            .because("what the server names outside of it is refused, and not guarded")
+            .mend(self.set_range(ours)),
+        )
+    }
+
+    /// The command that writes a passive range into the server's configuration.
+    fn set_range(&self, PortRange { first, last }: PortRange) -> String {
+        let path = self.path.display();
+        match self.server {
+            Server::Vsftpd => format!(
+                "sed -i '/^pasv_m[a-z]*_port=/d' {path} && printf 'pasv_min_port={first}\\npasv_max_port={last}\\n' >> {path}"
+            ),
+            Server::Proftpd => {
+                format!("sed -i '/^[ \\t]*PassivePorts/Id' {path} && echo 'PassivePorts {first} {last}' >> {path}")
+            }
+            Server::PureFtpd if self.path.is_dir() => format!("echo '{first} {last}' > {path}/PassivePortRange"),
+            Server::PureFtpd => {
+                format!("sed -i '/^PassivePortRange/Id' {path} && echo 'PassivePortRange {first} {last}' >> {path}")
+            }
+        }
+    }
+
+    fn allow_ftps(&self) -> String {
+        match &self.ground.policy {
+            Some((_, From::File(file))) => {
+                let file = file.display();
+                format!("sed -i -e '/^ftps/d' -e '/^\\[\\[server\\]\\]/a ftps = \"client-range\"' {file}")
+            }
+            _ => self.ground.attach_command("--ftps client-range"),
+        }
+    }
+}

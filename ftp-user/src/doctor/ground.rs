@@ -1,0 +1,201 @@
+//! What the checks go by: the policy, the interfaces, and which of them are guarded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use super::{Asked, Finding, Level};
+use crate::config::{InterfaceChoice, USUAL};
+use crate::failure::Failure;
+use crate::interface::SideName;
+use crate::manage;
+use crate::netlink::{Link, Netlink};
+use crate::pins::{Hook, Pins, Record};
+use crate::policy::{Policy, Rules};
+use crate::query;
+use crate::survey::{Seen, State, survey};
+
+/// Where the policy comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum From {
+    /// The command line.
+    Options,
+    /// A configuration file.
+    File(PathBuf),
+    /// The kernel's maps.
+    InForce,
+}
+
+/// An interface that is to be guarded, or is asked about.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) name: String,
+    /// None if there is no such interface here.
+    pub(super) link: Option<Link>,
+    pub(super) side: SideName,
+    /// As it was asked for, or is.
+    pub(super) hook: Option<Hook>,
+    /// What is remembered of it, and how it stands.
+    pub(super) seen: Option<(Record, State)>,
+}
+
+impl Place {
+    pub(super) fn is_guarded(&self) -> bool {
+        self.seen.as_ref().is_some_and(|(_, state)| *state == State::Attached)
+    }
+}
+
+/// All of it.
+pub(super) struct Ground {
+    pub(super) pins: Pins,
+    pub(super) netlink: Option<Netlink>,
+    pub(super) policy: Option<(Policy, From)>,
+    pub(super) places: Vec<Place>,
+    /// Interfaces that nobody guards and that others can reach.
+    pub(super) bare: Vec<String>,
+    /// Addresses of this host, other than those of loopback interfaces.
+    pub(super) local: BTreeSet<IpAddr>,
+    /// Addresses of the interfaces in question.
+    pub(super) own: BTreeSet<IpNet>,
+}
+
+impl Ground {
+    /// Looks around. What is in the way is a finding.
+    pub(super) async fn survey(asked: &Asked, pin_dir: &Path, findings: &mut Vec<Finding>) -> Result<Self, Failure> {
+        let says = asked.flags.say_what_holds();
+        let configuration = asked.flags.resolve()?;
+        let pins = Pins::new(pin_dir);
+        let netlink = match Netlink::open() {
+            Ok(netlink) => Some(netlink),
+            Err(failure) => {
+                findings.push(Finding::not_checked("interface", failure.complaint()));
+                None
+            }
+        };
+        let in_force = in_force(pin_dir, &pins, findings);
+        let file = asked.flags.config.clone().or_else(|| Path::new(USUAL).exists().then(|| USUAL.into()));
+        let policy = match (says, file) {
+            (true, Some(file)) => Some((configuration.policy, From::File(file))),
+            (true, None) => Some((configuration.policy, From::Options)),
+            (false, _) => in_force.map(|policy| (policy, From::InForce)),
+        };
+        let mut ground = Self {
+            pins,
+            netlink,
+            policy,
+            places: Vec::new(),
+            bare: Vec::new(),
+            local: BTreeSet::new(),
+            own: BTreeSet::new(),
+        };
+        if let Err(failure) = ground.look(&configuration.interfaces).await {
+            findings.push(Finding::not_checked("interface", failure.complaint()));
+        }
+        if ground.policy.is_none() {
+            let what = "there is no policy to compare with: give --passive-range or --config, or attach first";
+            findings.push(Finding::not_checked("policy", what));
+        }
+        Ok(ground)
+    }
+
+    async fn look(&mut self, choices: &[InterfaceChoice]) -> Result<(), Failure> {
+        let Some(netlink) = self.netlink.clone() else { return Ok(()) };
+        let seen = if self.pins.exists() { survey(&self.pins, &netlink).await? } else { Vec::new() };
+        let links = netlink.links().await?;
+        let mut places: BTreeMap<String, Place> = BTreeMap::new();
+        for Seen { record, link, state } in seen {
+            let name = link.as_ref().map_or_else(|| record.name.clone(), |link| link.name.clone());
+            let (side, hook) = (record.side, Some(record.hook));
+            places.insert(name.clone(), Place { name, link, side, hook, seen: Some((record, state)) });
+        }
+        for choice in choices.iter().filter(|choice| !places.contains_key(&choice.name)).collect::<Vec<_>>() {
+            let InterfaceChoice { name, side, hook } = choice.clone();
+            let link = links.iter().find(|link| link.name == name).cloned();
+            places.insert(name.clone(), Place { name, link, side: side.into(), hook, seen: None });
+        }
+        self.places = places.into_values().collect();
+        let is_loopback = |link: &&Link| link.kind == LOOPBACK;
+        let loopback: Vec<_> = links.iter().filter(is_loopback).map(|link| link.index).collect();
+        let of_loopback = netlink.addresses(&loopback).await?;
+        self.local = netlink.all_addresses().await?;
+        self.local.retain(|address| !of_loopback.iter().any(|net| net.addr() == *address));
+        for link in links.iter().filter(|link| link.kind != LOOPBACK) {
+            let is_guarded = |place: &&Place| place.is_guarded() && place.link.as_ref() == Some(link);
+            if self.places.iter().find(is_guarded).is_none() && !netlink.addresses(&[link.index]).await?.is_empty() {
+                self.bare.push(link.name.clone());
+            }
+        }
+        let behind = self.places.iter().filter(|place| place.side != SideName::ServersBeyond);
+        let indices: Vec<_> = behind.filter_map(|place| Some(place.link.as_ref()?.index)).collect();
+        self.own = netlink.addresses(&indices).await?.iter().map(|net| net.addr().into()).collect();
+        Ok(())
+    }
+
+    /// What holds for which servers: for the interfaces' own addresses, and for those that are named.
+    pub(super) fn rules(&self) -> Vec<(&Rules, Vec<IpNet>)> {
+        let Some((policy, _)) = &self.policy else { return Vec::new() };
+        let own = policy.own.iter().map(|rules| (rules, self.own.iter().copied().collect()));
+        own.chain(policy.named.iter().map(|named| (&named.rules, named.prefixes.clone()))).collect()
+    }
+
+    /// Whether all servers are beyond the interfaces: nothing on this host is theirs.
+    pub(super) fn servers_are_beyond(&self) -> bool {
+        !self.places.is_empty() && self.places.iter().all(|place| place.side == SideName::ServersBeyond)
+    }
+
+    /// `-i eth0 -i eth1`, or `-i IFACE`.
+    pub(super) fn interface_options(&self) -> String {
+        let names: Vec<_> = self.places.iter().map(|place| format!("-i {}", place.name)).collect();
+        if names.is_empty() { "-i IFACE".to_owned() } else { names.join(" ") }
+    }
+
+    /// The command that brings a policy like the one in question into force, with more options.
+    pub(super) fn attach_command(&self, more: &str) -> String {
+        let range = self.rules().first().and_then(|(rules, _)| rules.passive_range);
+        let said = match &self.policy {
+            Some((_, From::File(file))) => format!(" --config {}", file.display()),
+            Some((_, From::InForce)) if more.is_empty() => String::new(),
+            _ => range.map_or_else(String::new, |range| format!(" --passive-range {range}")),
+        };
+        let more = if more.is_empty() { String::new() } else { format!(" {more}") };
+        format!("{} attach {}{said}{more}", self.program(), self.interface_options())
+    }
+
+    /// `ftptrack`, with the pin directory where that isn't the usual one.
+    pub(super) fn program(&self) -> String {
+        program(&self.pins)
+    }
+}
+
+/// `ARPHRD_LOOPBACK`.
+const LOOPBACK: u16 = 772;
+
+fn program(pins: &Pins) -> String {
+    let pin_dir = pins.maps().ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+    if pin_dir == Path::new("/sys/fs/bpf/ftptrack") {
+        return "ftptrack".to_owned();
+    }
+    format!("ftptrack --pin-dir {}", pin_dir.display())
+}
+
+/// The policy in force; none if nothing is attached.
+fn in_force(pin_dir: &Path, pins: &Pins, findings: &mut Vec<Finding>) -> Option<Policy> {
+    if Pins::all(pin_dir).is_empty() {
+        return None;
+    }
+    match query::pins(pin_dir).and_then(|pins| manage::in_force(&pins)) {
+        Ok(in_force) => Some(in_force.policy),
+        Err(failure) if Pins::all(pin_dir).iter().all(|other| other == pins) => {
+            findings.push(Finding::not_checked("policy", failure.complaint()));
+            None
+        }
+        Err(failure) => {
+            let why = "this ftptrack can neither read nor change what the other one has put in force";
+            let mend = format!("{} attach --replace -i IFACE --passive-range FIRST-LAST", program(pins));
+            findings.push(Finding::new(Level::Warning, "policy", failure.complaint()).because(why).mend(mend));
+            None
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether interfaces are guarded, and whether anything sees their packets before ftptrack does.
+
+use std::os::fd::AsFd as _;
+
+use aya::programs::SchedClassifier;
+
+use super::ground::{Ground, Place};
+use super::{Finding, Level};
+use crate::bpf;
+use crate::detach::our_filter;
+use crate::failure::Failure;
+use crate::features::Features;
+use crate::interface::Interface;
+use crate::pins::{DIRECTIONS, Direction, Hook};
+use crate::survey::State;
+
+const CHECK: &str = "interface";
+
+/// Looks at all interfaces in question.
+pub(super) async fn check(ground: &Ground) -> Vec<Finding> {
+    if ground.places.is_empty() {
+        return vec![Finding::not_checked(CHECK, "no interface is named and none is guarded: give -i IFACE")];
+    }
+    let mut findings = Vec::new();
+    for place in &ground.places {
+        findings.push(state(ground, place));
+        for direction in DIRECTIONS {
+            match in_front(ground, place, direction).await {
+                Ok(found) => findings.extend(found),
+                Err(failure) => findings.push(Finding::not_checked(
+                    CHECK,
+                    format!("{} of {}: {}", direction.as_str(), place.name, failure.complaint()),
+                )),
+            }
+        }
+    }
+    findings
+}
+
+fn state(ground: &Ground, place: &Place) -> Finding {
+    let name = &place.name;
+    let state = place.seen.as_ref().map(|(_, state)| *state);
+    match (&place.link, state) {
+        (None, Some(State::Absent)) => {
+            Finding::new(Level::Error, CHECK, format!("{name} is to be guarded, and there is no such interface"))
+                .because("nothing guards it when it comes, unless ftptrack watch runs")
+                .mend(format!("{} detach -i {name}", ground.program()))
+        }
+        (None, _) => Finding::new(Level::Error, CHECK, format!("there is no interface {name}"))
+            .because("ftptrack can't attach to it")
+            .mend("ip -brief link"),
+        (Some(link), _) if Interface::of(link).is_err() => {
+            Finding::new(Level::Error, CHECK, format!("packets of {name} can't be read (link type {})", link.kind))
+                .because("ftptrack can't attach to it")
+        }
+        (Some(_), Some(State::Attached)) => Finding::ok(CHECK, format!("{name} is guarded")),
+        (Some(_), Some(_)) => Finding::new(Level::Error, CHECK, format!("{name} is to be guarded, and is bare"))
+            .because("no filter is in force there: the passive range is open")
+            .mend(format!("{} attach -i {name}", ground.program())),
+        (Some(_), None) => Finding::new(Level::Note, CHECK, format!("{name} is not guarded"))
+            .because("ftptrack is not attached to it")
+            .mend(ground.attach_command("")),
+    }
+}
+
+/// What packets of one direction meet before ftptrack.
+async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Result<Vec<Finding>, Failure> {
+    let (Some(link), Some(netlink)) = (&place.link, &ground.netlink) else { return Ok(Vec::new()) };
+    let features = Features::now()?;
+    let guarded = place.seen.as_ref().filter(|_| place.is_guarded()).map(|(record, _)| record);
+    let hook = guarded.map_or_else(|| place.hook.or_else(|| features.hook(None).ok()), |record| Some(record.hook));
+    let mut front: Vec<String> = Vec::new();
+    if features.tcx {
+        let (_, programs) = SchedClassifier::query_tcx(&place.name, direction.into())
+            .map_err(|error| Failure::failed(&place.name, error, "run as root"))?;
+        let ours = guarded
+            .filter(|record| record.hook == Hook::Tcx)
+            .and_then(|record| bpf::open_pinned(&ground.pins.link(&record.name, direction)).ok())
+            .and_then(|link| bpf::tcx_program(link.as_fd()).ok());
+        let is_before_us = match (hook, ours) {
+            // All of them come before the filters of clsact.
+            (Some(Hook::Clsact), _) => programs.len(),
+            (_, Some(ours)) => programs.iter().take_while(|program| program.id() != ours).count(),
+            // It takes the first place when it attaches.
+            (_, None) => 0,
+        };
+        let name = |id: u32, name: Option<&str>| format!("program {id} ({})", name.unwrap_or_default());
+        front.extend(programs.iter().take(is_before_us).map(|program| name(program.id(), program.name_as_str())));
+    }
+    if hook == Some(Hook::Clsact) {
+        let filters = netlink.filters(link.index, direction.into()).await?;
+        let ours = match guarded {
+            Some(record) => our_filter(netlink, &ground.pins, record, direction).await?,
+            None => None,
+        };
+        let is_before_us = ours.map_or(0, |ours| filters.iter().take_while(|filter| **filter != ours).count());
+        front.extend(filters.iter().take(is_before_us).map(|filter| match filter.program {
+            Some(id) => format!("the filter of program {id} at priority {}", filter.priority),
+            None => format!("a filter at priority {}", filter.priority),
+        }));
+        let foreign = filters.iter().find(|filter| filter.priority == 1 && filter.program.is_none());
+        if let Some(filter) = foreign.filter(|_| ours.is_none()) {
+            let (name, way) = (&place.name, direction.as_str());
+            let what = format!("{way} of {name} has a filter of another kind at priority {}", filter.priority);
+            let finding = Finding::new(Level::Error, CHECK, what)
+                .because("bpf filters can't stand at the same priority: ftptrack can't attach by clsact")
+                .mend(format!("tc filter del dev {name} {way} priority {}", filter.priority));
+            return Ok(vec![finding]);
+        }
+    }
+    Ok(front.iter().map(|who| before(ground, place, direction, who)).collect())
+}
+
+fn before(ground: &Ground, place: &Place, direction: Direction, who: &str) -> Finding {
+    let name = &place.name;
+    let what = format!("{who} sees what comes {} before ftptrack", way(direction, name));
+    let why = "what it takes is never seen by ftptrack: a reply that was missed opens nothing, and what it lets \
+               pass for good is not guarded";
+    Finding::new(Level::Warning, CHECK, what)
+        .because(why)
+        .mend(format!("{} attach --replace -i {name}", ground.program()))
+}
+
+fn way(direction: Direction, name: &str) -> String {
+    match direction {
+        Direction::Ingress => format!("in by {name}"),
+        Direction::Egress => format!("to go out by {name}"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Where all of it comes from: the pinned maps, and the ring buffer of the live view.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Array, MapData, RingBuf};
+use ftp_common::counter::Counter;
+use ftp_common::event::Event;
+use rustix::fs::{FlockOperation, flock};
+use tokio::io::unix::AsyncFd;
+
+use crate::failure::{Failure, OrFail as _};
+use crate::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
+use crate::tables::Tables;
+use crate::{clock, events, query};
+
+/// How long the kernel program takes us to be there after we have said so: nanoseconds.
+const LEASE: u64 = 5_000_000_000;
+
+/// What the maps say at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// When: nanoseconds of `CLOCK_MONOTONIC`.
+    pub time: u64,
+    /// Interfaces that are guarded or are to be, with their state.
+    pub interfaces: Vec<(String, &'static str)>,
+    /// Control connections.
+    pub sessions: Vec<SessionRow>,
+    /// What was negotiated and has not begun.
+    pub expectations: Vec<ExpectationRow>,
+    /// What was let in.
+    pub flows: Vec<FlowRow>,
+    /// Connections that were denied, ever.
+    pub denied: u64,
+    /// Events that we were too slow for, ever.
+    pub missed: u64,
+    /// Whether flows are counted.
+    pub accounting: bool,
+    /// Why what happens can't be shown, if it can't.
+    pub blind: Option<String>,
+}
+
+/// The pin directory, and the view.
+pub struct Source {
+    pin_dir: PathBuf,
+    view: Option<View>,
+    /// Why there is none.
+    blind: Option<String>,
+}
+
+impl Source {
+    /// Begins to look. That another process views already is no failure: then only the maps are shown.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is attached.
+    pub fn open(pin_dir: &Path) -> Result<Self, Failure> {
+        Tables::new(&query::pins(pin_dir)?).check()?;
+        let mut source = Self { pin_dir: pin_dir.to_owned(), view: None, blind: None };
+        source.keep_view();
+        Ok(source)
+    }
+
+    /// What the maps say now; or why they can't be read.
+    ///
+    /// # Errors
+    ///
+    /// A map is gone, or can't be read.
+    pub async fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        self.keep_view();
+        let pins = query::pins(&self.pin_dir)?;
+        let tables = Tables::new(&pins);
+        let status = query::status(&self.pin_dir, &pins).await?;
+        let stats = query::stats(tables)?;
+        Ok(Snapshot {
+            time: clock::monotonic(),
+            interfaces: status.interfaces.into_iter().map(|row| (row.name, row.state)).collect(),
+            sessions: query::sessions(tables)?,
+            expectations: query::expectations(tables)?,
+            flows: query::flows(tables)?,
+            denied: sum(&stats, |counter| counter.name().starts_with("denied_")),
+            missed: sum(&stats, |counter| *counter == Counter::ViewLost),
+            accounting: status.policy.accounting,
+            blind: self.blind.clone(),
+        })
+    }
+
+    /// Waits for what the kernel shows; forever where it shows nothing. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal to wait.
+    pub async fn events(&mut self) -> Result<Vec<Event>, Failure> {
+        match &mut self.view {
+            Some(view) => view.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Opens the view if there is none or the maps are others by now, and says that we are there.
+    fn keep_view(&mut self) {
+        let kept = query::pins(&self.pin_dir).and_then(|pins| {
+            let tables = Tables::new(&pins);
+            let id = View::id(tables)?;
+            match &mut self.view {
+                Some(view) if view.id == id => {}
+                other => *other = Some(View::open(tables, id)?),
+            }
+            self.view.as_mut().map_or(Ok(()), View::renew)
+        });
+        self.blind = kept.err().map(|failure| failure.complaint());
+        if self.blind.is_some() {
+            self.view = None;
+        }
+    }
+}
+
+fn sum(stats: &Stats, is_it: impl Fn(&Counter) -> bool) -> u64 {
+    stats.0.iter().filter(|(counter, _)| is_it(counter)).map(|(_, count)| count).sum()
+}
+
+/// The one reader of the ring buffer VIEW.
+struct View {
+    id: u32,
+    ring: AsyncFd<RingBuf<MapData>>,
+    viewer: Array<MapData, u64>,
+    /// What lies in it from before is another's.
+    since: u64,
+    _only: File,
+}
+
+impl View {
+    /// Tells maps from others that were pinned in their place: all are made together.
+    fn id(tables: Tables<'_>) -> Result<u32, Failure> {
+        Ok(tables.sessions()?.info().or_fail("SESSIONS", "run as root")?.id())
+    }
+
+    fn open(tables: Tables<'_>, id: u32) -> Result<Self, Failure> {
+        let only = hold(tables.pins().root())?;
+        let ring = events::watch(tables.view()?).or_fail("VIEW", "report this")?;
+        Ok(Self { id, ring, viewer: tables.viewer()?, since: clock::monotonic(), _only: only })
+    }
+
+    /// Says that we are there, for a while: one who is killed says no more.
+    fn renew(&mut self) -> Result<(), Failure> {
+        self.viewer.set(0, clock::monotonic() + LEASE, 0).or_fail("VIEWER", "run as root")
+    }
+
+    async fn next(&mut self) -> Result<Vec<Event>, Failure> {
+        let since = self.since;
+        let mut ready = self.ring.readable_mut().await.or_fail("VIEW", "report this")?;
+        let mut all = Vec::new();
+        while let Some(item) = ready.get_inner_mut().next() {
+            all.extend(events::parse(&item).filter(|event| event.time >= since));
+        }
+        ready.clear_ready();
+        Ok(all)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // It would end by itself in a few seconds.
+        let _ = self.viewer.set(0, 0, 0);
+    }
+}
+
+/// The kernel knows one place in a ring buffer. (The directories below are locked for other purposes.)
+fn hold(root: &Path) -> Result<File, Failure> {
+    let given = "live view";
+    let directory = File::open(root).or_fail(given, "run as root")?;
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(directory),
+        Err(_) => {
+            let who = holder(&directory).map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+            Err(Failure::failed(given, format_args!("{who} has it"), "end that ftptrack top"))
+        }
+    }
+}
+
+/// Who has the lock on a file (proc_locks(5)).
+fn holder(file: &File) -> Option<u32> {
+    let inode = file.metadata().ok()?.ino();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        // 1: FLOCK  ADVISORY  WRITE 4711 00:2a:815 0 EOF
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let is_it = *fields.get(1)? == "FLOCK" && fields.get(5)?.rsplit(':').next()?.parse() == Ok(inode);
+        is_it.then(|| fields.get(4)?.parse().ok()).flatten()
+    })
+}
