@@ -44,9 +44,18 @@ fn learned_ports_that_the_input_chain_drops_are_an_error() {
     error("tcp dport { 21, 10240-15000, 15002-20480 } accept;", "15001");
     error("tcp dport 21 accept; tcp dport 10240-20480 ct state established accept;", "10240-20480");
     error("tcp dport 21 accept; iifname eth1 accept; udp dport 10240-20480 accept;", "10240-20480");
-    error("ip6 nexthdr tcp tcp dport 1024-65535 accept; tcp dport 21 accept;", "10240-20480");
     error("tcp dport 21 accept; tcp dport 12000 reject; tcp dport >= 1024 jump ours;", "12000");
     error("tcp dport vmap { 21 : accept, 10240-20480 : drop };", "10240-20480");
+}
+
+#[test]
+fn what_is_let_in_over_one_family_is_dropped_over_the_other() {
+    let Network { server, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let doctor = Doctor::new(server, &pins, USUAL);
+    let levels = levels(&doctor, "ip6 nexthdr tcp tcp dport 1024-65535 accept; tcp dport 21 accept;");
+    let dropped = "port 10240-20480 is dropped over IPv4 by the policy of nft's inet filter input";
+    assert_eq!(levels[0], ("error".to_owned(), dropped.to_owned()), "{levels:#?}");
 }
 
 #[test]
