@@ -21,6 +21,7 @@ pub(crate) fn all(series: &[Series]) -> Vec<Goal> {
         found.packet(name::UNRELATED, 10.0),
         found.packet(name::DATA, 50.0),
         found.packet(name::DATA_UNCOUNTED, 10.0),
+        found.packet(name::DATA_OUT_UNCOUNTED, 10.0),
         found.packet(name::DENIED_SYN, 250.0),
         found.packet(name::FIRST_SYN, 250.0),
         found.packet(name::COMMAND, 250.0),

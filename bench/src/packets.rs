@@ -46,6 +46,7 @@ pub(crate) mod name {
     pub(crate) const UNRELATED: &str = "unrelated TCP";
     pub(crate) const DATA: &str = "data of an open flow";
     pub(crate) const DATA_UNCOUNTED: &str = "data of an open flow, no accounting";
+    pub(crate) const DATA_OUT_UNCOUNTED: &str = "data of an open flow, going out, no accounting";
     pub(crate) const FIRST_SYN: &str = "first SYN of an expectation";
     pub(crate) const DENIED_SYN: &str = "denied SYN";
     pub(crate) const COMMAND: &str = "command of 25 bytes";
@@ -109,6 +110,7 @@ impl Bench {
         self.same(name::DATA, Hook::Ingress, &upload, 0);
         self.same("data of an open flow, going out", LOCAL, &download, 0);
         self.same(name::DATA_UNCOUNTED, Hook::Ingress, &upload, option::NO_ACCOUNTING);
+        self.same(name::DATA_OUT_UNCOUNTED, LOCAL, &download, option::NO_ACCOUNTING);
         let denied = self.scene.syn(INSIDE + 1).frame();
         self.same(name::DENIED_SYN, Hook::Ingress, &denied, 0);
         let acknowledgement = control.client_segment(&self.scene, "").frame();
