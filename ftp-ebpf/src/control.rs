@@ -377,18 +377,24 @@ fn make_session(key: &ConnectionKey, policy: &ServerPolicy, generation: u64) -> 
 #[inline(never)]
 fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interface: u32) {
     expectations::withdraw(scratch, key, session, interface);
-    report::count(Counter::SessionsEnded);
-    tell(scratch, EventKind::SessionEnded, key, session, interface);
+    prepare(scratch, EventKind::SessionEnded, key, session, interface);
     if SESSIONS.remove(key).is_err() {
-        report::count(Counter::MapErrors);
+        return; // another CPU, with the other direction's last packet, was first
     }
+    report::count(Counter::SessionsEnded);
+    report::send();
 }
 
 #[inline(always)]
 fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
+    prepare(scratch, kind, key, session, interface);
+    report::send();
+}
+
+#[inline(always)]
+fn prepare(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
     report::event(scratch, kind, key, interface);
     scratch.event.session = session.generation;
     let multipath = session.server.opaque == opaque::MULTIPATH;
     scratch.event.reason = (if multipath { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
-    report::send();
 }

@@ -66,7 +66,7 @@ pub(crate) fn drive(context: TcContext) -> i32 {
     if sources != 0 {
         let at = if AT_RANDOM.load() != 0 {
             // SAFETY: it takes nothing.
-            (u64::from(unsafe { bpf_get_prandom_u32() }) * u64::from(sources) >> 32) as u32
+            ((u64::from(unsafe { bpf_get_prandom_u32() }) * u64::from(sources)) >> 32) as u32
         } else {
             run
         };
