@@ -84,6 +84,9 @@ pub(crate) struct Processors {
     softirq_threads: Vec<PathBuf>,
 }
 
+/// What the names of our control groups begin with.
+const GROUP: &str = "ftptrack-bench-";
+
 impl Processors {
     /// Moves this process into a control group of its own.
     pub(crate) fn new() -> Self {
@@ -91,7 +94,13 @@ impl Processors {
         let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         let root = mounts.find(|words| words.get(2) == Some(&"cgroup2")).and_then(|words| words.get(1).copied());
         let root = PathBuf::from(root.expect("control groups of version 2: mount -t cgroup2 none /sys/fs/cgroup"));
-        let directory = root.join(format!("ftptrack-bench-{}", process::id()));
+        // Those of processes that were killed are empty; others can't be removed.
+        for entry in fs::read_dir(&root).expect("it is mounted").flatten() {
+            if entry.file_name().to_string_lossy().starts_with(GROUP) {
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
+        let directory = root.join(format!("{GROUP}{}", process::id()));
         fs::create_dir(&directory).expect("root may");
         fs::write(directory.join("cgroup.procs"), "0").expect("root may");
         Self { directory, softirq_threads: softirq_threads() }

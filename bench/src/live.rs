@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::panic;
 use std::time::Instant;
 
 use aya::maps::{Map, MapData};
@@ -218,23 +219,39 @@ fn memory_of(map: &MapData) -> f64 {
 
 /// As much room for tracked connections as for flows, and buckets to match. The machine has one setting for all
 /// namespaces: it is put back.
-struct Room([(&'static str, String); 2]);
+struct Room(Settings);
+
+/// Files of settings, and what they said before.
+type Settings = [(&'static str, String); 2];
 
 impl Room {
     fn make() -> Self {
         let settings = ["/proc/sys/net/netfilter/nf_conntrack_buckets", "/proc/sys/net/netfilter/nf_conntrack_max"];
-        Self(settings.map(|path| {
+        let before = settings.map(|path| {
             let before = fs::read_to_string(path).expect("connections are tracked");
-            fs::write(path, MOST_FLOWS.to_string()).expect("root may");
             (path, before.trim().to_owned())
-        }))
+        });
+        // A panic ends this process without dropping anything.
+        let (at_panic, said) = (before.clone(), panic::take_hook());
+        panic::set_hook(Box::new(move |info| {
+            put_back(&at_panic);
+            said(info);
+        }));
+        for path in settings {
+            fs::write(path, MOST_FLOWS.to_string()).expect("root may");
+        }
+        Self(before)
+    }
+}
+
+fn put_back(settings: &Settings) {
+    for (path, before) in settings {
+        let _ = fs::write(path, before);
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        for (path, before) in &self.0 {
-            let _ = fs::write(path, before);
-        }
+        put_back(&self.0);
     }
 }
