@@ -85,7 +85,7 @@ fn what_was_said_learned_opened_and_denied_is_told_in_the_captures_time() {
             assert_eq!(entries(session, event).len(), 1, "{said:?}");
             assert_eq!(entries(session, event)[0]["mode"], way);
         }
-        assert_eq!(entries(session, "flow_ended")[0]["bytes"], json!({ "client": 0, "server": LENGTH }));
+        assert_carried(&entries(session, "flow_ended")[0]["bytes"]);
     }
     let [denied] = replay.strays() else { panic!("{:?}", replay.strays()) };
     assert_eq!((&denied["event"], &denied["reason"]), (&json!("denied"), &json!("denied_passive")));
@@ -178,7 +178,7 @@ fn captures_of_any_interface_and_of_loopback_are_read() {
         let [session] = replay.sessions() else { panic!("{:#}", replay.json) };
         let ended = entries(session, "flow_ended");
         assert_eq!(ended.len(), 1, "{:#}", replay.json);
-        assert_eq!(ended[0]["bytes"], json!({ "client": 0, "server": LENGTH }), "{interface}");
+        assert_carried(&ended[0]["bytes"]);
         assert_eq!(replay.of_counter(Counter::StepsLost), 0);
     }
 }
@@ -246,4 +246,11 @@ fn who_may_not_load_programs_is_told_which_capabilities_are_missing() {
     let output = process::finish(&mut command);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stderr, "ftptrack: replay: CAP_BPF is missing; run it as root\n");
+}
+
+/// A file of [`LENGTH`] bytes has come from the server. What its TCP sent again, on a busy machine, is counted too.
+#[track_caller]
+fn assert_carried(bytes: &Value) {
+    assert_eq!(bytes["client"], 0, "{bytes}");
+    assert!(bytes["server"].as_u64().is_some_and(|server| (LENGTH..2 * LENGTH).contains(&server)), "{bytes}");
 }
