@@ -154,12 +154,12 @@ fn text_takes_few_instructions() {
     let reply = ground.server("200 NOOP command is fine\r\n");
     check(("reply of 25 bytes", 2600, 7), reply);
     let line = format!("SITE {}\r\n", "x".repeat(1393));
-    check(("1,400 bytes of a client's text, one line", 12_800, 9), ground.client(&line));
+    check(("1,400 bytes of a client's text, one line", 19_900, 9), ground.client(&line));
     ground.server("200 fine\r\n");
     ground.client("STAT\r\n");
     ground.server("213-Status\r\n");
     let lines = format!("{}\r\n", "x".repeat(68)).repeat(20);
-    check(("1,400 bytes of a server's text, lines of 70", 26_800, 27), ground.server(&lines));
+    check(("1,400 bytes of a server's text, lines of 70", 30_500, 27), ground.server(&lines));
     ground.server("213 that was it\r\n");
     // Still in step: what the server names is expected.
     ground.client("EPSV\r\n");
