@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::network::Host;
+use crate::network::{Family, Host};
 use crate::process;
 
 /// How curl asks for its data connections.
@@ -20,6 +20,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Each way of negotiating, over each family where it exists.
+    pub const EVERYWHERE: [(Self, Family); 6] = [
+        (Self::Pasv, Family::V4),
+        (Self::Epsv, Family::V4),
+        (Self::Port, Family::V4),
+        (Self::Eprt, Family::V4),
+        (Self::Epsv, Family::V6),
+        (Self::Eprt, Family::V6),
+    ];
+
     /// The options that make curl use this command and no other.
     const fn options(self) -> &'static [&'static str] {
         match self {

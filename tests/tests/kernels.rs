@@ -16,15 +16,6 @@ use ftptrack_tests::{INSIDE, file, hooks, transfer, verifier, wait};
 /// may find harder, must fit into the rest.
 const VERIFIED_INSTRUCTIONS: u32 = 600_000;
 const LENGTH: usize = 300_000;
-/// Each way of negotiating, over each family where it exists.
-const MODES: [(Mode, Family); 6] = [
-    (Mode::Pasv, Family::V4),
-    (Mode::Epsv, Family::V4),
-    (Mode::Port, Family::V4),
-    (Mode::Eprt, Family::V4),
-    (Mode::Epsv, Family::V6),
-    (Mode::Eprt, Family::V6),
-];
 
 #[test]
 fn the_verifier_has_little_to_do() {
@@ -141,7 +132,7 @@ fn everything(hook: &str) {
     // It could ask the kernel for connections that were open before.
     assert!(!ftptrack.lines().iter().any(|line| line.contains("control connections that are open already")));
     assert_eq!(unexpected(&network), [Outcome::Silence; 6]);
-    for (mode, family) in MODES {
+    for (mode, family) in Mode::EVERYWHERE {
         let ftp = &servers[usize::from(family == Family::V6)];
         let mut control = Client::logged_in(client, ftp.address());
         assert_eq!(transfer::download(&mut control, client, mode, "original"), original, "{mode:?} {family:?}");

@@ -19,14 +19,6 @@ use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use serde_json::{Value, json};
 
 const LENGTH: u64 = 300_000;
-const WAYS: [(Mode, Family); 6] = [
-    (Mode::Pasv, Family::V4),
-    (Mode::Epsv, Family::V4),
-    (Mode::Port, Family::V4),
-    (Mode::Eprt, Family::V4),
-    (Mode::Epsv, Family::V6),
-    (Mode::Eprt, Family::V6),
-];
 const PASSWORD: &str = "never-to-be-shown";
 
 /// A download in each way, and a connection that nobody has negotiated.
@@ -36,14 +28,14 @@ fn traffic(network: &Network) -> Pcap {
     let vsftpd = Vsftpd::on(server);
     file::write_random(&vsftpd.file("original"), LENGTH);
     let tcpdump = Tcpdump::on(server, INTERFACE, &[]);
-    for (mode, family) in WAYS {
+    for (mode, family) in Mode::EVERYWHERE {
         download(client, mode, &vsftpd::url(server, family, "original"), &vsftpd);
     }
     let inside = server.at(Family::V4, INSIDE);
     let listener = probe::listen(server, inside);
     assert_eq!(probe::to(client, inside), Outcome::Opened);
     drop(listener);
-    tcpdump.stop_after(WAYS.len() * 4)
+    tcpdump.stop_after(Mode::EVERYWHERE.len() * 4)
 }
 
 #[track_caller]
@@ -66,8 +58,8 @@ fn what_was_said_learned_opened_and_denied_is_told_in_the_captures_time() {
     let capture = traffic(&network);
     let (first, last) = (capture.packets[0].time, capture.packets[capture.packets.len() - 1].time);
     let replay = Replay::of_whole(&capture.bytes(), &RANGE);
-    assert_eq!(replay.sessions().len(), WAYS.len());
-    for (session, (mode, family)) in replay.sessions().iter().zip(WAYS) {
+    assert_eq!(replay.sessions().len(), Mode::EVERYWHERE.len());
+    for (session, (mode, family)) in replay.sessions().iter().zip(Mode::EVERYWHERE) {
         assert_eq!((&session["began"], &session["ended"]), (&json!(true), &json!(true)));
         assert_eq!(session["server"], network.server.at(family, 21).to_string());
         let said = said(session);
@@ -90,7 +82,7 @@ fn what_was_said_learned_opened_and_denied_is_told_in_the_captures_time() {
     let [denied] = replay.strays() else { panic!("{:?}", replay.strays()) };
     assert_eq!((&denied["event"], &denied["reason"]), (&json!("denied"), &json!("denied_passive")));
     assert_eq!(denied["server"], network.server.at(Family::V4, INSIDE).to_string());
-    let ways = WAYS.len() as u64;
+    let ways = Mode::EVERYWHERE.len() as u64;
     let counted = [Counter::SessionsStarted, Counter::SessionsEnded, Counter::FlowsEstablished, Counter::FlowsEnded];
     assert_eq!(counted.map(|counter| replay.of_counter(counter)), [ways; 4]);
     let none = [Counter::StepsLost, Counter::MapErrors, Counter::EventsLost, Counter::ViewLost, Counter::SessionsMet];
@@ -117,7 +109,7 @@ fn entries_of(session: &Value) -> &[Value] {
 fn every_link_layer_and_every_format_shows_the_same() {
     let capture = traffic(&Network::new());
     let original = Replay::of_whole(&capture.bytes(), &RANGE);
-    assert_eq!(original.sessions().len(), WAYS.len());
+    assert_eq!(original.sessions().len(), Mode::EVERYWHERE.len());
     let raw = |frame: &[u8]| ip(frame).0.to_vec();
     let family = |big: bool, v6: u32| {
         move |frame: &[u8]| {
