@@ -10,7 +10,8 @@ use super::packet::Tcp;
 /// The longest frame that is handed over. The kernel takes a page less its own part of it: 3,712 bytes on
 /// x86-64 with pages of 4 KiB, somewhat less elsewhere.
 pub const LIMIT: usize = 3_520;
-/// Payload of a piece, where the headers leave as much room: so the link layer makes no difference.
+/// Payload that is never cut, and that of a piece, where the headers leave as much room: so the link layer
+/// makes no difference.
 const PART: usize = 3_072;
 /// Push: hand it to the reader (RFC 9293 §3.1).
 const PSH: u8 = 8;
@@ -28,9 +29,9 @@ pub enum CutOff {
     Filled,
 }
 
-/// Hands `frame` over in pieces that are no longer than [`LIMIT`], one of them if it is no longer itself. The
-/// payloads one after the other are the segment's; PSH and FIN stand on the last only. Checksums are left
-/// as they are: the kernel program doesn't look at them, and a capture at the sender has none yet.
+/// Hands `frame` over in pieces that are no longer than [`LIMIT`], as it is if its payload is no longer than
+/// [`PART`]. The payloads one after the other are the segment's; PSH and FIN stand on the last only. Checksums
+/// are left as they are: the kernel program doesn't look at them, and a capture at the sender has none yet.
 ///
 /// # Errors
 ///
@@ -42,10 +43,10 @@ pub fn pieces<E>(
     piece: &mut Vec<u8>,
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    if tcp.cut_off == 0 && frame.len() <= LIMIT {
+    let (headers, text) = (&frame[..tcp.payload], &frame[tcp.payload..tcp.end]);
+    if tcp.cut_off == 0 && frame.len() <= LIMIT && text.len() <= PART {
         return each(frame);
     }
-    let (headers, text) = (&frame[..tcp.payload], &frame[tcp.payload..tcp.end]);
     let room = LIMIT.saturating_sub(headers.len()).min(PART);
     if room == 0 {
         return each(&frame[..LIMIT.min(frame.len())]);

@@ -61,6 +61,16 @@ proptest! {
     }
 
     #[test]
+    fn the_link_layer_makes_no_difference(length in 3_000usize..8_000) {
+        let [plain, tagged] = [false, true].map(|tagged| {
+            let whole = frame(false, tagged, 1, &vec![0; length], ACK, 0);
+            let pieces = all(&whole, &tcp(&whole), CutOff::Lost);
+            pieces.iter().map(|piece| text(piece).len()).collect::<Vec<_>>()
+        });
+        prop_assert_eq!(plain, tagged);
+    }
+
+    #[test]
     fn the_urgent_byte_stays_the_same_one(length in 4_000usize..12_000, place in 0usize..12_000) {
         let place = place % length;
         let payload: Vec<u8> = (0..length).map(|at| u8::from(at == place)).collect();

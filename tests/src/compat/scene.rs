@@ -21,12 +21,17 @@ use crate::ftptrack::{Ftptrack, PinDirectory};
 use crate::network::{Family, Host};
 use crate::probe::{self, Outcome as Access};
 use crate::process;
+use crate::report::Stats;
 use crate::server::ACTIVE;
+use crate::wait;
 
 /// The length of `up`, which clients upload.
 const UPLOAD: u64 = 256 << 10;
 /// The length of `base`, which they append to.
 const BASE: u64 = 1000;
+
+/// Connections that [`uninvited`] tries.
+const UNINVITED: u64 = 4;
 
 static GETTING_READY: Mutex<()> = Mutex::new(());
 
@@ -96,6 +101,13 @@ impl Setting {
 
         let counted = || filters.iter().map(Ftptrack::stats).collect::<Vec<_>>();
         let mut before = counted();
+        if guard == Guard::Ftptrack {
+            // A SYN that waited until its next hop was found arrives after its probe gave up.
+            wait::until("all that came uninvited is denied", || {
+                before = counted();
+                (before.iter().map(Stats::denied).sum::<u64>() >= UNINVITED).then_some(())
+            });
+        }
         if self.waits {
             let scene = Scene { ground: &ground, daemons: &daemons, data };
             let mut outcomes: Vec<_> = thread::scope(|scope| {
