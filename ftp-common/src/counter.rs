@@ -37,7 +37,7 @@ counters! {
     RefusedForeignAddress = "refused_foreign_address",
     /// Negotiations refused: a port below 1024.
     RefusedLowPort = "refused_low_port",
-    /// Negotiations refused: a passive port outside the policy's passive range.
+    /// Negotiations refused: a passive port outside the policy's passive range, where nothing is guarded.
     RefusedOutOfRange = "refused_out_of_range",
     /// Negotiations refused: the session was met in the middle and is not yet in step.
     RefusedNotInStep = "refused_not_in_step",

@@ -22,6 +22,37 @@ pub struct Line {
 }
 
 impl ClientHalf {
+    /// Keeps the byte at a position, to compare a repeated one with.
+    #[inline(always)]
+    pub const fn remember(&mut self, position: u32, byte: u8) {
+        let word = &mut self.recent[position as usize / 8 % (RECENT / 8)];
+        let mut bytes = word.to_ne_bytes();
+        bytes[position as usize % 8] = byte;
+        *word = u64::from_ne_bytes(bytes);
+    }
+
+    /// As [`Self::remember`] for the first `count` of the eight bytes, as they lie in memory, from a position
+    /// on that is divisible by 8.
+    #[inline(always)]
+    pub const fn remember_word(&mut self, position: u32, word: u64, count: u32) {
+        let kept = &mut self.recent[position as usize / 8 % (RECENT / 8)];
+        let others = if count < 8 { (u64::MAX << (count * 8)).to_le() } else { 0 };
+        *kept = *kept & others | word & !others;
+    }
+
+    /// The byte that is kept for a position. By a shift: the verifier takes no variable place on the stack.
+    #[inline(always)]
+    pub(crate) const fn remembered(&self, position: u32) -> u8 {
+        (self.remembered_word(position).to_le() >> (position % 8 * 8)) as u8
+    }
+
+    /// The eight bytes that are kept, with the one for a position among them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn remembered_word(&self, position: u32) -> u64 {
+        self.recent[position as usize / 8 % (RECENT / 8)]
+    }
+
     /// A segment that begins with bytes that were read before.
     #[inline(always)]
     pub(crate) fn repeated(&self, server: &ServerHalf, segment: &Segment) -> Intake {

@@ -59,7 +59,10 @@ fn interface(record: &Record) -> String {
 /// What is said of a file that is right: what it cannot guard, and what it says.
 #[must_use]
 pub fn checked(file: &Path, configuration: &Configuration) -> String {
-    let notes = configuration.policy.notes().into_iter().map(|note| format!("note: {note}\n"));
+    let nowhere =
+        "no interface is named: attach, watch and the service need one, as in interfaces = [\"eth0\"]".to_owned();
+    let nowhere = configuration.interfaces.is_empty().then_some(nowhere);
+    let notes = configuration.policy.notes().into_iter().chain(nowhere).map(|note| format!("note: {note}\n"));
     let lines = server_lines(&configuration.policy, None).into_iter().map(|line| format!("policy: {line}\n"));
     let good = format!("{}: no errors\n", file.display());
     notes.chain(lines).chain([good]).collect()

@@ -82,6 +82,26 @@ impl Root {
     }
 }
 
+/// Links of the pages below a directory to files that aren't there.
+fn dead_links(directory: &Path) -> Vec<String> {
+    let pages = [directory.to_owned(), directory.join("docs")].into_iter().flat_map(|directory| {
+        let files = fs::read_dir(&directory).expect("it is there").flatten().map(|entry| entry.path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect::<Vec<_>>()
+    });
+    let mut dead = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("text");
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let file = target.split('#').next().unwrap_or_default();
+            if !page.with_file_name(file).exists() {
+                dead.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    dead
+}
+
 #[test]
 fn it_installs_into_a_clean_root_works_and_is_purged_without_a_trace() {
     let root = Root::new();
@@ -96,6 +116,7 @@ fn it_installs_into_a_clean_root_works_and_is_purged_without_a_trace() {
     for file in ["usr/lib/systemd/system/ftptrack.service", "usr/share/zsh/vendor-completions/_ftptrack"] {
         assert!(root.has(file), "{file}");
     }
+    assert_eq!(dead_links(&root.0.path().join("usr/share/doc/ftptrack")), [""; 0]);
     // Upgraded over what the admin has changed: the file stays as it is.
     let config = root.0.path().join("etc/ftptrack/config.toml");
     let mine = fs::read_to_string(&config).expect("it is there").replace("20480", "20000");

@@ -169,6 +169,11 @@ fn a_good_file_is_checked_without_being_applied_or_attached() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(output.stdout.contains("note: encrypted control connections"), "{output:?}");
     assert!(output.stdout.ends_with("config.toml: no errors\n"), "{output:?}");
+    // What attach and watch will refuse is said, though it is no error: options may name one.
+    let nowhere = files.write("nowhere.toml", "[[server]]\npassive-range = \"10240-20480\"\n");
+    let told = ftptrack::finish(server, &pins, &["policy", "check", nowhere.to_str().expect("UTF-8")]);
+    assert!(told.status.success() && told.stdout.contains("\nnote: no interface is named: "), "{told:?}");
+    assert!(!output.stdout.contains("no interface is named"), "{output:?}");
     for arguments in [&["policy", "apply", name][..], &["policy", "show"]] {
         let output = ftptrack::finish(server, &pins, arguments);
         assert_eq!(output.status.code(), Some(1), "{output:?}");

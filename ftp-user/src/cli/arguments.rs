@@ -143,7 +143,7 @@ impl RuleArguments {
 #[derive(Debug, Args)]
 pub(super) struct OutletArguments {
     /// Answer there, over HTTP, with what Prometheus reads
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     metrics: Option<SocketAddr>,
     /// Write events to the systemd journal, with fields
     #[arg(long)]
@@ -155,4 +155,8 @@ impl OutletArguments {
     pub(super) const fn into_outlets(self) -> Outlets {
         Outlets { metrics: self.metrics, journal: self.journal }
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "it is no address with a port, as in 127.0.0.1:9821 or [::1]:9821")
 }

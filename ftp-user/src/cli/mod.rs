@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::failure::{Failure, OrFail as _};
@@ -17,6 +16,7 @@ use crate::{capability, detach, diagnostics, metrics, query, run, show, top, wat
 mod arguments;
 mod doctor;
 mod generate;
+mod misuse;
 mod policy;
 mod queries;
 mod replay;
@@ -83,12 +83,13 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 struct DetachArguments {
     /// Interface to detach from; may be given again
-    #[arg(short, long = "interface", value_name = "IFACE", required_unless_present = "all")]
+    #[arg(short, long = "interface", value_name = "IFACE")]
     interface: Vec<String>,
     /// Filters, maps and pins of all interfaces
-    #[arg(long, conflicts_with = "interface")]
+    #[arg(long)]
     all: bool,
 }
 
@@ -134,7 +135,7 @@ struct RunArguments {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => return misuse::report(&error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime
@@ -247,28 +248,6 @@ fn shown(text: &str) -> Result<bool, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         other => other.map(|()| true).or_fail("standard output", "see what reads it"),
     }
-}
-
-/// Help and version as they are; misuse as one line, like every other failure.
-fn misused(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(2);
-    }
-    eprint!("{}", usage_line(error).report());
-    ExitCode::from(2)
-}
-
-/// The first paragraph of clap's message says what is wrong; the rest is usage and tips.
-fn usage_line(error: &clap::Error) -> Failure {
-    let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let wrong = first.trim_start_matches("error: ");
-    Failure::usage("command line", wrong, "see ftptrack --help, ftptrack attach --help")
 }
 
 #[cfg(test)]

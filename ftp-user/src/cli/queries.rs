@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
 use super::{print, shown};
@@ -98,12 +98,12 @@ impl EventsArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["entry", "all"])))]
 pub(super) struct FlushArguments {
     /// From which list
     #[arg(value_enum)]
     list: ListName,
     /// The entry: CLIENT-SERVER of a session or flow, MODE:CLIENT-SERVER:PORT of an expectation
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
     entry: Option<String>,
     /// All entries of the list
     #[arg(long)]

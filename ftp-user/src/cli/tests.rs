@@ -1,9 +1,11 @@
 use super::*;
+use std::ffi::OsString;
+
 use clap::CommandFactory as _;
 
-fn misuse(arguments: &[&str]) -> String {
-    let arguments = [&["ftptrack"], arguments].concat();
-    usage_line(&Cli::try_parse_from(arguments).unwrap_err()).to_string()
+fn misuse(arguments: &str) -> String {
+    let arguments = || std::iter::once("ftptrack").chain(arguments.split(' '));
+    misuse::line(&Cli::try_parse_from(arguments()).unwrap_err(), arguments().map(OsString::from)).to_string()
 }
 
 #[test]
@@ -12,13 +14,47 @@ fn the_definition_holds_together() {
 }
 
 #[test]
-fn misuse_is_one_line() {
-    assert_eq!(
-        misuse(&["run", "-i", "eth0", "--side", "left"]),
-        "command line: invalid value 'left' for '--side <SIDE>' [possible values: servers-behind, servers-beyond]; see \
-         ftptrack --help, ftptrack attach --help"
-    );
-    assert!(misuse(&["flee"]).starts_with("command line: unrecognized subcommand 'flee'"));
+fn misuse_is_one_line_that_says_what_to_do() {
+    for (arguments, said) in [
+        (
+            "run -i eth0 --side left",
+            "invalid value 'left' for '--side <SIDE>' [possible values: servers-behind, servers-beyond]; see ftptrack run \
+             --help",
+        ),
+        (
+            "run --pasive-range 1-2",
+            "unexpected argument '--pasive-range' found; did you mean '--passive-range'?; see ftptrack run --help",
+        ),
+        ("runn", "unrecognized subcommand 'runn'; did you mean 'run'?; see ftptrack --help"),
+        ("flee", "unrecognized subcommand 'flee'; see ftptrack --help"),
+        (
+            "attach eth0",
+            "unexpected argument 'eth0' found; if it is an interface, write -i eth0; see ftptrack attach --help",
+        ),
+        (
+            "detach",
+            "the following required arguments were not provided: <--interface <IFACE>|--all>; see ftptrack detach --help",
+        ),
+        (
+            "flush sessions",
+            "the following required arguments were not provided: <ENTRY|--all>; see ftptrack flush --help",
+        ),
+        (
+            "policy import vsftp /etc/vsftpd.conf",
+            "invalid value 'vsftp' for '<SERVER>' [possible values: vsftpd, proftpd, pure-ftpd]; did you mean \
+             'vsftpd'?; see ftptrack policy import --help",
+        ),
+        (
+            "watch --metrics 9821",
+            "invalid value '9821' for '--metrics <ADDR:PORT>': it is no address with a port, as in 127.0.0.1:9821 or \
+             [::1]:9821; see ftptrack watch --help",
+        ),
+    ] {
+        assert_eq!(misuse(arguments), format!("command line: {said}"));
+    }
+    for arguments in ["detach -i eth0 --all", "flush sessions x --all"] {
+        assert!(misuse(arguments).contains("cannot be used with"), "{arguments}");
+    }
 }
 
 #[test]

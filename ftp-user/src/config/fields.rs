@@ -58,13 +58,15 @@ pub(super) struct Fields<'a, 'c> {
     pub(super) complaints: &'c mut Complaints,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
+    /// Where other keys stand: behind a list of those that are known.
+    pub(super) elsewhere: &'static str,
 }
 
 impl<'a, 'c> Fields<'a, 'c> {
     /// All of a table's keys are still to be taken.
     #[must_use]
     pub(super) const fn new(source: &'a Source<'a>, table: &'a DeTable<'a>, complaints: &'c mut Complaints) -> Self {
-        Self { source, complaints, table, known: Vec::new() }
+        Self { source, complaints, table, known: Vec::new(), elsewhere: "" }
     }
 
     /// A key's value as it stands.
@@ -117,7 +119,7 @@ impl<'a, 'c> Fields<'a, 'c> {
             let nearest = self.known.iter().copied().max_by(|a, b| like(a).total_cmp(&like(b)));
             let remedy = match nearest.filter(|nearest| like(nearest) >= ALIKE) {
                 Some(nearest) => format!("did you mean {nearest}?"),
-                None => format!("these are known here: {}", self.known.join(", ")),
+                None => format!("these are known here: {}{}", self.known.join(", "), self.elsewhere),
             };
             self.complaints.add(&origin, Wrong::new("there is no such key here", remedy));
         }

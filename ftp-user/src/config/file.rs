@@ -37,6 +37,7 @@ pub fn read(name: &str, text: &str, complaints: &mut Complaints) -> Draft {
 
 fn document_of<'a>(source: &'a Source<'a>, document: &'a DeTable<'a>, complaints: &mut Complaints) -> Draft {
     let mut fields = Fields::new(source, document, complaints);
+    fields.elsewhere = "; what holds for a server stands below [[server]]";
     let mut draft = Draft::default();
     if let Some(list) = fields.raw("interfaces") {
         draft.interfaces = interfaces(source, list, fields.complaints);

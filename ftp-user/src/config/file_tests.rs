@@ -146,6 +146,15 @@ fn what_is_no_toml_is_told_beside_the_rest() {
 }
 
 #[test]
+fn a_servers_key_that_stands_outside_is_told_where_it_belongs() {
+    assert_eq!(
+        wrong("passive-range = \"10240-20480\"\n")[0],
+        "f.toml:1:1: passive-range: there is no such key here; these are known here: interfaces, mode, accounting, \
+         max-sessions, max-flows, server; what holds for a server stands below [[server]]"
+    );
+}
+
+#[test]
 fn columns_count_characters() {
     let lines = wrong("[[server]]\nmark = \"ä\" # ö\n\"ü\" = 1\n");
     assert!(lines[0].starts_with("f.toml:2:8: mark \"ä\""), "{lines:?}");
@@ -267,7 +276,7 @@ fn the_page_on_policies_keeps_up() {
     assert_eq!(good(example).policy.named.len(), 1);
     for text in ["?\n[[server]]\n", "[[server]]\n?\n"] {
         let lines = wrong(&text.replace('?', "zzz = 1"));
-        let known = lines[0].split("these are known here: ").nth(1).unwrap();
+        let known = lines[0].split("these are known here: ").nth(1).unwrap().split("; ").next().unwrap();
         for key in known.split(", ").filter(|key| *key != "server") {
             assert!(page.contains(&format!("\n| `{key}` |")), "{key}");
         }

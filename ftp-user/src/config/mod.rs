@@ -94,7 +94,8 @@ pub fn of_file(file: &Path) -> Result<Configuration, Failure> {
 
 fn read(file: &Path, complaints: &mut Complaints) -> Result<Draft, Failure> {
     let name = file.display().to_string();
-    let text = fs::read_to_string(file).or_fail(&name, "give the path of a configuration file")?;
+    let text = fs::read_to_string(file)
+        .or_fail(&name, "give the path of a configuration file; ftptrack policy import writes one")?;
     Ok(read_text(&name, &text, complaints))
 }
 

@@ -29,6 +29,12 @@ pub enum CutOff {
     Filled,
 }
 
+/// Whether a frame is cut.
+#[must_use]
+pub const fn is_too_large(frame: &[u8], tcp: &Tcp) -> bool {
+    frame.len() > LIMIT || tcp.end - tcp.payload > PART
+}
+
 /// Hands `frame` over in pieces that are no longer than [`LIMIT`], as it is if its payload is no longer than
 /// [`PART`]. The payloads one after the other are the segment's; PSH and FIN stand on the last only. Checksums
 /// are left as they are: the kernel program doesn't look at them, and a capture at the sender has none yet.
@@ -43,10 +49,10 @@ pub fn pieces<E>(
     piece: &mut Vec<u8>,
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let (headers, text) = (&frame[..tcp.payload], &frame[tcp.payload..tcp.end]);
-    if tcp.cut_off == 0 && frame.len() <= LIMIT && text.len() <= PART {
+    if tcp.cut_off == 0 && !is_too_large(frame, tcp) {
         return each(frame);
     }
+    let (headers, text) = (&frame[..tcp.payload], &frame[tcp.payload..tcp.end]);
     let room = LIMIT.saturating_sub(headers.len()).min(PART);
     if room == 0 {
         return each(&frame[..LIMIT.min(frame.len())]);

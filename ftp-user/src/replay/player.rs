@@ -113,7 +113,7 @@ impl Player {
         if segment.cut_off != 0 {
             *(if is_control { &mut self.read.text_cut } else { &mut self.read.payload_cut }) += 1;
         }
-        if frame.len() > cut::LIMIT {
+        if cut::is_too_large(frame, segment) {
             self.read.too_large += 1;
         }
         let cut_off = if is_control { CutOff::Lost } else { CutOff::Filled };

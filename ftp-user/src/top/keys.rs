@@ -71,10 +71,10 @@ pub const HELP: [(&str, &str); 11] = [
     ("Up, Down, j, k", "choose a line; PageUp, PageDown, Home and End too"),
     ("Enter", "the chosen line's session as a conversation"),
     ("Esc", "back; in the lists: no filter any more"),
-    ("p, Space", "pause: the picture stands still, nothing is missed; again: go on"),
+    ("p, Space", "pause: the picture stands still, nothing is missed"),
     ("s", "the next order of the list"),
     ("r", "the other way round"),
-    ("/", "filter: lines that have a text in them; Enter keeps it, Esc drops it"),
+    ("/", "filter: lines with a text in them; Enter keeps it, Esc drops it"),
     ("?, h", "this page"),
-    ("", "Of commands only the verb is ever shown, of replies only the code."),
+    ("", "Of commands the verb is shown, of replies the code; no more."),
 ];

@@ -1,7 +1,5 @@
 //! The lists' lines, and how wide their columns are.
 
-use ratatui::layout::Constraint;
-
 use super::amounts::{bytes, rate, time};
 use super::shown;
 use crate::top::state::{List, State};
@@ -83,7 +81,7 @@ pub(super) const DENIALS: Columns = Columns {
     list: List::Denials,
     name: "Denied and refused, since this began",
     header: &[],
-    give_way: &[],
+    give_way: &[(0, 0)],
     rows: |state, first, count| {
         state.denials().into_iter().skip(first).take(count).map(|line| vec![compact(line)]).collect()
     },
@@ -97,12 +95,7 @@ fn compact(line: &str) -> String {
 }
 
 /// As wide as what is in them; where that is too much, some give way.
-pub(super) fn widths(
-    header: &[&str],
-    rows: &[Vec<String>],
-    give_way: &[(usize, usize)],
-    width: usize,
-) -> Vec<Constraint> {
+pub(super) fn widths(header: &[&str], rows: &[Vec<String>], give_way: &[(usize, usize)], width: usize) -> Vec<usize> {
     let columns = rows.first().map_or(header.len(), Vec::len);
     let mut widths: Vec<usize> = (0..columns)
         .map(|column| {
@@ -117,7 +110,18 @@ pub(super) fn widths(
             *own = own.saturating_sub(excess).max((*least).min(*own));
         }
     }
-    widths.into_iter().map(|width| Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX))).collect()
+    widths
+}
+
+/// What of a cell is shown where its column gave way, and a sign of it: of an address the end, since that is where ports
+/// and hosts differ.
+pub(super) fn fitting(cell: String, header: &str, width: usize) -> String {
+    let length = cell.chars().count();
+    let Some(room) = width.checked_sub(1).filter(|_| length > width) else { return cell };
+    match header {
+        "CLIENT" | "SERVER" => std::iter::once('…').chain(cell.chars().skip(length - room)).collect(),
+        _ => cell.chars().take(room).chain(std::iter::once('…')).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -135,18 +139,21 @@ mod tests {
     #[test]
     fn columns_give_way_in_their_order() {
         let rows = vec![vec!["0123456789".to_owned(), "01234567890123456789".to_owned(), "01234".to_owned()]];
-        let of = |width| {
-            let widths = widths(&["A", "B", "C"], &rows, &[(1, 12), (0, 4), (1, 0)], width);
-            widths
-                .into_iter()
-                .map(|width| if let Constraint::Length(width) = width { width } else { 0 })
-                .collect::<Vec<_>>()
-        };
+        let of = |width| widths(&["A", "B", "C"], &rows, &[(1, 12), (0, 4), (1, 0)], width);
         assert_eq!(of(80), [10, 20, 5]);
         assert_eq!(of(39), [10, 20, 5]);
         assert_eq!(of(34), [10, 15, 5]);
         assert_eq!(of(29), [8, 12, 5]);
         assert_eq!(of(22), [4, 9, 5]);
         assert_eq!(of(1), [4, 0, 5]);
+    }
+
+    #[test]
+    fn what_a_narrow_column_cuts_is_told_and_a_port_stays_whole() {
+        let of = |header, width| fitting("192.0.2.77:36930".to_owned(), header, width);
+        assert_eq!(of("SERVER", 16), "192.0.2.77:36930");
+        assert_eq!(of("SERVER", 15), "…2.0.2.77:36930");
+        assert_eq!(of("USER", 15), "192.0.2.77:369…");
+        assert_eq!(of("USER", 1), "…");
     }
 }

@@ -101,11 +101,15 @@ fn list(frame: &mut Frame<'_>, area: Rect, state: &State, style: Style, columns:
     let first = (choice.line + 1).saturating_sub(height);
     let rows = (columns.rows)(state, first, height);
     let widths = columns::widths(header, &rows, give_way, usize::from(body.width));
-    let table_rows = rows.into_iter().enumerate().map(|(at, row)| {
+    let names = || header.iter().copied().chain(std::iter::repeat(""));
+    let lines = rows.into_iter().enumerate().map(|(at, row)| {
         let is_chosen = has_focus && first + at == choice.line;
-        Row::new(row.into_iter().map(Cell::from)).style(if is_chosen { style.chosen() } else { style.plain() })
+        let cells = row.into_iter().zip(names()).zip(&widths);
+        let cells = cells.map(|((cell, name), width)| Cell::from(columns::fitting(cell, name, *width)));
+        Row::new(cells).style(if is_chosen { style.chosen() } else { style.plain() })
     });
-    let mut table = Table::new(table_rows, widths).column_spacing(columns::SPACE as u16);
+    let room = widths.iter().map(|width| Constraint::Length(u16::try_from(*width).unwrap_or(u16::MAX)));
+    let mut table = Table::new(lines, room).column_spacing(columns::SPACE as u16);
     if !header.is_empty() {
         table = table.header(Row::new(header.iter().copied()).style(style.dim()));
     }

@@ -165,3 +165,10 @@ fn trouble_stands_below_and_bareness_above() {
     assert!(shown[0].starts_with("ftptrack  eth0 bare  "), "{}", shown[0]);
     assert_eq!(shown[23], "what happens is not shown: live view: process 4711 has it");
 }
+
+#[test]
+fn the_keys_fit_into_80_columns() {
+    for (keys, what) in crate::top::keys::HELP {
+        assert!(keys.len() <= 16 && 16 + what.len() <= 80, "{what}");
+    }
+}
