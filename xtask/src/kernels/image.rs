@@ -13,7 +13,7 @@ use super::{modules::Modules, programs::Programs};
 use crate::command;
 
 /// Modules that the tests need, with what these need.
-const MODULES: [&str; 6] = ["veth", "bridge", "sch_ingress", "cls_bpf", "tcp_diag", "nf_tables"];
+const MODULES: [&str; 7] = ["veth", "bridge", "sch_ingress", "cls_bpf", "tcp_diag", "nf_tables", "autofs4"];
 /// Foreign programs, with their libraries: the firewall that dialogues are played behind, and the service manager that
 /// the unit is for.
 const TOOLS: [&str; 7] =
