@@ -12,7 +12,20 @@ use std::process::Command;
 const END: &str = "guest: end";
 /// Where everything is.
 const DIRECTORY: &str = "/guest";
-const MOUNTS: [(&str, &str); 3] = [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")];
+const MOUNTS: [(&str, &str); 6] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/run"),
+    ("cgroup2", "/sys/fs/cgroup"),
+    ("bpf", "/sys/fs/bpf"),
+];
+
+/// Panics anywhere else, for tests that change files of the machine's own.
+#[track_caller]
+pub fn must_be_here() {
+    assert!(Path::new(DIRECTORY).join("plan").exists(), "it is for guests: run `cargo xtask test --kernel 5.10`");
+}
 
 /// Does all of it, and says so on the console.
 pub fn run() {

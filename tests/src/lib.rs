@@ -12,7 +12,7 @@
 //! | [`client`], [`server`] | scripted ones, for saying exactly what is said when |
 //! | [`mod@ftp_server`], [`transfer`] | a small server of our own, and its client's transfers |
 //! | [`service`], [`journal`], [`tools`] | what a service manager is told and forbids, and what the journal; other programs |
-//! | [`guest`] | a machine for the tests alone, with another kernel |
+//! | [`guest`], [`systemd`] | a machine for the tests alone, with another kernel; systemd in it |
 //! | [`probe`], [`echo`] | does a connection begin, does a datagram pass |
 //! | [`knock`] | is a port shut at every moment |
 //! | [`packet`], [`segment`], [`wire`] | packets as bytes: forged, and seen on the wire |
@@ -61,6 +61,7 @@ pub mod security_page;
 pub mod segment;
 pub mod server;
 pub mod service;
+pub mod systemd;
 pub mod tagged;
 pub mod tcp_peer;
 pub mod tmux;

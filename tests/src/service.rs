@@ -1,4 +1,4 @@
-//! The systemd unit, and a service manager's ears: systemd itself runs no service here.
+//! The systemd unit, and a service manager's ears; [`crate::systemd`] is systemd itself.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};

@@ -13,9 +13,15 @@ use super::{modules::Modules, programs::Programs};
 use crate::command;
 
 /// Modules that the tests need, with what these need.
-const MODULES: [&str; 6] = ["veth", "bridge", "sch_ingress", "cls_bpf", "tcp_diag", "nf_tables"];
-/// The one foreign program, with its libraries: the firewall that dialogues are played behind.
-const TOOLS: [&str; 1] = ["nft"];
+const MODULES: [&str; 7] = ["veth", "bridge", "sch_ingress", "cls_bpf", "tcp_diag", "nf_tables", "autofs4"];
+/// Foreign programs, with their libraries: the firewall that dialogues are played behind, and the service manager that
+/// the unit is for.
+const TOOLS: [&str; 7] =
+    ["nft", "/lib/systemd/systemd", "/lib/systemd/systemd-journald", "systemctl", "journalctl", "unshare", "nsenter"];
+/// What systemd 254 and later start services by.
+const EXECUTOR: &str = "/lib/systemd/systemd-executor";
+/// systemd's own units, as far as ours depends on them.
+const UNITS: [&str; 3] = ["systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket"];
 
 /// Builds the image for a kernel with these modules; returns its file in `directory`.
 pub(crate) fn build(directory: &Path, modules: &Path, programs: &Programs) -> Result<PathBuf> {
@@ -28,7 +34,7 @@ pub(crate) fn build(directory: &Path, modules: &Path, programs: &Programs) -> Re
         fs::write(root.join("guest/modules").join(&module.name), &module.image)?;
         writeln!(order, "{}", module.name)?;
     }
-    for tool in TOOLS {
+    for tool in TOOLS.into_iter().chain(Path::new(EXECUTOR).exists().then_some(EXECUTOR)) {
         let tool = command::find(tool).with_context(|| format!("{tool} is not installed: run 'cargo xtask setup'"))?;
         copy(&tool, &root)?;
         for library in libraries(&tool)? {
@@ -43,8 +49,12 @@ pub(crate) fn build(directory: &Path, modules: &Path, programs: &Programs) -> Re
         fs::copy(&suite.program, root.join("guest").join(name))?;
         writeln!(plan, "{name} {}", suite.arguments.join(" "))?;
     }
-    // Where the test that plays them was told they are.
+    for unit in UNITS {
+        copy(&Path::new("/lib/systemd/system").join(unit), &root)?;
+    }
+    // Where the tests were told they are.
     copy_tree(&command::workspace().join("tests/dialogues"), &root)?;
+    copy(&command::workspace().join("deploy/ftptrack.service"), &root)?;
     pack(&root, &directory.join("image"))
 }
 

@@ -6,13 +6,16 @@ use anyhow::{Context as _, Result};
 
 use crate::build;
 
-/// The tests that run in guests: file, and what its program is told.
-const SUITES: [(&str, &[&str]); 2] =
-    [("kernels", &["--show-output"]), ("dialogues", &["with_ftptrack", "--show-output"])];
+/// The tests that run in guests: target, and what its program is told.
+const SUITES: [(&str, &[&str]); 3] = [
+    ("kernels", &["--show-output"]),
+    ("dialogues", &["with_ftptrack", "--show-output"]),
+    ("systemd", &["--show-output"]),
+];
 
 /// A program with tests.
 pub(crate) struct Suite {
-    /// Its file's name in `tests/tests`.
+    /// Its target's name.
     pub(crate) name: &'static str,
     /// What it is told.
     pub(crate) arguments: &'static [&'static str],
