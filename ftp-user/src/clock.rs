@@ -1,6 +1,7 @@
 //! Times: the kernel's are nanoseconds of `CLOCK_MONOTONIC`, a person's are of the wall.
 
 use std::mem::MaybeUninit;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -10,6 +11,14 @@ const SECOND: i64 = 1_000_000_000;
 #[must_use]
 pub fn monotonic() -> u64 {
     u64::try_from(nanoseconds(ClockId::Monotonic)).unwrap_or(0)
+}
+
+/// A time since the machine was started, as the kernel counts it (`CLOCK_BOOTTIME`), as one of the wall's.
+#[must_use]
+pub fn since_boot(time: Duration) -> Option<SystemTime> {
+    let ahead = nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Boottime);
+    let unix = u64::try_from(i64::try_from(time.as_nanos()).ok()?.checked_add(ahead)?).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(unix))
 }
 
 /// Seconds since a time of the kernel's, to the millisecond; 0 if it lies ahead.

@@ -77,6 +77,12 @@ impl Failure {
         Self { lines: Vec::new(), exit }
     }
 
+    /// The same, where what was given is to blame.
+    #[must_use]
+    pub fn as_usage(self) -> Self {
+        Self { exit: Exit::Usage, ..self }
+    }
+
     /// A policy is wrong whatever the machine's state, in one respect at least.
     #[must_use]
     pub const fn policy(lines: Vec<Line>) -> Self {

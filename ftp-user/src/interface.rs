@@ -145,7 +145,7 @@ mod tests {
 
     fn links() -> Vec<Link> {
         [(1, "lo", 772), (2, "eth0", 1), (3, "wg0", 65534), (4, "ib0", 32)]
-            .map(|(index, name, kind)| Link { index, name: name.to_owned(), kind })
+            .map(|(index, name, kind)| Link { index, name: name.to_owned(), kind, is_up: true })
             .to_vec()
     }
 

@@ -124,6 +124,15 @@ fn listening() -> impl Iterator<Item = Socket> {
     FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
 }
 
+/// The processes whose names begin with `name` that listen on one of these ports, in this network namespace.
+#[must_use]
+pub fn listening_as(name: &str, ports: &[u16]) -> Vec<u32> {
+    let sockets: BTreeSet<u64> =
+        listening().filter(|socket| ports.contains(&socket.port)).map(|socket| socket.inode).collect();
+    let is_it = |process: &Process| process.name.starts_with(name) && !process.sockets.is_disjoint(&sockets);
+    processes().into_iter().filter(|(_, process)| is_it(process)).map(|(id, _)| id).collect()
+}
+
 /// Those that belong to no FTP server, each once.
 fn others(concerned: &[Socket], control: &BTreeSet<u64>, processes: &BTreeMap<u32, Process>) -> BTreeSet<Other> {
     let mut others = BTreeSet::new();

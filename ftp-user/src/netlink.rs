@@ -10,7 +10,7 @@ use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, TryStreamExt 
 use ipnet::IpNet;
 use rtnetlink::packet_core::{Nla as _, NlasIterator};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle as Parent, TcMessage, TcOption};
 use rtnetlink::{Error, Handle, MulticastGroup};
 
@@ -34,6 +34,8 @@ pub struct Link {
     pub name: String,
     /// Its `ARPHRD_` type.
     pub kind: u16,
+    /// Whether it is up, as far as whoever administers it has a say.
+    pub is_up: bool,
 }
 
 /// A bpf filter at a clsact hook.
@@ -73,7 +75,8 @@ impl Netlink {
                 _ => None,
             });
             let (index, kind) = (message.header.index, message.header.link_layer_type.into());
-            links.extend(name.map(|name| Link { index, name, kind }));
+            let is_up = message.header.flags.contains(LinkFlags::Up);
+            links.extend(name.map(|name| Link { index, name, kind, is_up }));
         }
         Ok(links)
     }

@@ -76,14 +76,17 @@ impl<'a> Doctor<'a> {
         found
     }
 
-    /// Runs a line of shell on the host, where `ftptrack` is the command under test.
+    /// Runs a line of shell on the host, where `ftptrack` is the command under test and no service is restarted: the
+    /// machine's are none of the test's.
     #[track_caller]
     pub fn run(&self, line: &str) {
         let binary = ftptrack::binary();
         let directory = binary.parent().expect("it is in a directory").display();
         let mut shell = self.host.namespace.command("sh");
         let path = std::env::var("PATH").unwrap_or_default();
-        shell.args(["-euc", line]).env("PATH", format!("{directory}:{path}:/usr/sbin:/sbin"));
+        shell
+            .args(["-euc", &format!("systemctl() {{ :; }}\n{line}")])
+            .env("PATH", format!("{directory}:{path}:/usr/sbin:/sbin"));
         let output = process::finish(&mut shell);
         assert!(output.status.success(), "{line}: {output:?}");
     }

@@ -71,6 +71,11 @@ impl Vsftpd {
         vsftpd
     }
 
+    /// The ID of the process that listens.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its configuration.
     pub fn settings(&self) -> PathBuf {
         self.directory.path().join(SETTINGS)

@@ -162,6 +162,21 @@ fn ports_of_the_hosts_own_connections_are_kept_apart() {
 }
 
 #[test]
+fn an_interface_that_is_not_there_is_answered_with_those_there_are() {
+    let Network { server, .. } = &Network::new();
+    let pins = PinDirectory::new();
+    let doctor = Doctor::new(server, &pins, "-i eth7 --passive-range 10240-20480");
+    let found = doctor.finding("there is no interface eth7; choose one of ").expect("it is found");
+    let named: Vec<_> = found.what.rsplit_once("one of ").expect("it is there").1.split(", ").collect();
+    assert!(named.contains(&"lo") && named.contains(&"eth0"), "{}", found.what);
+    assert_eq!((found.level.as_str(), found.mend), ("error", None));
+}
+
+/// A rule for the range by any interface, behind a policy that drops.
+const BY_ANY: &str = "nft 'table inet filter { chain input { type filter hook input priority 0; policy drop;
+    tcp dport 21 accept; ct state established,related accept; tcp dport 10240-20480 accept; }; }'";
+
+#[test]
 fn the_range_is_open_by_an_interface_that_nobody_guards() {
     let Network { server, .. } = &Network::new();
     let other = bridge();
@@ -169,16 +184,56 @@ fn the_range_is_open_by_an_interface_that_nobody_guards() {
     let pins = PinDirectory::new();
     let (_directory, config) = good_config();
     let doctor = Doctor::new(server, &pins, format!("{USUAL} {config}"));
-    doctor.run(
-        "nft 'table inet filter { chain input { type filter hook input priority 0; policy drop;
-           tcp dport 21 accept; ct state established,related accept; tcp dport 10240-20480 accept; }; }'",
-    );
+    doctor.run(BY_ANY);
     assert_eq!(doctor.examine().1, Some(4), "a warning: {:#?}", doctor.of("firewall"));
     let open = "lets anybody in to port 10240-20480 by eth0";
     doctor.mends("warning", open);
-    let found = doctor.mends("note", "lets anybody in to port 10240-20480 by eth1");
-    let mend = found.mend.expect("it was run");
+    let found = doctor.mends("warning", "lets anybody in to port 10240-20480 by eth1");
+    let (why, mend) = (found.why.expect("it is said"), found.mend.expect("it was run"));
     assert!(mend.contains("iifname '\"eth0\"' tcp dport 10240-20480 accept"), "{mend}");
+    assert!(why.contains("attach -i eth0 -i eth1 "), "{why}");
     assert_eq!(doctor.of("firewall")[0].level, "ok", "{:#?}", doctor.of("firewall"));
+
+    // A rule that lets in more has to stay.
+    let all =
+        "nft flush ruleset; nft 'table inet filter { chain input { type filter hook input priority 0; policy drop;
+        tcp dport { 21, 10240-20480 } accept; }; }'";
+    doctor.run(all);
+    doctor.mends("warning", "lets anybody in to port 10240-20480 by eth1");
+    assert_eq!(doctor.of("firewall")[0].level, "ok", "{:#?}", doctor.of("firewall"));
+    doctor.run(&format!("nft flush ruleset; {}", "iptables-nft -P INPUT DROP; ip6tables-nft -P INPUT DROP"));
+    doctor.run("iptables-nft -A INPUT -p tcp -j ACCEPT; ip6tables-nft -A INPUT -i eth0 -j ACCEPT");
+    doctor.mends("warning", "lets anybody in to port 10240-20480 by eth1");
+    assert_eq!(doctor.of("firewall")[0].level, "ok", "{:#?}", doctor.of("firewall"));
+
+    // Nobody comes by one that is down, or has no address of which others know.
+    doctor.run("nft flush ruleset; iptables-nft -P INPUT ACCEPT; ip6tables-nft -P INPUT ACCEPT");
+    doctor.run(BY_ANY);
+    assert!(doctor.finding("by eth1").is_some());
+    doctor.run("ip link set eth1 down");
+    assert_eq!(doctor.finding("eth1").map(|found| found.what), None);
+    doctor.run("ip link set eth1 up; ip address flush dev eth1 scope global");
+    assert_eq!(doctor.finding("eth1").map(|found| found.what), None);
     assert!(ftptrack::finish(server, &pins, &["detach", "--all"]).status.success());
+}
+
+#[test]
+fn without_a_firewall_it_is_open_there_too() {
+    for (address, level, code) in [("10.9.0.1", "note", Some(0)), ("198.51.100.1", "warning", Some(4))] {
+        let Network { server, .. } = &Network::new();
+        let other = bridge();
+        server.plug("eth1", &other, 1500, &[(address.parse().expect("an address"), 24)]);
+        let pins = PinDirectory::new();
+        let (_directory, config) = good_config();
+        let doctor = Doctor::new(server, &pins, format!("{USUAL} {config}"));
+        assert_eq!(doctor.examine().1, code, "{:#?}", doctor.examine().0);
+        let open = "eth1 is not guarded, and no rule shuts port 10240-20480 there";
+        let found = doctor.mends(level, open);
+        assert!(found.mend.expect("it was run").contains("attach -i eth0 -i eth1 --passive-range 10240-20480"));
+        assert!(ftptrack::finish(server, &pins, &["detach", "-i", "eth1"]).status.success());
+        assert!(doctor.finding(open).is_some());
+        doctor.run("nft 'table inet a { chain b { type filter hook input priority 0; iifname eth1 tcp dport 1024-65535 drop; }; }'");
+        assert_eq!(doctor.of("firewall")[0].level, "ok", "{:#?}", doctor.of("firewall"));
+        assert!(ftptrack::finish(server, &pins, &["detach", "--all"]).status.success());
+    }
 }

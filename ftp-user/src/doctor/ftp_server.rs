@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::ground::{From, Ground};
-use super::{Finding, Level};
+use super::settings::File;
+use super::{Finding, Level, daemon};
+use crate::failure::Failure;
 use crate::import::{self, Findings, Found, Server, Warning};
 use crate::policy::{Ftps, PortRange, Rules};
 
-const CHECK: &str = "ftp-server";
+pub(super) const CHECK: &str = "ftp-server";
 /// Where packages put them.
 const USUAL: [(Server, &str); 7] = [
     (Server::Vsftpd, "/etc/vsftpd.conf"),
@@ -20,24 +22,54 @@ const USUAL: [(Server, &str); 7] = [
 ];
 /// What is proposed where nobody says which.
 const PROPOSED: PortRange = PortRange { first: 10240, last: 20480 };
+const OUTSIDE: &str = "what the server names outside of the policy's range is refused, and not guarded: where a firewall \
+                       shuts it those transfers fail, and where none does it is open to everybody";
 
-/// Looks at those that are named, else at those at the usual places.
-pub(super) fn check(ground: &Ground, named: &[(Server, PathBuf)]) -> Vec<Finding> {
-    let usual = USUAL.iter().map(|(server, path)| (*server, PathBuf::from(path))).filter(|(_, path)| path.exists());
-    let configs: Vec<_> = if named.is_empty() { usual.collect() } else { named.to_vec() };
-    if configs.is_empty() {
+/// What was read of a server's configuration.
+pub(super) struct Read {
+    server: Server,
+    path: PathBuf,
+    found: Result<Findings, Failure>,
+}
+
+/// Reads those that are named, else those at the usual places.
+///
+/// # Errors
+///
+/// One that is named can't be read.
+pub(super) fn read(named: &[(Server, PathBuf)]) -> Result<Vec<Read>, Failure> {
+    let read = |server: Server, path: PathBuf| Read { server, found: import::find(server, &path), path };
+    if named.is_empty() {
+        let usual = USUAL.into_iter().map(|(server, path)| (server, PathBuf::from(path)));
+        return Ok(usual.filter(|(_, path)| path.exists()).map(|(server, path)| read(server, path)).collect());
+    }
+    let all: Vec<_> = named.iter().map(|(server, path)| read(*server, path.clone())).collect();
+    match all.iter().find_map(|read| read.found.as_ref().err()) {
+        Some(failure) => Err(failure.clone().as_usage()),
+        None => Ok(all),
+    }
+}
+
+/// Looks at what was read.
+pub(super) fn check(ground: &Ground, all: Vec<Read>) -> Vec<Finding> {
+    if all.is_empty() {
         let what = "no configuration of vsftpd, proftpd or pure-ftpd is at a usual place: name one with \
                     --ftp-config SERVER=PATH";
         return vec![Finding::not_checked(CHECK, what)];
     }
     let mut findings = Vec::new();
-    for (server, path) in &configs {
-        match import::find(*server, path) {
-            Ok(found) => findings.extend(Config { ground, server: *server, path, found }.check()),
+    for Read { server, path, found } in all {
+        match found {
+            Ok(found) => findings.extend(Config { ground, server, path: &path, found }.check()),
             Err(failure) => findings.push(Finding::not_checked(CHECK, failure.complaint())),
         }
     }
     findings
+}
+
+/// Whether it is where the server looks for it by itself.
+pub(super) fn is_usual(server: Server, path: &Path) -> bool {
+    USUAL.iter().any(|(of, usual)| *of == server && Path::new(usual) == path)
 }
 
 /// A server's configuration.
@@ -60,6 +92,7 @@ impl Config<'_> {
                 }
             }
         }
+        findings.extend(self.age());
         if findings.is_empty() {
             let name = self.server.name();
             findings.push(Finding::ok(CHECK, format!("{name}: {} fits the policy", self.path.display())));
@@ -72,12 +105,27 @@ impl Config<'_> {
         if warning.is_of_range {
             let meant = self.found.servers.iter().find_map(|found| found.reversed);
             let range = meant.or_else(|| self.policy_range()).unwrap_or(PROPOSED);
-            return Finding::new(Level::Error, CHECK, what)
-                .because("what the server names outside of the policy's range is refused: those transfers fail")
-                .mend(self.set_range(range));
+            return Finding::new(Level::Error, CHECK, what).because(OUTSIDE).mend(self.file().set_range(range));
         }
         let remedy = warning.remedy.split(", and import it again").next().unwrap_or_default();
-        Finding::new(Level::Warning, CHECK, what).mend(remedy)
+        let finding = Finding::new(Level::Warning, CHECK, format!("{what}; {remedy}"));
+        match warning.setting {
+            Some((name, value)) => finding.mend(self.file().set(name, value)),
+            None => finding,
+        }
+    }
+
+    /// Whether the server that runs has read it.
+    fn age(&self) -> Option<Finding> {
+        let servers = &self.found.servers;
+        let files: Vec<_> = servers.iter().map(|found| PathBuf::from(&found.place.file)).collect();
+        let ports: Vec<_> = servers.iter().flat_map(|found| found.rules.control_ports.clone()).collect();
+        daemon::check(self.server, self.path, &[&files[..], &[self.path.to_owned()]].concat(), &ports)
+    }
+
+    fn file(&self) -> File<'_> {
+        let is_read_at_start = !self.found.is_started_by_another;
+        File { server: self.server, path: self.path, is_read_at_start }
     }
 
     fn policy_range(&self) -> Option<PortRange> {
@@ -149,7 +197,7 @@ impl Config<'_> {
             return Some(
                 Finding::new(Level::Note, CHECK, what)
                     .because("other programs can't use the ports between")
-                    .mend(self.set_range(ours)),
+                    .mend(self.file().set_range(ours)),
             );
         }
         Some(
@@ -158,26 +206,9 @@ impl Config<'_> {
                 CHECK,
                 format!("{place}: {name} uses {theirs}, and the policy's range is {ours}"),
             )
-            .because("what the server names outside of it is refused, and not guarded")
-            .mend(self.set_range(ours)),
+            .because(OUTSIDE)
+            .mend(self.file().set_range(ours)),
         )
-    }
-
-    /// The command that writes a passive range into the server's configuration.
-    fn set_range(&self, PortRange { first, last }: PortRange) -> String {
-        let path = self.path.display();
-        match self.server {
-            Server::Vsftpd => format!(
-                "sed -i '/^pasv_m[a-z]*_port=/d' {path} && printf 'pasv_min_port={first}\\npasv_max_port={last}\\n' >> {path}"
-            ),
-            Server::Proftpd => {
-                format!("sed -i '/^[ \\t]*PassivePorts/Id' {path} && echo 'PassivePorts {first} {last}' >> {path}")
-            }
-            Server::PureFtpd if self.path.is_dir() => format!("echo '{first} {last}' > {path}/PassivePortRange"),
-            Server::PureFtpd => {
-                format!("sed -i '/^PassivePortRange/Id' {path} && echo 'PassivePortRange {first} {last}' >> {path}")
-            }
-        }
     }
 
     fn allow_ftps(&self) -> String {

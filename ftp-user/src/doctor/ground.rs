@@ -47,6 +47,13 @@ impl Place {
     }
 }
 
+/// An interface that is up, has an address that others can reach, and is not guarded.
+#[derive(Clone, Debug)]
+pub(super) struct Bare {
+    pub(super) name: String,
+    pub(super) addresses: Vec<IpNet>,
+}
+
 /// All of it.
 pub(super) struct Ground {
     pub(super) pins: Pins,
@@ -54,7 +61,9 @@ pub(super) struct Ground {
     pub(super) policy: Option<(Policy, From)>,
     pub(super) places: Vec<Place>,
     /// Interfaces that nobody guards and that others can reach.
-    pub(super) bare: Vec<String>,
+    pub(super) bare: Vec<Bare>,
+    /// All that there are.
+    pub(super) names: Vec<String>,
     /// Addresses of this host, other than those of loopback interfaces.
     pub(super) local: BTreeSet<IpAddr>,
     /// Addresses of the interfaces in question.
@@ -87,6 +96,7 @@ impl Ground {
             policy,
             places: Vec::new(),
             bare: Vec::new(),
+            names: Vec::new(),
             local: BTreeSet::new(),
             own: BTreeSet::new(),
         };
@@ -121,10 +131,14 @@ impl Ground {
         let of_loopback = netlink.addresses(&loopback).await?;
         self.local = netlink.all_addresses().await?;
         self.local.retain(|address| !of_loopback.iter().any(|net| net.addr() == *address));
-        for link in links.iter().filter(|link| link.kind != LOOPBACK) {
-            let is_guarded = |place: &&Place| place.is_guarded() && place.link.as_ref() == Some(link);
-            if self.places.iter().find(is_guarded).is_none() && !netlink.addresses(&[link.index]).await?.is_empty() {
-                self.bare.push(link.name.clone());
+        self.names = links.iter().map(|link| link.name.clone()).collect();
+        for link in links.iter().filter(|link| link.kind != LOOPBACK && link.is_up) {
+            let is_guarded =
+                |place: &&Place| place.is_guarded() && place.link.as_ref().is_some_and(|of| of.index == link.index);
+            let mut addresses: Vec<_> = netlink.addresses(&[link.index]).await?.into_iter().collect();
+            addresses.retain(|net| !is_link_local(net.addr()));
+            if self.places.iter().find(is_guarded).is_none() && !addresses.is_empty() {
+                self.bare.push(Bare { name: link.name.clone(), addresses });
             }
         }
         let behind = self.places.iter().filter(|place| place.side != SideName::ServersBeyond);
@@ -153,6 +167,18 @@ impl Ground {
 
     /// The command that brings a policy like the one in question into force, with more options.
     pub(super) fn attach_command(&self, more: &str) -> String {
+        self.attach_command_at(&self.interface_options(), more)
+    }
+
+    /// The same for other interfaces too.
+    pub(super) fn attach_command_also_at(&self, others: &[&str]) -> String {
+        let others = others.iter().filter(|name| self.places.iter().all(|place| place.name != **name));
+        let others = others.map(|name| format!("-i {name}"));
+        let all: Vec<_> = self.places.iter().map(|place| format!("-i {}", place.name)).chain(others).collect();
+        self.attach_command_at(&all.join(" "), "")
+    }
+
+    fn attach_command_at(&self, interfaces: &str, more: &str) -> String {
         let range = self.rules().first().and_then(|(rules, _)| rules.passive_range);
         let said = match &self.policy {
             Some((_, From::File(file))) => format!(" --config {}", file.display()),
@@ -160,12 +186,19 @@ impl Ground {
             _ => range.map_or_else(String::new, |range| format!(" --passive-range {range}")),
         };
         let more = if more.is_empty() { String::new() } else { format!(" {more}") };
-        format!("{} attach {}{said}{more}", self.program(), self.interface_options())
+        format!("{} attach {interfaces}{said}{more}", self.program())
     }
 
     /// `ftptrack`, with the pin directory where that isn't the usual one.
     pub(super) fn program(&self) -> String {
         program(&self.pins)
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

@@ -46,9 +46,11 @@ fn state(ground: &Ground, place: &Place) -> Finding {
                 .because("nothing guards it when it comes, unless ftptrack watch runs")
                 .mend(format!("{} detach -i {name}", ground.program()))
         }
-        (None, _) => Finding::new(Level::Error, CHECK, format!("there is no interface {name}"))
-            .because("ftptrack can't attach to it")
-            .mend("ip -brief link"),
+        (None, _) => {
+            let there = ground.names.join(", ");
+            Finding::new(Level::Error, CHECK, format!("there is no interface {name}; choose one of {there}"))
+                .because("ftptrack can't attach to it")
+        }
         (Some(link), _) if Interface::of(link).is_err() => {
             Finding::new(Level::Error, CHECK, format!("packets of {name} can't be read (link type {})", link.kind))
                 .because("ftptrack can't attach to it")

@@ -25,10 +25,10 @@ pub(super) fn check(ground: &Ground) -> Vec<Finding> {
             let what = format!("another program listens in the passive range {range}: {other}");
             let why = "nobody negotiates a connection to it, so everybody is cut off from it; attach refuses without \
                        --force";
-            let finding = Finding::new(Level::Error, CHECK, what).because(why);
+            let finding = Finding::new(Level::Error, CHECK, what);
             findings.push(match &other.process {
-                Some((_, id)) => finding.mend(format!("kill {id}")),
-                None => finding.mend(format!("ss -Hltnp 'sport = :{port}'")),
+                Some((_, id)) => finding.because(why).mend(format!("kill {id}")),
+                None => finding.because(format!("{why}. `ss -Hltnp 'sport = :{port}'` tells root whose it is")),
             });
         }
     }

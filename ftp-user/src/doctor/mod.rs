@@ -12,6 +12,7 @@ use crate::import::Server;
 
 mod bpffs;
 mod capabilities;
+mod daemon;
 mod firewall;
 mod ftp_server;
 mod ground;
@@ -20,6 +21,7 @@ mod interfaces;
 mod jit;
 mod kernel;
 mod listeners;
+mod settings;
 
 use ground::Ground;
 
@@ -108,12 +110,13 @@ pub struct Asked {
 ///
 /// Something is wrong with what was asked; what is wrong with the machine is a finding.
 pub async fn examine(asked: &Asked, pin_dir: &Path) -> Result<Vec<Finding>, Failure> {
+    let configs = ftp_server::read(&asked.ftp_configs)?;
     let mut findings = vec![capabilities::check()];
     findings.extend(kernel::check());
     findings.extend([bpffs::check(pin_dir), jit::check()]);
     let ground = Ground::survey(asked, pin_dir, &mut findings).await?;
     findings.extend(interfaces::check(&ground).await);
-    findings.extend(ftp_server::check(&ground, &asked.ftp_configs));
+    findings.extend(ftp_server::check(&ground, configs));
     findings.extend(listeners::check(&ground));
     let rulesets = firewall::read(&mut findings);
     findings.extend(firewall::check(&ground, &rulesets));

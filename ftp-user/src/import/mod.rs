@@ -138,6 +138,8 @@ pub(crate) struct Warning {
     pub(crate) remedy: String,
     /// The passive range is missing, or not what it looks like.
     pub(crate) is_of_range: bool,
+    /// The setting that mends it, and its value, where it takes no choice.
+    pub(crate) setting: Option<(&'static str, &'static str)>,
 }
 
 /// `FILE:LINE: what is wrong; what to do`.
@@ -152,12 +154,14 @@ impl fmt::Display for Warning {
 pub(crate) struct Findings {
     pub(crate) servers: Vec<Found>,
     pub(crate) warnings: Vec<Warning>,
+    /// Another program listens, and starts the server for each session.
+    pub(crate) is_started_by_another: bool,
 }
 
 impl Findings {
     fn warn(&mut self, place: &Place, wrong: impl fmt::Display, remedy: impl fmt::Display) {
         let (wrong, remedy) = (wrong.to_string(), remedy.to_string());
-        self.warnings.push(Warning { place: place.clone(), wrong, remedy, is_of_range: false });
+        self.warnings.push(Warning { place: place.clone(), wrong, remedy, is_of_range: false, setting: None });
     }
 
     /// The same of a passive range.
@@ -165,6 +169,20 @@ impl Findings {
         self.warn(place, wrong, remedy);
         if let Some(warning) = self.warnings.last_mut() {
             warning.is_of_range = true;
+        }
+    }
+
+    /// The same of what a setting mends.
+    fn warn_of_setting(
+        &mut self,
+        place: &Place,
+        wrong: impl fmt::Display,
+        remedy: impl fmt::Display,
+        setting: (&'static str, &'static str),
+    ) {
+        self.warn(place, wrong, remedy);
+        if let Some(warning) = self.warnings.last_mut() {
+            warning.setting = Some(setting);
         }
     }
 

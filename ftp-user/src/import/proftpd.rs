@@ -48,6 +48,8 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<(), Failure> 
         findings.warn(place, "no server is left (Port 0)", "give a configuration with one");
     }
     findings.servers = servers;
+    let started = hosts[0].section.get("servertype").and_then(|directive| directive.arguments.first());
+    findings.is_started_by_another = started.is_some_and(|by| by.eq_ignore_ascii_case("inetd"));
     Ok(())
 }
 
@@ -212,10 +214,11 @@ fn active(settings: &Settings<'_>, port: u16, found: &mut Found, findings: &mut 
             ActivePort::Any
         }
         _ => {
-            findings.warn(
+            findings.warn_of_setting(
                 revoke.map_or(&found.place, |directive| &directive.place),
                 "without RootRevoke off active data connections come from any port: none can be guarded",
                 "write RootRevoke off, and import it again; or active = false, and deny PORT and EPRT in proftpd.conf",
+                ("RootRevoke", "off"),
             );
             ActivePort::Any
         }

@@ -177,7 +177,8 @@ fn active_port(settings: &Settings<'_>, active: bool, findings: &mut Findings) -
     if active {
         let place = settings.at(settings.line("connect_from_port_20"));
         let wrong = "without connect_from_port_20=YES active data connections come from any port: none can be guarded";
-        findings.warn(&place, wrong, "write connect_from_port_20=YES, and import it again");
+        let setting = ("connect_from_port_20", "YES");
+        findings.warn_of_setting(&place, wrong, "write connect_from_port_20=YES, and import it again", setting);
     }
     ActivePort::Any
 }
@@ -194,6 +195,7 @@ fn listener(settings: &Settings<'_>, found: &mut Found, findings: &mut Findings)
         ),
     }
     if !v4 && !v6 {
+        findings.is_started_by_another = true;
         findings.warn(
             &settings.at(settings.line("listen")),
             "neither listen nor listen_ipv6 is YES: inetd, xinetd or systemd chooses port and address",

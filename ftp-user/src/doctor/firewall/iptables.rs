@@ -58,7 +58,11 @@ fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Rul
                 value();
                 Condition::Source
             }
-            "--ctstate" | "--state" => Condition::New(value().split(',').any(|state| state == "NEW") == is),
+            "--ctstate" | "--state" => {
+                let states = value();
+                let has = |wanted: &str| states.split(',').any(|state| state == wanted);
+                if has("DNAT") && !has("NEW") { Condition::Translated(is) } else { Condition::New(has("NEW") == is) }
+            }
             "--mark" => mark(is, value()),
             "--syn" => Condition::Syn,
             "--tcp-flags" => {
@@ -76,6 +80,7 @@ fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Rul
                     _ if word == "-g" => Action::Goto(target.clone()),
                     _ => Action::Jump(target.clone()),
                 };
+                ruleset.translates |= matches!(target.as_str(), "DNAT" | "REDIRECT" | "NETMAP");
                 if target == "CT" && line.contains("--helper ftp") {
                     let what = format!("a rule of {tool}'s {table} {chain}");
                     ruleset.helpers.push((what, format!("{tool} -t {table} {}", line.replacen("-A", "-D", 1))));

@@ -7,10 +7,13 @@ use std::process::{Command, Stdio};
 
 use super::{Finding, Level};
 
+mod firewalld;
 mod iptables;
 mod judge;
+mod mend;
 mod model;
 mod nftables;
+mod opened;
 mod walk;
 
 pub(super) use judge::check;
@@ -35,6 +38,11 @@ impl Rulesets {
     /// `nft and iptables-nft`, if whatever rules there are were read.
     pub(super) fn whole(&self) -> Option<String> {
         (!self.has_failed && !self.tools.is_empty()).then(|| self.tools.join(", "))
+    }
+
+    /// Whether any rule gives connections another destination.
+    fn translate(&self) -> bool {
+        self.all.iter().any(|ruleset| ruleset.translates)
     }
 }
 

@@ -15,6 +15,8 @@ pub(in crate::doctor) struct Ruleset {
     pub(super) chains: Vec<Chain>,
     /// Rules that give control connections to the kernel's own FTP helper, and the command that removes each.
     pub(in crate::doctor) helpers: Vec<(String, String)>,
+    /// Whether a rule gives connections another destination.
+    pub(super) translates: bool,
 }
 
 /// The command that the rules belong to.
@@ -80,6 +82,8 @@ pub(super) enum Condition {
         value: u32,
         mask: u32,
     },
+    /// Whether connections are meant whose destination a rule has changed.
+    Translated(bool),
     /// Something that is true of the first packet of any TCP connection.
     Syn,
     /// The sender's address.
@@ -113,6 +117,8 @@ pub(super) struct Packet<'a> {
     pub(super) interface: Option<&'a str>,
     /// What ftptrack has put into its mark.
     pub(super) mark: Option<Mark>,
+    /// Whether there are rules that might have changed its destination.
+    pub(super) may_be_translated: bool,
 }
 
 /// Whether a condition holds.
@@ -143,6 +149,8 @@ impl Condition {
                 Some(ours) if mask & !ours.mask == 0 => known((ours.value & mask == *value) == *is),
                 _ => Holds::Perhaps,
             },
+            // No rule does that: then it goes where its sender sent it.
+            Self::Translated(is) => known(!*is).or_perhaps(!packet.may_be_translated),
             Self::Syn => Holds::Yes,
             Self::Source | Self::Unknown => Holds::Perhaps,
         }

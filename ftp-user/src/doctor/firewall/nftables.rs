@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::firewalld;
 use super::model::{Action, Base, Chain, Condition, Family, Rule, Ruleset, Tool};
 
 /// Tables that `iptables-nft` keeps; it shows them better itself.
@@ -108,6 +109,7 @@ impl Reader {
                 // They go on, whatever they do.
                 "counter" | "log" | "mangle" | "notrack" | "flow" | "ct timeout" | "ct expectation" | "meter" => {}
                 "ct helper" => self.helper(rule, value),
+                "dnat" | "redirect" => self.ruleset.translates = true,
                 _ => match action(name, value) {
                     Some(action) => read.action = action,
                     None => read.conditions.push(Condition::Unknown),
@@ -125,7 +127,12 @@ impl Reader {
         if self.helpers.contains(&(family.clone(), table.clone(), name.as_str().unwrap_or_default().to_owned())) {
             let handle = rule["handle"].as_u64().unwrap_or(0);
             let what = format!("a rule of nft's {family} {table} {chain}");
-            self.ruleset.helpers.push((what, format!("nft delete rule {family} {table} {chain} handle {handle}")));
+            let mend = if firewalld::owns(&table) {
+                firewalld::without_helper(&chain)
+            } else {
+                format!("nft delete rule {family} {table} {chain} handle {handle}")
+            };
+            self.ruleset.helpers.push((what, mend));
         }
     }
 
@@ -174,6 +181,9 @@ impl Reader {
             if of["payload"]["field"] == "flags" {
                 return if has(&["syn"]) && is { Condition::Syn } else { Condition::Unknown };
             }
+        }
+        if left["ct"]["key"] == "status" && has(&["dnat"]) {
+            return Condition::Translated(is);
         }
         if left["ct"]["key"] == "state" {
             return Condition::New((has(&["new"]) || right.iter().any(|value| *value == 8)) == is);

@@ -16,6 +16,8 @@ pub(super) struct Fate<'a> {
     pub(super) accepting_some: Vec<&'a Rule>,
     /// Rules before it that drop some.
     pub(super) dropping_some: Vec<&'a Rule>,
+    /// Other chains that it certainly came to, in this order.
+    pub(super) through: Vec<&'a Chain>,
 }
 
 /// What a chain of the kernel's does with a packet.
@@ -25,7 +27,7 @@ pub(super) fn walk<'a>(ruleset: &'a Ruleset, chain: &'a Chain, packet: &Packet<'
         End::Decided { is_dropped, chain, rule } => {
             (walker.fate.is_dropped, walker.fate.by) = (is_dropped, Some((chain, rule)));
         }
-        End::Returned | End::Left => walker.fate.is_dropped = chain.base.as_ref().is_some_and(|base| base.drops),
+        End::Returned => walker.fate.is_dropped = chain.base.as_ref().is_some_and(|base| base.drops),
     }
     walker.fate
 }
@@ -36,10 +38,8 @@ enum End<'a> {
         chain: &'a Chain,
         rule: &'a Rule,
     },
-    /// The chain before goes on.
+    /// The chain before goes on; where there is none, the policy decides.
     Returned,
-    /// The policy decides.
-    Left,
 }
 
 struct Walker<'a, 'p> {
@@ -99,7 +99,8 @@ impl<'a> Walker<'a, '_> {
             (Action::Jump(target) | Action::Goto(target), holds) => {
                 let ends = matches!(action, Action::Goto(_)) && holds == Holds::Yes;
                 match self.jump(chain, rule, target, holds, depth.checked_sub(1)?) {
-                    None if ends => Some(End::Left),
+                    // What comes back from there goes on where this chain was come from.
+                    None if ends => Some(End::Returned),
                     other => other,
                 }
             }
@@ -112,6 +113,9 @@ impl<'a> Walker<'a, '_> {
             // A kernel module's, or one that was not listed.
             return self.action(from, rule, &Action::Unknown, holds, depth);
         };
+        if holds == Holds::Yes {
+            self.fate.through.push(target);
+        }
         match self.chain(target, depth) {
             End::Decided { is_dropped, rule, .. } if holds == Holds::Perhaps => {
                 if is_dropped {
@@ -123,7 +127,6 @@ impl<'a> Walker<'a, '_> {
             }
             decided @ End::Decided { .. } => Some(decided),
             End::Returned => None,
-            End::Left => (holds == Holds::Yes).then_some(End::Left),
         }
     }
 }
