@@ -146,6 +146,10 @@ fn iptables_of_both_kinds_are_read() {
         let found = doctor.finding(&open).unwrap_or_else(|| panic!("{:#?}", doctor.of("firewall")));
         assert_eq!(found.level, "warning");
         assert!(found.mend.expect("it can be").ends_with("attach -i eth0 --passive-range 10240-20480"));
+        // What else was asked for holds in its commands, too.
+        let asked = format!("{USUAL} --sessions-per-client 8");
+        let found = Doctor::new(server, &pins, asked.clone()).finding(&open).expect("it is so all the same");
+        assert!(found.mend.expect("it can be").ends_with(&format!("attach {asked}")));
         doctor.run(&format!("{tool} -P INPUT DROP"));
         doctor.mends("error", &format!("port 21 is dropped by the policy of {tool}'s filter INPUT"));
         doctor.run(&format!("{tool} -F INPUT"));

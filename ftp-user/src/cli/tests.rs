@@ -71,6 +71,17 @@ fn options_may_be_given_again_and_odd_values_reach_the_policy() {
 }
 
 #[test]
+fn options_are_repeated_as_they_were_given() {
+    let options = "--config c.toml --side servers-beyond --hook clsact --server 192.0.2.1 --server 192.0.2.8/29 \
+                   --control-port 21 --control-port 2121 --passive-range 10240-20480 --no-passive --active-port any \
+                   --no-active --pasv-promiscuous --port-promiscuous --announced-address strict --expectation-timeout 5 \
+                   --sessions-per-client 8 --ftps client-range --mark 0x1/0xff --monitor --no-accounting";
+    let words = format!("ftptrack attach -i eth0 {options}");
+    let Command::Attach(arguments) = Cli::try_parse_from(words.split_whitespace()).unwrap().command else { panic!() };
+    assert_eq!(arguments.policy.into_flags().words().join(" "), options);
+}
+
+#[test]
 fn the_commands_of_the_pages_are_ours() {
     for (page, least) in [
         (include_str!("../../../docs/operating.md"), 10),

@@ -63,6 +63,55 @@ impl Flags {
         *self != Self { interfaces, side, hook, ..Self::default() } || Path::new(USUAL).exists()
     }
 
+    /// They as they are written on a command line, but for the interfaces.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        // Taken apart: no option is forgotten.
+        let Self {
+            config,
+            interfaces: _,
+            side,
+            hook,
+            servers,
+            control_ports,
+            passive_range,
+            no_passive,
+            active_port,
+            no_active,
+            pasv_promiscuous,
+            port_promiscuous,
+            announced_address,
+            expectation_timeout,
+            sessions_per_client,
+            ftps,
+            mark,
+            monitor,
+            no_accounting,
+        } = self;
+        let one = |name: &str, value: Option<&str>| value.map(|value| option(name, value));
+        let switch = |name: &str, is_given: bool| is_given.then(|| name.to_owned());
+        let config = config.as_ref().map(|path| option("--config", path.display()));
+        let where_to = [config, one("--side", side.map(side_name)), one("--hook", hook.map(Hook::as_str))];
+        let servers = servers.iter().map(|server| option("--server", server));
+        let control_ports = control_ports.iter().map(|port| option("--control-port", port));
+        let rules = [
+            one("--passive-range", passive_range.as_deref()),
+            switch("--no-passive", *no_passive),
+            one("--active-port", active_port.as_deref()),
+            switch("--no-active", *no_active),
+            switch("--pasv-promiscuous", *pasv_promiscuous),
+            switch("--port-promiscuous", *port_promiscuous),
+            one("--announced-address", announced_address.as_deref()),
+            one("--expectation-timeout", expectation_timeout.as_deref()),
+            one("--sessions-per-client", sessions_per_client.as_deref()),
+            one("--ftps", ftps.as_deref()),
+            one("--mark", mark.as_deref()),
+            switch("--monitor", *monitor),
+            switch("--no-accounting", *no_accounting),
+        ];
+        where_to.into_iter().flatten().chain(servers).chain(control_ports).chain(rules.into_iter().flatten()).collect()
+    }
+
     /// What they ask for.
     pub fn draft(&self, complaints: &mut Complaints) -> Draft {
         let server = self.server(complaints);

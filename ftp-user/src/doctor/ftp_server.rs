@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ground::{From, Ground};
+use super::ground::{From, Ground, Place};
 use super::settings::File;
 use super::{Finding, Level, daemon};
 use crate::failure::Failure;
@@ -215,7 +215,12 @@ impl Config<'_> {
         match &self.ground.policy {
             Some((_, From::File(file))) => {
                 let file = file.display();
-                format!("sed -i -e '/^ftps/d' -e '/^\\[\\[server\\]\\]/a ftps = \"client-range\"' {file}")
+                let edit = format!("sed -i -e '/^ftps/d' -e '/^\\[\\[server\\]\\]/a ftps = \"client-range\"' {file}");
+                // Where it is in force it has to be brought into force.
+                match self.ground.places.iter().any(Place::is_guarded) {
+                    true => format!("{edit} && {} policy apply {file}", self.ground.program()),
+                    false => edit,
+                }
             }
             _ => self.ground.attach_command("--ftps client-range"),
         }

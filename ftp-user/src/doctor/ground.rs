@@ -59,6 +59,8 @@ pub(super) struct Ground {
     pub(super) pins: Pins,
     pub(super) netlink: Option<Netlink>,
     pub(super) policy: Option<(Policy, From)>,
+    /// The options that it was asked for by.
+    said: Vec<String>,
     pub(super) places: Vec<Place>,
     /// Interfaces that nobody guards and that others can reach.
     pub(super) bare: Vec<Bare>,
@@ -94,6 +96,7 @@ impl Ground {
             pins,
             netlink,
             policy,
+            said: asked.flags.words(),
             places: Vec::new(),
             bare: Vec::new(),
             names: Vec::new(),
@@ -180,13 +183,18 @@ impl Ground {
 
     fn attach_command_at(&self, interfaces: &str, more: &str) -> String {
         let range = self.rules().first().and_then(|(rules, _)| rules.passive_range);
-        let said = match &self.policy {
-            Some((_, From::File(file))) => format!(" --config {}", file.display()),
-            Some((_, From::InForce)) if more.is_empty() => String::new(),
-            _ => range.map_or_else(String::new, |range| format!(" --passive-range {range}")),
-        };
-        let more = if more.is_empty() { String::new() } else { format!(" {more}") };
-        format!("{} attach {interfaces}{said}{more}", self.program())
+        let mut words = vec![self.program(), "attach".to_owned(), interfaces.to_owned()];
+        match &self.policy {
+            Some((_, From::File(_) | From::Options)) => {
+                // Said once more it would be said twice.
+                let is_replaced = |word: &&String| more.starts_with("--ftps ") && word.starts_with("--ftps ");
+                words.extend(self.said.iter().filter(|word| !is_replaced(word)).cloned());
+            }
+            Some((_, From::InForce)) if more.is_empty() => {}
+            _ => words.extend(range.map(|range| format!("--passive-range {range}"))),
+        }
+        words.extend((!more.is_empty()).then(|| more.to_owned()));
+        words.join(" ")
     }
 
     /// `ftptrack`, with the pin directory where that isn't the usual one.
