@@ -3,6 +3,7 @@
 //! The list is `tests/mutations.toml`; the result is written to `docs/mutations.md`, its sum to `docs/security.md`.
 
 use std::{
+    collections::HashMap,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -43,13 +44,25 @@ struct Mutation {
     test: String,
 }
 
+impl Mutation {
+    /// Its line in the table, but for what came of it.
+    fn row(&self) -> String {
+        format!("| {} | {} | `{}` | ", self.rule, self.check, self.test)
+    }
+}
+
+const HEAD: &str = "# Mutation list\n\nMade by `cargo xtask mutate` from `tests/mutations.toml`: each check is switched off in \
+                    turn, and the test named must fail. (`cargo xtask mutate TEXT` renews the lines that it is about.)\n";
+const NOTICED: &str = "noticed";
+
 enum Outcome {
     Noticed,
     Survived,
     Broken(String),
 }
 
-/// Runs the mutations whose check, file or test contains `filter`; writes the table when all were run.
+/// Runs the mutations whose check, file or test contains `filter`, and writes what came of them into the table; of the
+/// others stays what came of them last.
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     command::require_root("some of the tests make network namespaces", "mutate")?;
     let root = command::workspace();
@@ -59,13 +72,15 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     let tree = Tree::copy(root)?;
     let wanted = |m: &&Mutation| filter.is_none_or(|f| [&m.check, &m.file, &m.test].iter().any(|t| t.contains(f)));
     let chosen: Vec<&Mutation> = list.mutation.iter().filter(wanted).collect();
-    let mut table = String::new();
+    let page = root.join("docs/mutations.md");
+    let before = fs::read_to_string(&page).unwrap_or_default();
+    let mut outcomes: HashMap<String, String> = before.lines().filter_map(outcome_of).collect();
     let mut failed = 0;
     for (number, mutation) in chosen.iter().enumerate() {
         let begun = Instant::now();
         let outcome = tree.try_out(mutation).unwrap_or_else(|error| Outcome::Broken(format!("{error:#}")));
         let word = match &outcome {
-            Outcome::Noticed => "noticed".to_owned(),
+            Outcome::Noticed => NOTICED.to_owned(),
             Outcome::Survived => "SURVIVED".to_owned(),
             Outcome::Broken(why) => format!("BROKEN: {why}"),
         };
@@ -80,21 +95,37 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
             mutation.check,
             mutation.test
         );
-        writeln!(table, "| {} | {} | `{}` | {word} |", mutation.rule, mutation.check, mutation.test)?;
+        outcomes.insert(mutation.row(), word);
     }
-    if filter.is_none() {
-        let summary = format!("{} checks switched off, {} noticed.", chosen.len(), chosen.len() - failed);
-        let head = "# Mutation list\n\nMade by `cargo xtask mutate` from `tests/mutations.toml`: each check is switched \
-                    off in turn, and the test named must fail.\n";
-        let table = format!("{head}\n{summary}\n\n| rule | check | test | outcome |\n|---|---|---|---|\n{table}");
-        fs::write(root.join("docs/mutations.md"), table)?;
-        page::put(&root.join("docs/security.md"), "cargo xtask mutate", &summary)?;
-    }
+    write(&list.mutation, &outcomes, &page)?;
     if failed != 0 {
         bail!("{failed} of {} checks could be switched off without the test noticing", chosen.len());
     }
     println!("all {} checks: switched off, the test failed", chosen.len());
     Ok(())
+}
+
+/// Writes the page, if each mutation was run some time.
+fn write(mutations: &[Mutation], outcomes: &HashMap<String, String>, page: &Path) -> Result<()> {
+    let rows = mutations.iter().map(|mutation| Some((mutation.row(), outcomes.get(&mutation.row())?)));
+    let Some(rows) = rows.collect::<Option<Vec<_>>>() else {
+        println!("docs/mutations.md lacks some: cargo xtask mutate runs all");
+        return Ok(());
+    };
+    let noticed = rows.iter().filter(|(_, outcome)| *outcome == NOTICED).count();
+    let summary = format!("{} checks switched off, {noticed} noticed.", rows.len());
+    let mut text = format!("{HEAD}\n{summary}\n\n| rule | check | test | outcome |\n|---|---|---|---|\n");
+    for (row, outcome) in rows {
+        writeln!(text, "{row}{outcome} |")?;
+    }
+    fs::write(page, text)?;
+    page::put(&page.with_file_name("security.md"), "cargo xtask mutate", &summary)
+}
+
+/// A line of the table: what it is about, and what came of it.
+fn outcome_of(line: &str) -> Option<(String, String)> {
+    let (row, outcome) = line.strip_suffix(" |")?.rsplit_once("` | ")?;
+    Some((format!("{row}` | "), outcome.to_owned()))
 }
 
 /// A copy of the tree, where things can be broken.
