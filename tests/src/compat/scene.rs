@@ -100,14 +100,12 @@ impl Setting {
         drop(turn);
 
         let counted = || filters.iter().map(Ftptrack::stats).collect::<Vec<_>>();
-        let mut before = counted();
-        if guard == Guard::Ftptrack {
-            // A SYN that waited until its next hop was found arrives after its probe gave up.
-            wait::until("all that came uninvited is denied", || {
-                before = counted();
-                (before.iter().map(Stats::denied).sum::<u64>() >= UNINVITED).then_some(())
-            });
-        }
+        // A SYN that waited until its next hop was found arrives after its probe gave up.
+        let are_denied = |counted: &Vec<Stats>| counted.iter().map(Stats::denied).sum::<u64>() >= UNINVITED;
+        let mut before = match guard {
+            Guard::Ftptrack => wait::until("all that came uninvited is denied", || Some(counted()).filter(are_denied)),
+            Guard::Nobody | Guard::Conntrack => Vec::new(),
+        };
         if self.waits {
             let scene = Scene { ground: &ground, daemons: &daemons, data };
             let mut outcomes: Vec<_> = thread::scope(|scope| {
