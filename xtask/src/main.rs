@@ -6,6 +6,8 @@ mod build;
 mod command;
 mod compat;
 mod demo;
+#[cfg(test)]
+mod dependencies;
 mod kernels;
 mod mutate;
 mod package;
