@@ -4,146 +4,17 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::address::Address;
-use crate::command::{CommandParser, Verb};
+use crate::command::Verb;
 use crate::counter::{Counter, Tally};
 use crate::flow::tcp;
 use crate::host_port::HostPort;
+use crate::segment::{Intake, MOST_HELD, Segment};
 use crate::sequence::{after, before, is_near};
-use crate::server::ServerHalf;
-use crate::session::{Intake, MOST_HELD, Segment};
+use crate::session::{ClientHalf, Command, RING, ServerHalf, fault, kind};
 
-/// Commands that can wait at a time.
-pub const RING: usize = 16;
-/// Last bytes of the client that are kept, to compare repeated ones with.
-pub const RECENT: usize = 128;
 /// After this much silence, with everything acknowledged both ways and no transfer under way, what
 /// still waits will not be answered any more. Nanoseconds.
 pub const UNANSWERED: u64 = crate::SECOND / 2;
-
-/// Kinds of waiting commands.
-pub mod kind {
-    /// Takes one reply and means nothing to data connections.
-    pub const OTHER: u8 = 0;
-    /// PASV.
-    pub const PASV: u8 = 1;
-    /// EPSV.
-    pub const EPSV: u8 = 2;
-    /// PORT or EPRT.
-    pub const PORT: u8 = 3;
-    /// A command that uses a data connection.
-    pub const TRANSFER: u8 = 4;
-    /// REIN.
-    pub const REIN: u8 = 5;
-    /// ABOR.
-    pub const ABOR: u8 = 6;
-    /// A line that some servers don't answer.
-    pub const UNSURE: u8 = 7;
-    /// Added: it was read while the session was not in step, and opens nothing.
-    pub const NOT_IN_STEP: u8 = 0x80;
-}
-
-/// What is wrong with a PORT or EPRT.
-pub mod fault {
-    /// Nothing.
-    pub const NONE: u8 = 0;
-    /// It is malformed.
-    pub const MALFORMED: u8 = 1;
-    /// It names an address that isn't the client's; the half remembers which.
-    pub const FOREIGN: u8 = 2;
-}
-
-/// A command that waits for its final reply.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Command {
-    /// Position behind its line end: it counts once the server has acknowledged that.
-    pub end: u32,
-    /// One of [`kind`].
-    pub kind: u8,
-    /// One of [`fault`].
-    pub fault: u8,
-    /// The port that a PORT or EPRT names, host byte order.
-    pub port: u16,
-}
-
-impl Command {
-    /// One of [`kind`], whether it was read in step or not.
-    #[inline(always)]
-    #[must_use]
-    pub const fn asked(&self) -> u8 {
-        self.kind & !kind::NOT_IN_STEP
-    }
-}
-
-/// Written by packets of the client only.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ClientHalf {
-    /// When the last command line ended, nanoseconds.
-    pub last_line: u64,
-    /// Position of the next byte.
-    pub next: u32,
-    /// The server's bytes that the client has acknowledged.
-    pub acked: u32,
-    /// How often this half lost step; the server half anchors anew when it sees a new number.
-    pub lost: u32,
-    /// Waiting commands that end up to here have been dropped (with `voided`).
-    pub void_before: u32,
-    /// Commands put into the ring so far.
-    pub head: u32,
-    /// The server half's epoch that this half goes by.
-    pub epoch: u16,
-    /// Transfer commands so far.
-    pub transfers: u16,
-    /// In step: everything from here on is attributed for certain.
-    pub settled: u8,
-    /// FIN in sequence was seen.
-    pub fin: u8,
-    /// Early segments held back in a row.
-    pub held: u8,
-    /// `void_before` has a meaning.
-    pub voided: u8,
-    /// The server half's count of final replies when the last command was read.
-    pub burst: u32,
-    /// End of the first command of those that were read since that reply.
-    pub burst_from: u32,
-    /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
-    pub named: Address,
-    /// See `named`.
-    pub named_end: u32,
-    /// The ring.
-    pub ring: [Command; RING],
-    /// The last bytes, each at its position modulo [`RECENT`], as they lie in memory.
-    pub recent: [u64; RECENT / 8],
-    /// The parser.
-    pub parser: CommandParser,
-}
-
-impl Default for ClientHalf {
-    fn default() -> Self {
-        Self {
-            last_line: 0,
-            next: 0,
-            acked: 0,
-            lost: 0,
-            void_before: 0,
-            head: 0,
-            epoch: 0,
-            transfers: 0,
-            settled: 0,
-            fin: 0,
-            held: 0,
-            voided: 0,
-            burst: 0,
-            burst_from: 0,
-            named: Address::ANY,
-            named_end: 0,
-            ring: [Command::default(); RING],
-            recent: [0; RECENT / 8],
-            parser: CommandParser::default(),
-        }
-    }
-}
 
 impl ClientHalf {
     #[inline(always)]
@@ -237,6 +108,8 @@ impl ClientHalf {
     }
 
     /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.
+    ///
+    /// Only tests and the model call it: the kernel program runs the parser over a whole piece at a time.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
         self.remember(self.next, byte);

@@ -6,66 +6,19 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::address::Address;
-use crate::client::{ClientHalf, Command, RING, fault, kind};
 use crate::counter::{Counter, Tally};
 use crate::keys::{ConnectionKey, Mode};
 use crate::policy::{ServerPolicy, flag};
 use crate::reply::Reply;
 use crate::sequence::{after, before};
-use crate::server::{ServerHalf, decision, opaque};
+use crate::session::{ClientHalf, Command, RING, ServerHalf, decision, fault, kind, opaque};
 
 /// The lowest port that can be negotiated.
 pub const LOWEST_PORT: u16 = 1024;
 
 impl ServerHalf {
-    /// A line has ended: if it ends a reply, that answers a command.
     #[inline(always)]
-    pub fn end_line(
-        &mut self,
-        client: &ClientHalf,
-        key: &ConnectionKey,
-        policy: &ServerPolicy,
-        ack: u32,
-        now: u64,
-        tally: &mut Tally,
-    ) {
-        let mut reply = Reply::default();
-        if !self.parser.end_line(&mut reply) {
-            if self.parser.is_tls() && self.greeted == 0 {
-                self.encrypted(tally); // implicit FTPS: TLS in the place of a greeting
-            }
-            return;
-        }
-        tally.mark(Counter::Replies);
-        self.last_word = now;
-        if reply.code < 200 {
-            self.transfer = 1;
-            self.renew = 1;
-            return;
-        }
-        self.finals = self.finals.wrapping_add(1);
-        if reply.code == 421 {
-            return; // the server says that it goes away; pyftpdlib does so between two replies
-        }
-        if self.greeted == 0 {
-            // Whatever its code and whatever was sent before it: the server speaks first.
-            self.greeted = 1;
-            self.transfer = 0; // a 120 may have come before it
-            return;
-        }
-        if reply.code == 234 || reply.code == 235 {
-            self.encrypted(tally);
-            return;
-        }
-        if self.take_command(client, reply.code, ack) {
-            self.answer(client, key, policy, &reply, tally);
-        } else {
-            self.answers_nothing(&reply, tally);
-        }
-    }
-
-    #[inline(always)]
-    fn encrypted(&mut self, tally: &mut Tally) {
+    pub(crate) fn encrypted(&mut self, tally: &mut Tally) {
         self.opaque = opaque::ENCRYPTED;
         self.decision = decision::WITHDRAW;
         tally.mark(Counter::SessionsEncrypted);
@@ -78,7 +31,7 @@ impl ServerHalf {
     /// A function of its own, and its result in memory: the verifier would otherwise follow the rest
     /// once for each place in the ring.
     #[inline(never)]
-    fn take_command(&mut self, client: &ClientHalf, code: u16, ack: u32) -> bool {
+    pub(crate) fn take_command(&mut self, client: &ClientHalf, code: u16, ack: u32) -> bool {
         let wanted = match code {
             227 => kind::PASV,
             229 => kind::EPSV,
@@ -110,7 +63,7 @@ impl ServerHalf {
     }
 
     #[inline(always)]
-    fn answers_nothing(&mut self, reply: &Reply, tally: &mut Tally) {
+    pub(crate) fn answers_nothing(&mut self, reply: &Reply, tally: &mut Tally) {
         self.witnessed = 0;
         // One reply too many: an earlier one was taken for the wrong command's. A 227 is right even so; a
         // PORT's 200 may not have been.
@@ -125,7 +78,7 @@ impl ServerHalf {
     }
 
     #[inline(always)]
-    fn answer(
+    pub(crate) fn answer(
         &mut self,
         client: &ClientHalf,
         key: &ConnectionKey,

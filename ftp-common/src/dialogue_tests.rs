@@ -4,7 +4,7 @@ use std::{format, vec};
 use super::*;
 use crate::SECOND;
 use crate::flow::tcp;
-use crate::session::Segment;
+use crate::segment::Segment;
 use crate::talk::{CLIENT, Talk, address};
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";

@@ -76,6 +76,35 @@ pub struct ExpectationKey {
     pub scope: u32,
 }
 
+impl ExpectationKey {
+    /// What a data connection must find to begin, its own client being expected.
+    #[inline(always)]
+    #[must_use]
+    pub const fn for_connection(connection: &ConnectionKey, mode: Mode) -> Self {
+        let port = match mode {
+            Mode::Passive => connection.server_port,
+            Mode::Active => connection.client_port,
+        };
+        Self {
+            client: connection.client,
+            server: connection.server,
+            port,
+            mode: mode.number(),
+            zero: 0,
+            scope: connection.scope,
+        }
+    }
+
+    /// The key of a client's range in the RANGES map. `connection`: control or data, of this client and
+    /// server.
+    #[inline(always)]
+    #[must_use]
+    pub const fn for_range(connection: &ConnectionKey) -> Self {
+        let mode = Mode::Passive.number();
+        Self { client: connection.client, server: connection.server, port: 0, mode, zero: 0, scope: connection.scope }
+    }
+}
+
 /// Whom a limit counts together: all sessions of one client with one server. 36 bytes, no padding.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

@@ -7,7 +7,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`telnet`], [`plain`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
-//! | [`session`], [`client`], [`overlap`], [`server`] | one control connection: the order of its bytes, waiting commands |
+//! | [`session`] | one control connection: the value of its map, and all shapes in it |
+//! | [`segment`], [`sequence`], [`client`], [`overlap`], [`server`] | its two directions: the order of their bytes, waiting commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
 //! | [`expectation`], [`range`], [`flow`] | data connections: negotiated, and let in |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
@@ -31,6 +32,7 @@ pub mod plain;
 pub mod policy;
 pub mod range;
 pub mod reply;
+pub mod segment;
 pub mod sequence;
 pub mod server;
 pub mod session;

@@ -1,11 +1,10 @@
 //! Bytes that a client sends again: those that the server has acknowledged are skipped, the others must
 //! be the same, as which of two the server takes can't be known.
 
-use crate::client::{ClientHalf, RECENT, RING, kind};
 use crate::counter::{Counter, Tally};
+use crate::segment::{Intake, Segment};
 use crate::sequence::after;
-use crate::server::ServerHalf;
-use crate::session::{Intake, Segment};
+use crate::session::{ClientHalf, RECENT, RING, ServerHalf, kind};
 
 /// What is known of the line that a repeated byte belongs to.
 #[repr(C)]
@@ -22,7 +21,8 @@ pub struct Line {
 }
 
 impl ClientHalf {
-    /// Keeps the byte at a position, to compare a repeated one with.
+    /// Keeps the byte at a position, to compare a repeated one with. Only [`Self::push`] calls it, so only tests
+    /// and the model: the kernel program keeps whole words.
     #[inline(always)]
     pub const fn remember(&mut self, position: u32, byte: u8) {
         let word = &mut self.recent[position as usize / 8 % (RECENT / 8)];

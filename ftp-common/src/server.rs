@@ -1,101 +1,14 @@
 //! The server's half of a session: the order of its bytes, what it has acknowledged, and what its
 //! replies have decided ([`crate::dialogue`]).
 
-use crate::address::Address;
-use crate::client::{ClientHalf, Command};
 use crate::counter::{Counter, Tally};
 use crate::flow::tcp;
-use crate::reply::ReplyParser;
+use crate::keys::ConnectionKey;
+use crate::policy::ServerPolicy;
+use crate::reply::Reply;
+use crate::segment::{Intake, MOST_HELD, Segment};
 use crate::sequence::{after, before, is_near};
-use crate::session::{Intake, MOST_HELD, Segment};
-
-/// A data connection that a session has negotiated.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Negotiated {
-    /// Whose client address: [`Address::ANY`] for any.
-    pub client: Address,
-    /// The listening port, host byte order.
-    pub port: u16,
-    /// [`crate::keys::Mode::number`]; 0: nothing.
-    pub mode: u8,
-    /// Always 0.
-    pub zero: u8,
-    /// The session's count of transfer commands before it.
-    pub transfers_before: u16,
-    /// Always 0.
-    pub zero2: u16,
-}
-
-/// What a segment's replies change about the session's expectation.
-pub mod decision {
-    /// Nothing.
-    pub const KEEP: u8 = 0;
-    /// It goes.
-    pub const WITHDRAW: u8 = 1;
-    /// Another takes its place.
-    pub const REPLACE: u8 = 2;
-}
-
-/// Whether a session can be read.
-pub mod opaque {
-    /// It can.
-    pub const NOT: u8 = 0;
-    /// It is encrypted: by an accepted AUTH, or from the first byte on.
-    pub const ENCRYPTED: u8 = 1;
-    /// Multipath TCP: other connections may carry its bytes.
-    pub const MULTIPATH: u8 = 2;
-}
-
-/// Written by packets of the server only.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct ServerHalf {
-    /// When the last reply ended, nanoseconds.
-    pub last_word: u64,
-    /// Position of the next byte.
-    pub next: u32,
-    /// The client's bytes that the server has acknowledged.
-    pub acked: u32,
-    /// Commands taken out of the ring so far.
-    pub tail: u32,
-    /// The client half's count of lost steps that this half has anchored for.
-    pub anchored_for: u32,
-    /// The client's next position at the last anchor.
-    pub anchor: u32,
-    /// Counts expectations of this session.
-    pub serial: u32,
-    /// Counts anchors; commands of an earlier epoch are void.
-    pub epoch: u16,
-    /// One of [`opaque`]: whether it can be read.
-    pub opaque: u8,
-    /// FIN in sequence was seen.
-    pub fin: u8,
-    /// The greeting was seen: the first final reply, which answers no command.
-    pub greeted: u8,
-    /// A 1xx was seen and its final reply not yet.
-    pub transfer: u8,
-    /// While not in step: a whole exchange was seen and nothing waits.
-    pub witnessed: u8,
-    /// Early segments held back in a row.
-    pub held: u8,
-    /// One of [`decision`]; for the caller to carry out and reset.
-    pub decision: u8,
-    /// 1: the expectation's time begins anew; for the caller to carry out and reset.
-    pub renew: u8,
-    /// Always 0.
-    pub zero: [u8; 2],
-    /// Counts final replies, those that answer nothing too.
-    pub finals: u32,
-    /// The command that the last final reply answered.
-    pub taken: Command,
-    /// The expectation to be made, with [`decision::REPLACE`].
-    pub wanted: Negotiated,
-    /// The expectation that stands.
-    pub standing: Negotiated,
-    /// The parser.
-    pub parser: ReplyParser,
-}
+use crate::session::{ClientHalf, ServerHalf, decision, opaque};
 
 impl ServerHalf {
     #[inline(always)]
@@ -195,10 +108,58 @@ impl ServerHalf {
     }
 
     /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.
+    ///
+    /// Only tests and the model call it: the kernel program runs the parser over a whole piece at a time.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
         self.next = self.next.wrapping_add(1);
         self.parser.push(byte)
+    }
+
+    /// A line has ended: if it ends a reply, that answers a command.
+    #[inline(always)]
+    pub fn end_line(
+        &mut self,
+        client: &ClientHalf,
+        key: &ConnectionKey,
+        policy: &ServerPolicy,
+        ack: u32,
+        now: u64,
+        tally: &mut Tally,
+    ) {
+        let mut reply = Reply::default();
+        if !self.parser.end_line(&mut reply) {
+            if self.parser.is_tls() && self.greeted == 0 {
+                self.encrypted(tally); // implicit FTPS: TLS in the place of a greeting
+            }
+            return;
+        }
+        tally.mark(Counter::Replies);
+        self.last_word = now;
+        if reply.code < 200 {
+            self.transfer = 1;
+            self.renew = 1;
+            return;
+        }
+        self.finals = self.finals.wrapping_add(1);
+        if reply.code == 421 {
+            return; // the server says that it goes away; pyftpdlib does so between two replies
+        }
+        if self.greeted == 0 {
+            // Whatever its code and whatever was sent before it: the server speaks first.
+            self.greeted = 1;
+            self.transfer = 0; // a 120 may have come before it
+            return;
+        }
+        if reply.code == 234 || reply.code == 235 {
+            self.encrypted(tally);
+            return;
+        }
+        if self.take_command(client, reply.code, ack) {
+            self.answer(client, key, policy, &reply, tally);
+        } else {
+            self.answers_nothing(&reply, tally);
+        }
     }
 
     /// All bytes of a segment were read: a FIN behind them is in sequence.

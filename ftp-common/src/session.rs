@@ -1,63 +1,16 @@
-//! One control connection being followed: value of the SESSIONS map.
+//! One control connection being followed: value of the SESSIONS map, and all shapes in it.
 //!
 //! Two CPUs may handle its two directions at once and no lock is possible on an LRU map, so each
-//! direction owns a half: packets of the client write only [`ClientHalf`], packets of the server
-//! only [`ServerHalf`], and each reads of the other what was published before.
+//! direction owns a half: packets of the client write only [`ClientHalf`] (see [`crate::client`]), packets
+//! of the server only [`ServerHalf`] (see [`crate::server`], [`crate::dialogue`]), and each reads of the
+//! other what was published before.
 
-use crate::client::{ClientHalf, Command, RING};
+use crate::address::Address;
+use crate::command::CommandParser;
 use crate::flow::tcp;
-use crate::server::ServerHalf;
-
-/// A TCP segment of a control connection. Numbers in host byte order.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Segment {
-    /// Sequence number of the first byte.
-    pub seq: u32,
-    /// Acknowledgement number; only with the ACK flag.
-    pub ack: u32,
-    /// Bytes of payload.
-    pub length: u32,
-    /// Bits of [`tcp`].
-    pub flags: u8,
-    /// It is urgent, and its urgent byte is no Telnet command or lies elsewhere. The receiver may take
-    /// that byte out of the stream (RFC 6093 §3.1), so what it reads isn't what we read.
-    pub hides_a_byte: bool,
-}
-
-impl Segment {
-    /// Whether a flag is set.
-    #[inline(always)]
-    #[must_use]
-    pub const fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// The position behind its last byte, FIN not counted.
-    #[inline(always)]
-    #[must_use]
-    pub const fn end(&self) -> u32 {
-        self.seq.wrapping_add(self.length)
-    }
-}
-
-/// What to do with a segment of a control connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Intake {
-    /// Let it pass unread.
-    Pass,
-    /// Hold it back: it is early, and TCP repeats it once the missing bytes have passed.
-    Hold,
-    /// Read it, then let it pass.
-    Read {
-        /// Bytes at its front that have been read and acknowledged before.
-        skip: u32,
-        /// Bytes behind them that have been read and not acknowledged: they must be the same.
-        compare: u32,
-    },
-}
-
-/// Early segments that are held back in a row before the session gives up its step instead.
-pub const MOST_HELD: u8 = 64;
+use crate::keys::{ConnectionKey, ExpectationKey};
+use crate::reply::ReplyParser;
+use crate::segment::Segment;
 
 /// Value of the HANDSHAKES map: what a SYN-ACK on a control port said.
 #[repr(C)]
@@ -96,6 +49,239 @@ pub struct Session {
     pub client: ClientHalf,
     /// Written by packets of the server.
     pub server: ServerHalf,
+}
+
+/// Commands that can wait at a time.
+pub const RING: usize = 16;
+/// Last bytes of the client that are kept, to compare repeated ones with.
+pub const RECENT: usize = 128;
+/// Kinds of waiting commands.
+pub mod kind {
+    /// Takes one reply and means nothing to data connections.
+    pub const OTHER: u8 = 0;
+    /// PASV.
+    pub const PASV: u8 = 1;
+    /// EPSV.
+    pub const EPSV: u8 = 2;
+    /// PORT or EPRT.
+    pub const PORT: u8 = 3;
+    /// A command that uses a data connection.
+    pub const TRANSFER: u8 = 4;
+    /// REIN.
+    pub const REIN: u8 = 5;
+    /// ABOR.
+    pub const ABOR: u8 = 6;
+    /// A line that some servers don't answer.
+    pub const UNSURE: u8 = 7;
+    /// Added: it was read while the session was not in step, and opens nothing.
+    pub const NOT_IN_STEP: u8 = 0x80;
+}
+
+/// What is wrong with a PORT or EPRT.
+pub mod fault {
+    /// Nothing.
+    pub const NONE: u8 = 0;
+    /// It is malformed.
+    pub const MALFORMED: u8 = 1;
+    /// It names an address that isn't the client's; the half remembers which.
+    pub const FOREIGN: u8 = 2;
+}
+
+/// A command that waits for its final reply.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Command {
+    /// Position behind its line end: it counts once the server has acknowledged that.
+    pub end: u32,
+    /// One of [`kind`].
+    pub kind: u8,
+    /// One of [`fault`].
+    pub fault: u8,
+    /// The port that a PORT or EPRT names, host byte order.
+    pub port: u16,
+}
+
+impl Command {
+    /// One of [`kind`], whether it was read in step or not.
+    #[inline(always)]
+    #[must_use]
+    pub const fn asked(&self) -> u8 {
+        self.kind & !kind::NOT_IN_STEP
+    }
+}
+
+/// Written by packets of the client only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClientHalf {
+    /// When the last command line ended, nanoseconds.
+    pub last_line: u64,
+    /// Position of the next byte.
+    pub next: u32,
+    /// The server's bytes that the client has acknowledged.
+    pub acked: u32,
+    /// How often this half lost step; the server half anchors anew when it sees a new number.
+    pub lost: u32,
+    /// Waiting commands that end up to here have been dropped (with `voided`).
+    pub void_before: u32,
+    /// Commands put into the ring so far.
+    pub head: u32,
+    /// The server half's epoch that this half goes by.
+    pub epoch: u16,
+    /// Transfer commands so far.
+    pub transfers: u16,
+    /// In step: everything from here on is attributed for certain.
+    pub settled: u8,
+    /// FIN in sequence was seen.
+    pub fin: u8,
+    /// Early segments held back in a row.
+    pub held: u8,
+    /// `void_before` has a meaning.
+    pub voided: u8,
+    /// The server half's count of final replies when the last command was read.
+    pub burst: u32,
+    /// End of the first command of those that were read since that reply.
+    pub burst_from: u32,
+    /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
+    pub named: Address,
+    /// See `named`.
+    pub named_end: u32,
+    /// The ring.
+    pub ring: [Command; RING],
+    /// The last bytes, each at its position modulo [`RECENT`], as they lie in memory.
+    pub recent: [u64; RECENT / 8],
+    /// The parser.
+    pub parser: CommandParser,
+}
+
+impl Default for ClientHalf {
+    fn default() -> Self {
+        Self {
+            last_line: 0,
+            next: 0,
+            acked: 0,
+            lost: 0,
+            void_before: 0,
+            head: 0,
+            epoch: 0,
+            transfers: 0,
+            settled: 0,
+            fin: 0,
+            held: 0,
+            voided: 0,
+            burst: 0,
+            burst_from: 0,
+            named: Address::ANY,
+            named_end: 0,
+            ring: [Command::default(); RING],
+            recent: [0; RECENT / 8],
+            parser: CommandParser::default(),
+        }
+    }
+}
+
+/// A data connection that a session has negotiated.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Negotiated {
+    /// Whose client address: [`Address::ANY`] for any.
+    pub client: Address,
+    /// The listening port, host byte order.
+    pub port: u16,
+    /// [`crate::keys::Mode::number`]; 0: nothing.
+    pub mode: u8,
+    /// Always 0.
+    pub zero: u8,
+    /// The session's count of transfer commands before it.
+    pub transfers_before: u16,
+    /// Always 0.
+    pub zero2: u16,
+}
+
+impl Negotiated {
+    /// The key of its expectation; `session` is the control connection's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn key(&self, session: &ConnectionKey) -> ExpectationKey {
+        ExpectationKey {
+            client: self.client,
+            server: session.server,
+            port: self.port,
+            mode: self.mode,
+            zero: 0,
+            scope: session.scope,
+        }
+    }
+}
+
+/// What a segment's replies change about the session's expectation.
+pub mod decision {
+    /// Nothing.
+    pub const KEEP: u8 = 0;
+    /// It goes.
+    pub const WITHDRAW: u8 = 1;
+    /// Another takes its place.
+    pub const REPLACE: u8 = 2;
+}
+
+/// Whether a session can be read.
+pub mod opaque {
+    /// It can.
+    pub const NOT: u8 = 0;
+    /// It is encrypted: by an accepted AUTH, or from the first byte on.
+    pub const ENCRYPTED: u8 = 1;
+    /// Multipath TCP: other connections may carry its bytes.
+    pub const MULTIPATH: u8 = 2;
+}
+
+/// Written by packets of the server only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ServerHalf {
+    /// When the last reply ended, nanoseconds.
+    pub last_word: u64,
+    /// Position of the next byte.
+    pub next: u32,
+    /// The client's bytes that the server has acknowledged.
+    pub acked: u32,
+    /// Commands taken out of the ring so far.
+    pub tail: u32,
+    /// The client half's count of lost steps that this half has anchored for.
+    pub anchored_for: u32,
+    /// The client's next position at the last anchor.
+    pub anchor: u32,
+    /// Counts expectations of this session.
+    pub serial: u32,
+    /// Counts anchors; commands of an earlier epoch are void.
+    pub epoch: u16,
+    /// One of [`opaque`]: whether it can be read.
+    pub opaque: u8,
+    /// FIN in sequence was seen.
+    pub fin: u8,
+    /// The greeting was seen: the first final reply, which answers no command.
+    pub greeted: u8,
+    /// A 1xx was seen and its final reply not yet.
+    pub transfer: u8,
+    /// While not in step: a whole exchange was seen and nothing waits.
+    pub witnessed: u8,
+    /// Early segments held back in a row.
+    pub held: u8,
+    /// One of [`decision`]; for the caller to carry out and reset.
+    pub decision: u8,
+    /// 1: the expectation's time begins anew; for the caller to carry out and reset.
+    pub renew: u8,
+    /// Always 0.
+    pub zero: [u8; 2],
+    /// Counts final replies, those that answer nothing too.
+    pub finals: u32,
+    /// The command that the last final reply answered.
+    pub taken: Command,
+    /// The expectation to be made, with [`decision::REPLACE`].
+    pub wanted: Negotiated,
+    /// The expectation that stands.
+    pub standing: Negotiated,
+    /// The parser.
+    pub parser: ReplyParser,
 }
 
 impl Session {

@@ -2,8 +2,8 @@ extern crate std;
 use std::format;
 
 use super::*;
-use crate::client::{RECENT, RING};
 use crate::counter::Counter;
+use crate::segment::{Intake, MOST_HELD};
 use crate::sequence::WINDOW;
 use crate::talk::Talk;
 

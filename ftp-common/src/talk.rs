@@ -12,8 +12,8 @@ use crate::counter::{Counter, Tally};
 use crate::flow::tcp;
 use crate::keys::ConnectionKey;
 use crate::policy::{CONTROL_PORTS, ServerPolicy};
-use crate::server::{Negotiated, decision};
-use crate::session::{Handshake, Intake, Segment, Session};
+use crate::segment::{Intake, Segment};
+use crate::session::{Handshake, Negotiated, Session, decision};
 
 pub(crate) const CLIENT: &str = "10.0.1.2";
 pub(crate) const SERVER: &str = "10.0.1.1";

@@ -4,19 +4,14 @@
 use aya_ebpf::bindings::{__sk_buff, bpf_sock_tuple};
 use aya_ebpf::helpers::{bpf_sk_lookup_tcp, bpf_sk_release, bpf_tcp_sock};
 
-use crate::maps::Scratch;
 use crate::packet::Packet;
+use crate::scratch::Scratch;
 
 /// This network namespace (`BPF_F_CURRENT_NETNS`).
 const HERE: u64 = u64::MAX;
 /// Bytes of a `bpf_sock_tuple` of IPv4, and of IPv6.
 const V4: u32 = 12;
 const V6: u32 = 36;
-
-/// As `bpf_sock_tuple`: addresses and ports in network byte order, the remote end first.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Tuple([u32; 9]);
 
 /// Whether the server's socket is on this host and has got all before this segment of the client, and
 /// the client all that the socket has sent.

@@ -7,9 +7,11 @@ use ftp_common::flow::{Flow, IN_RANGE, PROMISCUOUS};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::{ServerPolicy, flag};
 
-use crate::maps::{EXPECTATIONS, FLOWS, Scratch, scratch, session};
+use crate::clock::now;
+use crate::maps::{EXPECTATIONS, FLOWS, session};
 use crate::packet::Packet;
-use crate::{expectations, ranges, report};
+use crate::scratch::{Scratch, scratch};
+use crate::{expectations, ranges};
 
 /// Takes a place on the expectation and makes the flow, or says why not.
 #[inline(always)]
@@ -18,14 +20,7 @@ pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy,
         return Err(Counter::DeniedMappedAddress);
     }
     let passive = mode == Mode::Passive;
-    let mut expected = ExpectationKey {
-        client: key.client,
-        server: key.server,
-        port: if passive { key.server_port } else { key.client_port },
-        mode: mode.number(),
-        zero: 0,
-        scope: key.scope,
-    };
+    let mut expected = ExpectationKey::for_connection(key, mode);
     let mut found = expectations::get(&expected);
     let mut marks = 0;
     if found.is_none() && passive && policy.has(flag::PASV_PROMISCUOUS) {
@@ -39,7 +34,7 @@ pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy,
         }
         return Err(if passive { Counter::DeniedPassive } else { Counter::DeniedActive });
     };
-    let now = report::now();
+    let now = now();
     if now > expectation.expires {
         let _gone = EXPECTATIONS.remove(&expected);
         return Err(Counter::DeniedExpired);
@@ -83,7 +78,7 @@ fn claim_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> {
         marks: IN_RANGE,
         ..Flow::default()
     };
-    make_flow(packet, key, report::now(), scratch)
+    make_flow(packet, key, now(), scratch)
 }
 
 /// Completes the flow in `scratch`, and makes it.

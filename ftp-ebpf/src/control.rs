@@ -1,6 +1,6 @@
-//! Packets on a control port: whose voice, handshakes, and the life of sessions.
+//! Packets on a control port: whose voice, and what becomes of it.
 
-use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::bindings::__sk_buff;
 use aya_log_ebpf::debug;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
@@ -8,14 +8,18 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
 use ftp_common::overlap::Line;
 use ftp_common::policy::{ServerPolicy, Side, class, flag};
-use ftp_common::server::opaque;
-use ftp_common::session::{Handshake, Intake, Session, idle};
+use ftp_common::segment::Intake;
+use ftp_common::session::{Session, opaque};
 
-use crate::maps::{BLANK, HANDSHAKES, SESSIONS, SIDE, Scratch, scratch, session};
+use crate::clock::{coarse_now, now};
+use crate::globals::SIDE;
+use crate::handshake::{complete_handshake, forget_idle, note_handshake};
+use crate::lifecycle::{end, make_session, tell};
+use crate::maps::session;
 use crate::packet::{Memory, Packet};
-use crate::text::{self, Progress};
+use crate::scratch::{Progress, Scratch, scratch};
 use crate::verdict::{self, PASS, deny};
-use crate::{adopt, expectations, limit, multipath, ranges, report, servers};
+use crate::{expectations, ranges, report, servers, text};
 
 /// The verdict on a packet of a control connection; `None` if it isn't of one.
 #[inline(always)]
@@ -129,7 +133,7 @@ const READ: u32 = 2;
 /// much is in `scratch.progress`.
 #[inline(never)]
 fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
-    let now = report::coarse_now(&mut scratch.clock);
+    let now = coarse_now(&mut scratch.clock);
     let Session { client, server, generation, .. } = session;
     let generation = *generation;
     let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
@@ -156,7 +160,7 @@ fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Sessio
     let intake = server.receive(client, &packet.segment, may_hold(packet, policy), packet.local, &mut scratch.tally);
     let taken = take(packet, scratch, intake);
     if taken == READ {
-        scratch.progress.now = report::coarse_now(&mut scratch.clock); // a bare acknowledgement needs no time
+        scratch.progress.now = coarse_now(&mut scratch.clock); // a bare acknowledgement needs no time
         scratch.progress.generation = generation;
     }
     let segment = &packet.segment;
@@ -217,7 +221,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
             return PASS;
         }
         forget_idle(key);
-        let now = report::now();
+        let now = now();
         if let Some(met) = make_session(key, policy, now) {
             met.meet(now, now, segment);
             report::count(Counter::SessionsMet);
@@ -266,135 +270,4 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         end(scratch, key, session, packet.interface);
     }
     PASS
-}
-
-/// Words were said on a connection that user space looks at, or has found idle: it isn't.
-#[inline(always)]
-fn forget_idle(key: &ConnectionKey) {
-    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
-    // SAFETY: valid until the program returns.
-    if unsafe { (*handshake).idle } != idle::NOT {
-        let _gone = HANDSHAKES.remove(key);
-    }
-}
-
-/// The server's SYN-ACK: both first positions are known, and nothing is followed yet. So a flood of
-/// SYNs fills no session.
-#[inline(never)]
-fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, scratch: &mut Scratch) {
-    let segment = &packet.segment;
-    if !segment.has(ACK) || segment.has(RST) {
-        return;
-    }
-    let handshake = Handshake {
-        client_next: segment.ack,
-        server_next: segment.seq.wrapping_add(1),
-        multipath: u32::from(multipath::agreed(skb, packet, scratch)),
-        idle: idle::NOT,
-    };
-    if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
-        report::count(Counter::MapErrors);
-    }
-}
-
-/// The client's first acknowledgement of the SYN-ACK begins the session; or its first words on a
-/// connection that was found idle.
-#[inline(never)]
-fn complete_handshake(
-    skb: *mut __sk_buff,
-    scratch: &mut Scratch,
-    key: &ConnectionKey,
-    policy: &ServerPolicy,
-    packet: &Packet,
-) {
-    let segment = &packet.segment;
-    if !segment.has(ACK) || segment.has(RST) || segment.has(SYN) {
-        return;
-    }
-    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
-    // SAFETY: valid until the program returns; a reused entry can only fail the comparison below.
-    let handshake = unsafe { *handshake };
-    let was_idle = handshake.idle != idle::NOT;
-    if was_idle {
-        if segment.length == 0 {
-            return;
-        }
-        if handshake.idle == idle::LOOKED_AT || session(key).is_some() {
-            let _gone = HANDSHAKES.remove(key);
-            return;
-        }
-        if !adopt::socket_agrees(skb, packet, scratch) {
-            return;
-        }
-    } else if segment.seq != handshake.client_next || segment.ack != handshake.server_next {
-        return;
-    }
-    if HANDSHAKES.remove(key).is_err() {
-        return; // another CPU was first
-    }
-    // The tuple was used before, and the server has begun anew on it.
-    if let Some(old) = session(key) {
-        end(scratch, key, old, packet.interface);
-    }
-    let now = report::now();
-    let Some(session) = make_session(key, policy, now) else {
-        report::count(Counter::SessionsOverLimit);
-        return;
-    };
-    if was_idle {
-        session.adopt(now, now, segment);
-        report::count(Counter::SessionsAdopted);
-        tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
-        return;
-    }
-    session.start(now, now, &handshake);
-    if handshake.multipath != 0 {
-        report::count(Counter::SessionsMultipath);
-        tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
-        return;
-    }
-    report::count(Counter::SessionsStarted);
-    tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
-}
-
-/// A zeroed session under this key, if there was none and its client may have one more.
-#[inline(always)]
-fn make_session(key: &ConnectionKey, policy: &ServerPolicy, generation: u64) -> Option<&'static mut Session> {
-    if limit::admits(generation, policy.sessions_per_client) == 0 {
-        return None;
-    }
-    let blank = BLANK.get(0)?;
-    if SESSIONS.insert(key, blank, u64::from(BPF_NOEXIST)).is_err() {
-        report::count(Counter::MapErrors);
-        return None;
-    }
-    let made = SESSIONS.get_ptr_mut(key)?;
-    // SAFETY: as in `maps::session`; its generation is 0, so nobody else takes it for a session yet.
-    Some(unsafe { &mut *made })
-}
-
-/// Ends a session: its expectation goes with it, its open transfers go on.
-#[inline(never)]
-fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interface: u32) {
-    expectations::withdraw(scratch, key, session, interface);
-    prepare(scratch, EventKind::SessionEnded, key, session, interface);
-    if SESSIONS.remove(key).is_err() {
-        return; // another CPU, with the other direction's last packet, was first
-    }
-    report::count(Counter::SessionsEnded);
-    report::send();
-}
-
-#[inline(always)]
-fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
-    prepare(scratch, kind, key, session, interface);
-    report::send();
-}
-
-#[inline(always)]
-fn prepare(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
-    report::event(scratch, kind, key, interface);
-    scratch.event.session = session.generation;
-    let multipath = session.server.opaque == opaque::MULTIPATH;
-    scratch.event.reason = (if multipath { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
 }

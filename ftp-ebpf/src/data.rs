@@ -6,7 +6,8 @@ use ftp_common::flow::tcp::{ACK, SYN};
 use ftp_common::keys::{ConnectionKey, Mode};
 use ftp_common::policy::{class, flag, option};
 
-use crate::maps::{FLOWS, LOOPBACK};
+use crate::globals::LOOPBACK;
+use crate::maps::FLOWS;
 use crate::packet::Packet;
 use crate::verdict::{PASS, deny};
 use crate::{claim, flows, servers};

@@ -7,23 +7,12 @@ use ftp_common::event::EventKind;
 use ftp_common::expectation::Expectation;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::{ServerPolicy, flag};
-use ftp_common::server::{Negotiated, decision};
-use ftp_common::session::Session;
+use ftp_common::session::{Negotiated, Session, decision};
 
-use crate::maps::{EXPECTATIONS, Scratch};
+use crate::clock::now;
+use crate::maps::EXPECTATIONS;
+use crate::scratch::Scratch;
 use crate::{report, servers};
-
-#[inline(always)]
-fn key_of(session: &ConnectionKey, negotiated: &Negotiated) -> ExpectationKey {
-    ExpectationKey {
-        client: negotiated.client,
-        server: session.server,
-        port: negotiated.port,
-        mode: negotiated.mode,
-        zero: 0,
-        scope: session.scope,
-    }
-}
 
 /// The entry of an expectation, whoever owns it.
 #[inline(always)]
@@ -68,7 +57,7 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
     let passive = wanted.mode == Mode::Passive.number();
     scratch.expectation = Expectation {
         generation: session.generation,
-        expires: report::now() + u64::from(policy.expectation_timeout) * SECOND,
+        expires: now() + u64::from(policy.expectation_timeout) * SECOND,
         session: *key,
         serial: session.server.serial,
         uses: 0,
@@ -77,7 +66,7 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
     };
     // Another session's expectation of the same port, client and server gives way: the server's
     // latest word counts.
-    let expected = key_of(key, &wanted);
+    let expected = wanted.key(key);
     if EXPECTATIONS.insert(&expected, &scratch.expectation, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
         return;
@@ -96,7 +85,7 @@ pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Ses
     if standing.mode == 0 {
         return;
     }
-    let expected = key_of(key, &standing);
+    let expected = standing.key(key);
     let Some(expectation) = get(&expected) else { return };
     if expectation.generation != session.generation || expectation.serial != session.server.serial {
         return;
@@ -115,10 +104,10 @@ pub(crate) fn renew(key: &ConnectionKey, session: &Session, policy: &ServerPolic
     if standing.mode == 0 {
         return;
     }
-    if let Some(expectation) = get(&key_of(key, &standing))
+    if let Some(expectation) = get(&standing.key(key))
         && expectation.generation == session.generation
     {
-        expectation.expires = report::now() + u64::from(policy.expectation_timeout) * SECOND;
+        expectation.expires = now() + u64::from(policy.expectation_timeout) * SECOND;
     }
 }
 

@@ -8,8 +8,10 @@ use ftp_common::flow::tcp::FIN;
 use ftp_common::flow::{self, Flow, IN_RANGE, PROMISCUOUS, Step};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 
-use crate::maps::{EXPECTATIONS, FLOWS, scratch, session};
+use crate::clock::now;
+use crate::maps::{EXPECTATIONS, FLOWS, session};
 use crate::packet::Packet;
+use crate::scratch::scratch;
 use crate::verdict::{PASS, deny};
 use crate::{expectations, report, servers};
 
@@ -36,7 +38,7 @@ pub(crate) fn follow(
         };
     }
     if accounts {
-        flow.account(from_client, segments(skb), packet.segment.length, report::now());
+        flow.account(from_client, segments(skb), packet.segment.length, now());
     }
     match step {
         Step::Answered => {
@@ -67,15 +69,11 @@ pub(crate) fn segments(skb: *mut __sk_buff) -> u32 {
 
 #[inline(always)]
 fn expected_by(key: &ConnectionKey, flow: &Flow) -> ExpectationKey {
-    let passive = flow.mode == Mode::Passive.number();
-    ExpectationKey {
-        client: if flow.marks & PROMISCUOUS != 0 { Address::ANY } else { key.client },
-        server: key.server,
-        port: if passive { key.server_port } else { key.client_port },
-        mode: flow.mode,
-        zero: 0,
-        scope: key.scope,
+    let mut expected = ExpectationKey::for_connection(key, Mode::from_number(flow.mode));
+    if flow.marks & PROMISCUOUS != 0 {
+        expected.client = Address::ANY;
     }
+    expected
 }
 
 /// The handshake is complete: uses the expectation up. False if another connection was first, or it

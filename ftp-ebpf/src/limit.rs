@@ -5,8 +5,9 @@ use ftp_common::keys::{ClientKey, ConnectionKey};
 use ftp_common::limit::{ClientSessions, FULL, Place};
 use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
 
-use crate::maps::{BLANK_CLIENT, CLIENTS, current, scratch, session};
-use crate::report;
+use crate::clock::now;
+use crate::maps::{BLANK_CLIENT, CLIENTS, session};
+use crate::scratch::{current, scratch};
 
 /// Takes a place for a new session of the client in hand, of which `limit` are allowed; 0 if it has as
 /// many. A global function (see [`crate::text`]), as two places call it.
@@ -42,7 +43,7 @@ pub(crate) extern "C" fn admits(generation: u64, limit: u32) -> u32 {
         index += 1;
     }
     if scratch.place == NONE {
-        sessions.full_since = report::now();
+        sessions.full_since = now();
         return 0;
     }
     sessions.places[scratch.place as usize % MAX_SESSIONS_PER_CLIENT as usize] = Place {

@@ -8,11 +8,11 @@ use core::hint::black_box;
 
 use aya_ebpf::bindings::__sk_buff;
 
-use crate::maps::Current;
-use crate::maps::LINK_HEADER;
+use crate::globals::LINK_HEADER;
 use crate::packet::{
     FRAGMENT_OFFSET, IPV4, IPV6, Ipv4Front, Ipv6Front, Layout, MORE_FRAGMENTS, Memory, TCP, TCP_HEADER, is_vlan,
 };
+use crate::scratch::Current;
 
 /// What the closer look found.
 pub(crate) mod found {

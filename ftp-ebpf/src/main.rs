@@ -14,10 +14,14 @@
 
 mod adopt;
 mod claim;
+mod clock;
 mod control;
 mod data;
 mod expectations;
 mod flows;
+mod globals;
+mod handshake;
+mod lifecycle;
 mod limit;
 mod locate;
 mod maps;
@@ -25,6 +29,7 @@ mod multipath;
 mod packet;
 mod ranges;
 mod report;
+mod scratch;
 mod servers;
 mod text;
 mod transfer;
@@ -38,8 +43,8 @@ use ftp_common::keys::ConnectionKey;
 use ftp_common::policy::Config;
 
 use locate::found;
-use maps::Current;
 use packet::{Layout, Located, Memory};
+use scratch::Current;
 use verdict::{DROP, PASS, deny};
 
 /// Packets that come in by the interface.
@@ -57,7 +62,7 @@ pub(crate) fn ftptrack_egress(context: TcContext) -> i32 {
 #[inline(always)]
 fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
     let Some(&Config { generation, options }) = servers::config() else { return PASS };
-    let Some(current) = maps::current() else { return PASS };
+    let Some(current) = scratch::current() else { return PASS };
     let classes = match packet::quick_look(Memory { skb }) {
         Located::Tcp(layout, header) => {
             let classes = servers::classes(generation, header.source, header.destination);

@@ -6,22 +6,14 @@ use core::hint::black_box;
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
 
-use crate::maps::Scratch;
 use crate::packet::Packet;
+use crate::scratch::Scratch;
 
 /// The longest TCP options.
 const LONGEST: u32 = 40;
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
 const MULTIPATH: u8 = 30;
-
-/// TCP options and the place in them. In a map value, so that each turn of the loop looks the same to
-/// the verifier; one power of two long, so that a mask keeps the index inside.
-#[repr(C)]
-pub(crate) struct Options {
-    bytes: [u8; 64],
-    at: u32,
-}
 
 /// Whether the options of a segment have one of kind 30.
 #[inline(always)]

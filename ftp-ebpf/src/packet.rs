@@ -10,9 +10,9 @@ use aya_ebpf::helpers::bpf_skb_load_bytes;
 use ftp_common::address::Address;
 use ftp_common::flow::tcp::URG;
 use ftp_common::keys::ConnectionKey;
-use ftp_common::session::Segment;
+use ftp_common::segment::Segment;
 
-use crate::maps::LINK_HEADER;
+use crate::globals::LINK_HEADER;
 
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;

@@ -2,24 +2,13 @@
 
 use aya_ebpf::bindings::BPF_ANY;
 use ftp_common::counter::Counter;
-use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::range::{OWNERS, Owner, Range};
 use ftp_common::session::Session;
 
-use crate::maps::{RANGES, Scratch, session as find};
+use crate::maps::{RANGES, session as find};
 use crate::report;
-
-#[inline(always)]
-fn set_key(scratch: &mut Scratch, connection: &ConnectionKey) {
-    scratch.range_key = ExpectationKey {
-        client: connection.client,
-        server: connection.server,
-        port: 0,
-        mode: Mode::Passive.number(),
-        zero: 0,
-        scope: connection.scope,
-    };
-}
+use crate::scratch::Scratch;
 
 #[inline(always)]
 fn get(scratch: &Scratch) -> Option<&'static mut Range> {
@@ -32,7 +21,7 @@ fn get(scratch: &Scratch) -> Option<&'static mut Range> {
 /// client may use the range. Each word says it anew, as a place may have been lost to other sessions.
 #[inline(never)]
 pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session) {
-    set_key(scratch, key);
+    scratch.range_key = ExpectationKey::for_range(key);
     let own =
         Owner { generation: session.generation, client_port: key.client_port, server_port: key.server_port, zero: 0 };
     let Some(range) = get(scratch) else {
@@ -63,7 +52,7 @@ pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session
 /// a data connection; false if there is none.
 #[inline(never)]
 pub(crate) fn find_owner(scratch: &mut Scratch, key: &ConnectionKey) -> bool {
-    set_key(scratch, key);
+    scratch.range_key = ExpectationKey::for_range(key);
     let Some(range) = get(scratch) else { return false };
     scratch.other = *key;
     let mut i = 0;

@@ -1,43 +1,16 @@
 //! Counting and telling.
 
-use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use ftp_common::SECOND;
 use ftp_common::counter::{Counter, Tally};
 use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::ConnectionKey;
 
-use crate::maps::{Current, EVENTS, STATS, Scratch, VIEW, VIEWER, current, scratch};
+use crate::clock::now;
+use crate::maps::{EVENTS, STATS, VIEW, VIEWER};
+use crate::scratch::{Current, Scratch, current, scratch};
 
 /// Denials told in one second on one CPU; the rest is counted only.
 const DENIALS_A_SECOND: u64 = 100;
-
-/// Nanoseconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub(crate) fn now() -> u64 {
-    // SAFETY: a helper without arguments.
-    unsafe { bpf_ktime_get_ns() }
-}
-
-/// The time of a jiffy on this CPU.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Clock {
-    jiffies: u64,
-    /// Nanoseconds of `CLOCK_MONOTONIC`, when it was asked for in that jiffy first.
-    time: u64,
-}
-
-/// As [`now`], but behind by up to a jiffy (1 to 10 ms), which is all that most need: reading the clock
-/// takes longer (30 ns) than looking up a flow's entry.
-#[inline(always)]
-pub(crate) fn coarse_now(clock: &mut Clock) -> u64 {
-    // SAFETY: a helper without arguments.
-    let jiffies = unsafe { bpf_jiffies64() };
-    if clock.jiffies != jiffies {
-        *clock = Clock { jiffies, time: now() };
-    }
-    clock.time
-}
 
 #[inline(always)]
 pub(crate) fn count(counter: Counter) {

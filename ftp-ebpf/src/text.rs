@@ -10,61 +10,21 @@ use core::hint::black_box;
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
-use ftp_common::client::{ClientHalf, RECENT};
 use ftp_common::event::EventKind;
-use ftp_common::overlap::Line;
 use ftp_common::plain::{are_plain, is_plain};
 use ftp_common::policy::ServerPolicy;
 use ftp_common::sequence::before;
-use ftp_common::server::opaque;
-use ftp_common::session::Session;
+use ftp_common::session::{ClientHalf, RECENT, Session, opaque};
 
-use crate::maps::{Scratch, current, scratch, session};
+use crate::maps::session;
 use crate::report::said;
+use crate::scratch::{PIECE, Piece, Progress, Scratch, current, scratch};
 
-/// Bytes of a piece of the packet, from the beginning of the word that the first one lies in; a power of two.
-pub(crate) const PIECE: usize = 1024;
-/// A piece as words, and one more: the verifier sees only that [`PIECE`] bytes from some byte of the first
-/// word on are written.
-pub(crate) type Piece = [u64; PIECE / 8 + 1];
 /// Bytes that are copied at a time.
 const LONGEST: u32 = PIECE as u32 - 8;
 /// The most pieces of a segment that are read: 64 KiB, the longest that there is without BIG TCP. The
 /// rest of a longer one counts as missed.
 const MOST_PIECES: u32 = 65536 / LONGEST + 1;
-
-/// How far the reading of a segment has come. Lies in the scratch map: the verifier, which would tell
-/// apart each range that a number on the stack can have, knows nothing of numbers in maps.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Progress {
-    /// Nanoseconds of `CLOCK_MONOTONIC`.
-    pub(crate) now: u64,
-    /// Generation of the session.
-    pub(crate) generation: u64,
-    /// Next piece, from the start of the packet.
-    pub(crate) offset: u32,
-    /// Bytes behind it that are still to be read, or to be compared.
-    pub(crate) left: u32,
-    /// Bytes to compare with what was read at their positions before, in front of those to read.
-    pub(crate) compare: u32,
-    /// Sequence number of the first byte of the piece in hand.
-    pub(crate) position: u32,
-    /// Next byte in the piece in hand.
-    pub(crate) at: u32,
-    /// The acknowledgement number of the segment.
-    pub(crate) ack: u32,
-    /// The line that the byte to be compared is in.
-    pub(crate) line: Line,
-}
-
-impl Progress {
-    /// Sequence number of the next byte.
-    #[inline(always)]
-    const fn next(&self) -> u32 {
-        self.position.wrapping_add(self.at)
-    }
-}
 
 const GO_ON: u32 = 0;
 const STOP: u32 = 1;

@@ -7,10 +7,12 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::{ConnectionKey, Mode};
 use ftp_common::policy::{class, option};
 
+use crate::clock::coarse_now;
 use crate::flows::segments;
-use crate::maps::{Current, FLOWS, LOOPBACK, scratch};
+use crate::globals::LOOPBACK;
+use crate::maps::FLOWS;
 use crate::packet::{Layout, Memory, TcpHeader, text};
-use crate::report;
+use crate::scratch::{Current, scratch};
 
 /// Classes of a source and a destination port, as `servers::classes` puts them.
 const TO_PASSIVE: u32 = class::PASSIVE as u32;
@@ -66,7 +68,7 @@ pub(crate) fn passes(skb: *mut __sk_buff, current: *mut Current, what: u32, egre
     let interface = unsafe { (*skb).ifindex };
     if flow.counts_here(interface, egress, LOOPBACK.load() != 0, from_beginner) {
         let Some(scratch) = scratch() else { return false };
-        flow.account(from_client, segments(skb), length, report::coarse_now(&mut scratch.clock));
+        flow.account(from_client, segments(skb), length, coarse_now(&mut scratch.clock));
     }
     true
 }

@@ -6,8 +6,8 @@ use ftp_common::event::EventKind;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::policy::{ServerPolicy, flag};
 
-use crate::maps::scratch;
 use crate::report;
+use crate::scratch::scratch;
 
 /// Passes the packet on to the programs behind ours (TCX_NEXT has the same number).
 pub(crate) const PASS: i32 = TC_ACT_UNSPEC;

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ftp_common::address::Address;
-use ftp_common::client::kind;
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::{Flow, state};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::session::Session;
+use ftp_common::session::kind;
 use serde::{Serialize, Serializer};
 
 use crate::clock;

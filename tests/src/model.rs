@@ -37,7 +37,8 @@ use ftp_common::flow::Flow;
 use ftp_common::flow::tcp::{ACK, SYN, URG};
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey};
 use ftp_common::policy::{ServerPolicy, Side, flag};
-use ftp_common::session::{Handshake, Segment, Session};
+use ftp_common::segment::Segment;
+use ftp_common::session::{Handshake, Session};
 
 use crate::run::counters::Counters;
 use crate::run::frame::Tcp;

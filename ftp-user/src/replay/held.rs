@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use ftp_common::segment::MOST_HELD;
 use ftp_common::sequence::before;
-use ftp_common::session::MOST_HELD;
 
 /// Sender and receiver.
 pub(super) type Direction = [SocketAddr; 2];

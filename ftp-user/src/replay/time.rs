@@ -85,14 +85,7 @@ impl Times {
             (passive, Address::ANY, Mode::Passive),
             (active, active.client, Mode::Active),
         ] {
-            let expected = ExpectationKey {
-                client,
-                server: ends.server,
-                port: destination.port(),
-                mode: mode.number(),
-                zero: 0,
-                scope: ends.scope,
-            };
+            let expected = ExpectationKey { client, ..ExpectationKey::for_connection(&ends, mode) };
             if let Ok(Wire(expectation)) = self.expectations.get(&Wire(expected), 0) {
                 self.pass(expectation.session, now)?;
                 // Its SYN may come again.
@@ -122,14 +115,7 @@ impl Times {
 
     fn pass_for_expectation(&mut self, key: ConnectionKey, session: &Session, by: u64) -> Result<(), Failure> {
         let standing = session.server.standing;
-        let expected = ExpectationKey {
-            client: standing.client,
-            server: key.server,
-            port: standing.port,
-            mode: standing.mode,
-            zero: 0,
-            scope: key.scope,
-        };
+        let expected = standing.key(&key);
         let Ok(Wire(mut expectation)) = self.expectations.get(&Wire(expected), 0) else { return Ok(()) };
         if standing.mode == 0 || expectation.generation != session.generation {
             return Ok(());

@@ -3,7 +3,8 @@
 use ftp_common::counter::{Counter, Tally};
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
-use ftp_common::session::{Handshake, Intake, Session};
+use ftp_common::segment::Intake;
+use ftp_common::session::{Handshake, Session};
 
 use super::{Model, Packet};
 use crate::run::{Hook, Verdict};

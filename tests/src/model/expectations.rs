@@ -4,8 +4,7 @@ use ftp_common::SECOND;
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
-use ftp_common::server::{Negotiated, decision};
-use ftp_common::session::Session;
+use ftp_common::session::{Negotiated, Session, decision};
 
 use super::Model;
 

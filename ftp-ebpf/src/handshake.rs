@@ -1,0 +1,105 @@
+//! How a session begins at its handshake, or where one was found idle.
+
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
+use ftp_common::counter::Counter;
+use ftp_common::event::EventKind;
+use ftp_common::flow::tcp::{ACK, RST, SYN};
+use ftp_common::keys::ConnectionKey;
+use ftp_common::policy::ServerPolicy;
+use ftp_common::session::{Handshake, idle};
+
+use crate::clock::now;
+use crate::lifecycle::{end, make_session, tell};
+use crate::maps::{HANDSHAKES, session};
+use crate::packet::Packet;
+use crate::scratch::Scratch;
+use crate::{adopt, multipath, report};
+
+/// The server's SYN-ACK: both first positions are known, and nothing is followed yet. So a flood of
+/// SYNs fills no session.
+#[inline(never)]
+pub(crate) fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, scratch: &mut Scratch) {
+    let segment = &packet.segment;
+    if !segment.has(ACK) || segment.has(RST) {
+        return;
+    }
+    let handshake = Handshake {
+        client_next: segment.ack,
+        server_next: segment.seq.wrapping_add(1),
+        multipath: u32::from(multipath::agreed(skb, packet, scratch)),
+        idle: idle::NOT,
+    };
+    if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
+        report::count(Counter::MapErrors);
+    }
+}
+
+/// The client's first acknowledgement of the SYN-ACK begins the session; or its first words on a
+/// connection that was found idle.
+#[inline(never)]
+pub(crate) fn complete_handshake(
+    skb: *mut __sk_buff,
+    scratch: &mut Scratch,
+    key: &ConnectionKey,
+    policy: &ServerPolicy,
+    packet: &Packet,
+) {
+    let segment = &packet.segment;
+    if !segment.has(ACK) || segment.has(RST) || segment.has(SYN) {
+        return;
+    }
+    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
+    // SAFETY: valid until the program returns; a reused entry can only fail the comparison below.
+    let handshake = unsafe { *handshake };
+    let was_idle = handshake.idle != idle::NOT;
+    if was_idle {
+        if segment.length == 0 {
+            return;
+        }
+        if handshake.idle == idle::LOOKED_AT || session(key).is_some() {
+            let _gone = HANDSHAKES.remove(key);
+            return;
+        }
+        if !adopt::socket_agrees(skb, packet, scratch) {
+            return;
+        }
+    } else if segment.seq != handshake.client_next || segment.ack != handshake.server_next {
+        return;
+    }
+    if HANDSHAKES.remove(key).is_err() {
+        return; // another CPU was first
+    }
+    // The tuple was used before, and the server has begun anew on it.
+    if let Some(old) = session(key) {
+        end(scratch, key, old, packet.interface);
+    }
+    let now = now();
+    let Some(session) = make_session(key, policy, now) else {
+        report::count(Counter::SessionsOverLimit);
+        return;
+    };
+    if was_idle {
+        session.adopt(now, now, segment);
+        report::count(Counter::SessionsAdopted);
+        tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
+        return;
+    }
+    session.start(now, now, &handshake);
+    if handshake.multipath != 0 {
+        report::count(Counter::SessionsMultipath);
+        tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
+        return;
+    }
+    report::count(Counter::SessionsStarted);
+    tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
+}
+
+/// Words were said on a connection that user space looks at, or has found idle: it isn't.
+#[inline(always)]
+pub(crate) fn forget_idle(key: &ConnectionKey) {
+    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };
+    // SAFETY: valid until the program returns.
+    if unsafe { (*handshake).idle } != idle::NOT {
+        let _gone = HANDSHAKES.remove(key);
+    }
+}
