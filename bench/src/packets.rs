@@ -249,7 +249,7 @@ impl Bench {
         }
         self.scene.kernel.sessions.put(&key, &before);
         let counted = self.scene.counts();
-        assert!(counted.iter().all(|(counter, _)| *counter != Counter::StepsLost), "{what}: {counted:?}");
+        assert!(counted.iter().all(|(counter, _)| *counter != Counter::Desyncs), "{what}: {counted:?}");
         if let Some(counter) = counts {
             let packets = u64::from(self.rounds * self.batches * IN_A_ROW);
             assert!(counted.contains(&(counter, packets)), "{what}: {packets} packets: {counted:?}");
@@ -259,7 +259,7 @@ impl Bench {
 
     fn key(&self, session: &Session) -> ConnectionKey {
         let all = self.scene.kernel.sessions.all();
-        all.into_iter().find(|(_, other)| other.generation == session.generation).expect("it is followed").0
+        all.into_iter().find(|(_, other)| other.session_id == session.session_id).expect("it is followed").0
     }
 }
 

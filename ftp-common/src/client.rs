@@ -1,113 +1,114 @@
-//! The client's half of a session: the order of its bytes, its commands, and the ring in which they
-//! wait for the server's replies.
+//! The client's direction of a session: the order of its bytes, its commands, and the ring in which
+//! they wait for the server's replies.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::address::Address;
 use crate::command::Verb;
-use crate::counter::{Counter, Tally};
+use crate::counter::{Counter, Counts};
 use crate::flow::tcp;
 use crate::host_port::HostPort;
-use crate::segment::{Intake, MOST_HELD, Segment};
+use crate::segment::{MAX_DEFERRED, Segment, SegmentAction};
 use crate::sequence::{after, before, is_near};
-use crate::session::{ClientHalf, Command, RING, ServerHalf, fault, kind};
+use crate::session::{ClientState, Command, RING, ServerState, fault, kind};
 
-/// After this much silence, with everything acknowledged both ways and no transfer under way, what
-/// still waits will not be answered any more. Nanoseconds.
+/// After this much silence, with everything acknowledged both ways and no transfer under way, commands
+/// that are still pending will not be answered any more. Nanoseconds.
 pub const UNANSWERED: u64 = crate::SECOND / 2;
 
-impl ClientHalf {
+impl ClientState {
     #[inline(always)]
     pub(crate) fn start(&mut self, next: u32, acked: u32) {
         self.next = next;
         self.acked = acked;
-        self.burst_from = next;
-        self.settled = 1;
+        self.reply_batch_from = next;
+        self.synced = 1;
     }
 
-    /// Takes the position at which the server half anchored. Where in a line that is, is not known.
+    /// Continues at the server's resync point, which may lie anywhere in a line.
     #[inline(always)]
-    fn adopt(&mut self, server: &ServerHalf) {
-        self.epoch = server.epoch;
-        self.next = server.anchor;
-        self.burst = server.finals;
-        self.burst_from = server.anchor;
+    fn follow_resync(&mut self, server: &ServerState) {
+        self.resync_epoch = server.resync_epoch;
+        self.next = server.resync_seq;
+        self.reply_batch = server.finals;
+        self.reply_batch_from = server.resync_seq;
         self.acked = server.next;
-        self.settled = 0;
-        self.held = 0;
+        self.synced = 0;
+        self.deferred = 0;
         self.fin = 0;
         self.parser.skip_to_line_end();
     }
 
-    /// Gives up: bytes passed that we can't vouch for. The server half anchors at its next packet.
+    /// Loses synchronization: bytes passed that can't be attributed for certain. The server's state
+    /// resynchronizes at its next packet.
     #[inline(always)]
-    pub(crate) fn lose_step(&mut self, tally: &mut Tally) -> Intake {
-        tally.mark(Counter::StepsLost);
-        self.lost = self.lost.wrapping_add(1);
-        Intake::Pass
+    pub(crate) fn desync(&mut self, counts: &mut Counts) -> SegmentAction {
+        counts.raise(Counter::Desyncs);
+        self.desyncs = self.desyncs.wrapping_add(1);
+        SegmentAction::Ignore
     }
 
     /// Decides what to do with a segment of the client, and notes what it acknowledges.
     ///
-    /// `may_hold`: whether an early segment can be held back, which is not so where this host's own
-    /// TCP is about to send it.
+    /// `may_defer`: whether an early segment can be dropped for retransmission, which is not so where this
+    /// host's own TCP is about to send it.
     #[inline(always)]
     pub fn receive(
         &mut self,
-        server: &ServerHalf,
+        server: &ServerState,
         segment: &Segment,
         now: u64,
-        may_hold: bool,
-        tally: &mut Tally,
-    ) -> Intake {
-        if self.lost != server.anchored_for {
-            return Intake::Pass; // until the server's next packet says where we are
+        may_defer: bool,
+        counts: &mut Counts,
+    ) -> SegmentAction {
+        if self.desyncs != server.resynced_for {
+            return SegmentAction::Ignore; // until the server's next packet gives the positions
         }
-        if self.epoch != server.epoch {
-            self.adopt(server);
+        if self.resync_epoch != server.resync_epoch {
+            self.follow_resync(server);
         }
-        // What TCP ignores says nothing (RFC 9293 §3.10.7.4, RFC 5961 §5.2).
+        // What TCP ignores is ignored (RFC 9293 §3.10.7.4, RFC 5961 §5.2).
         let near = is_near(segment.seq, self.next) && is_near(segment.ack, server.next);
         if !near || !segment.has(tcp::ACK) {
-            return Intake::Pass;
+            return SegmentAction::Ignore;
         }
         let ahead = segment.seq.wrapping_sub(self.next);
         let unseen = after(segment.ack, server.next);
         if ahead == 0 {
             if unseen {
-                return self.lose_step(tally); // it has bytes of the server that we haven't
+                return self.desync(counts); // it has bytes of the server that we haven't
             }
             self.acked = segment.ack;
-            self.find_step(server, segment, tally);
-            self.drop_unanswered(server, segment, now, tally);
+            self.try_resync(server, segment, counts);
+            self.drop_unanswered(server, segment, now, counts);
         }
         let empty = segment.length == 0 && !segment.has(tcp::FIN);
         if empty && !(ahead == 0 && segment.hides_a_byte) {
-            return Intake::Pass;
+            return SegmentAction::Ignore;
         }
         if self.fin != 0 && segment.length != 0 && after(segment.end(), self.next.wrapping_sub(1)) {
             self.fin = 0; // bytes in its place, or behind it: that FIN was not this sender's
-            return self.lose_step(tally);
+            return self.desync(counts);
         }
-        let intake = if ahead == 0 {
-            self.held = 0;
-            Intake::Read { skip: 0, compare: 0 }
+        let action = if ahead == 0 {
+            self.deferred = 0;
+            SegmentAction::Parse { skip: 0, compare: 0 }
         } else if before(segment.seq, self.next) {
-            if unseen { Intake::Pass } else { self.repeated(server, segment) }
-        } else if self.settled != 0 && may_hold && self.held < MOST_HELD {
-            self.held += 1;
-            Intake::Hold
+            if unseen { SegmentAction::Ignore } else { self.repeated(server, segment) }
+        } else if self.synced != 0 && may_defer && self.deferred < MAX_DEFERRED {
+            self.deferred += 1;
+            SegmentAction::Defer
         } else {
-            self.lose_step(tally)
+            self.desync(counts)
         };
-        if segment.hides_a_byte && matches!(intake, Intake::Read { .. }) {
-            tally.mark(Counter::UrgentData);
-            return self.lose_step(tally);
+        if segment.hides_a_byte && matches!(action, SegmentAction::Parse { .. }) {
+            counts.raise(Counter::UrgentData);
+            return self.desync(counts);
         }
-        intake
+        action
     }
 
-    /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.
+    /// Takes the next byte; true when it ended a line, and [`Self::end_line`] must be called.
     ///
     /// Only tests and the model call it: the kernel program runs the parser over a whole piece at a time.
     #[inline(always)]
@@ -117,16 +118,16 @@ impl ClientHalf {
         self.parser.push(byte)
     }
 
-    /// A line has ended: its command waits from now on. `address` is the client's own.
+    /// A line has ended: its command is pending from now on. `address` is the client's own.
     #[inline(always)]
-    pub fn end_line(&mut self, address: &Address, server: &ServerHalf, now: u64, tally: &mut Tally) {
+    pub fn end_line(&mut self, address: &Address, server: &ServerState, now: u64, counts: &mut Counts) {
         let mut named = HostPort::default();
         let verb = self.parser.end_line(&mut named);
         if verb == Verb::Nothing {
             return;
         }
-        tally.mark(Counter::Commands);
-        self.last_line = now;
+        counts.raise(Counter::Commands);
+        self.last_command_at = now;
         let mut command = Command { end: self.next, port: named.port, ..Command::default() };
         command.kind = match verb {
             Verb::Pasv => kind::PASV,
@@ -149,27 +150,27 @@ impl ClientHalf {
             }
             Verb::Rein => kind::REIN,
             Verb::TooLong => {
-                tally.mark(Counter::LongLines);
+                counts.raise(Counter::LongLines);
                 kind::UNSURE
             }
             Verb::Blank => kind::UNSURE,
             Verb::Abor => kind::ABOR,
             Verb::Other | Verb::Nothing => kind::OTHER,
         };
-        if self.burst != server.finals {
-            self.burst = server.finals;
-            self.burst_from = command.end;
+        if self.reply_batch != server.finals {
+            self.reply_batch = server.finals;
+            self.reply_batch_from = command.end;
         }
-        if self.settled == 0 {
-            command.kind |= kind::NOT_IN_STEP;
+        if self.synced == 0 {
+            command.kind |= kind::OUT_OF_SYNC;
         }
         if self.head.wrapping_sub(server.tail) >= RING as u32 {
-            tally.mark(Counter::CommandsOverflow);
-            self.lose_step(tally);
+            counts.raise(Counter::CommandsOverflow);
+            self.desync(counts);
             return;
         }
         self.ring[self.head as usize % RING] = command;
-        // The server half reads the entry only after it has seen the new head.
+        // The server's direction reads the entry only after it has seen the new head.
         compiler_fence(Ordering::Release);
         self.head = self.head.wrapping_add(1);
     }
@@ -193,44 +194,44 @@ impl ClientHalf {
         }
     }
 
-    /// In step again: one whole exchange was seen (a command, its reply, and by this packet that the
-    /// client has that reply and had said nothing more), so nothing is under way that we don't know.
+    /// In sync again: one whole exchange was seen (a command, its reply, and by this packet that the
+    /// client has that reply and had sent nothing more), so nothing unknown is in flight.
     #[inline(always)]
-    fn find_step(&mut self, server: &ServerHalf, segment: &Segment, tally: &mut Tally) {
-        if self.settled == 0
-            && server.witnessed != 0
+    fn try_resync(&mut self, server: &ServerState, segment: &Segment, counts: &mut Counts) {
+        if self.synced == 0
+            && server.exchange_seen != 0
             && segment.ack == server.next
             && server.acked == self.next
             && self.head == server.tail
             && self.parser.at_line_start()
             && server.parser.at_reply_start()
         {
-            self.settled = 1;
-            tally.mark(Counter::StepsFound);
+            self.synced = 1;
+            counts.raise(Counter::Resyncs);
         }
     }
 
-    /// Real servers leave some commands unanswered. What still waits when everything is acknowledged
-    /// both ways, no transfer is under way and the line has been silent is dropped, so that the next
-    /// command's reply isn't taken for it.
+    /// Real servers leave some commands unanswered. Commands still pending when everything is acknowledged
+    /// both ways, no transfer is under way and the connection has been silent are dropped, so that the
+    /// next command's reply isn't attributed to them.
     #[inline(always)]
-    fn drop_unanswered(&mut self, server: &ServerHalf, segment: &Segment, now: u64, tally: &mut Tally) {
+    fn drop_unanswered(&mut self, server: &ServerState, segment: &Segment, now: u64, counts: &mut Counts) {
         if segment.length == 0 || self.head == server.tail || server.transfer != 0 {
             return;
         }
         // Times are of a few ms at best, and may be of another CPU: a later one counts as now.
-        let silent =
-            now.saturating_sub(self.last_line) > UNANSWERED && now.saturating_sub(server.last_word) > UNANSWERED;
+        let silent = now.saturating_sub(self.last_command_at) > UNANSWERED
+            && now.saturating_sub(server.last_reply_at) > UNANSWERED;
         let nothing_on_the_way = server.acked == self.next && segment.ack == server.next;
         let dropped_before = self.voided != 0 && self.void_before == self.next;
         if silent && nothing_on_the_way && !dropped_before && self.may_stay_unanswered(server.tail) {
             self.void_before = self.next;
             self.voided = 1;
-            tally.mark(Counter::CommandsUnanswered);
+            counts.raise(Counter::CommandsUnanswered);
         }
     }
 
-    /// Whether all that waits is known to be left without a reply by some server: a line that begins
+    /// Whether every pending command is one that some server leaves without a reply: a line that begins
     /// with a blank, one that is too long, an ABOR, and the transfer that an ABOR ended. Anything else
     /// may just be slow, and its reply must not be taken for that of the next command.
     #[inline(never)]

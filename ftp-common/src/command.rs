@@ -1,4 +1,4 @@
-//! The client's half of a control stream: command lines (RFC 959 §4.1, §5.3), a byte at a time.
+//! The client's direction of a control stream: command lines (RFC 959 §4.1, §5.3), a byte at a time.
 
 use crate::host_port::{Argument, HostPort};
 use crate::telnet::Telnet;
@@ -84,12 +84,12 @@ pub struct CommandParser {
     /// Bytes of `user` that count.
     user_length: u8,
     argument: Argument,
-    /// What the last USER said, cut to its first bytes. It stays when its line ends.
+    /// The argument of the last USER, cut to its first bytes. It stays when its line ends.
     user: [u8; USER_NAME],
 }
 
 impl CommandParser {
-    /// A parser that doesn't know where in a line it is: it finds its footing at the next line end.
+    /// A parser somewhere in a line: it resumes at the next line end.
     #[inline(always)]
     pub fn skip_to_line_end(&mut self) {
         self.begin_line();
@@ -110,7 +110,7 @@ impl CommandParser {
         matches!(self.state, IN_PORT | IN_EPRT)
     }
 
-    /// Whether the text up to the line end says nothing more: [`Self::skip`] may take it.
+    /// Whether the rest of the line changes nothing: [`Self::skip`] may take it.
     #[inline(always)]
     #[must_use]
     pub const fn skips(&self) -> bool {
@@ -195,18 +195,18 @@ impl CommandParser {
         }
     }
 
-    /// What the last USER said (RFC 959 §4.1.1), as it came, cut to [`USER_NAME`] bytes.
+    /// The argument of the last USER (RFC 959 §4.1.1), as it came, cut to [`USER_NAME`] bytes.
     #[must_use]
     pub fn user(&self) -> &[u8] {
         self.user.get(..usize::from(self.user_length)).unwrap_or_default()
     }
 
-    /// The verb of the line in hand, for who views the session: its letters, upper case, the first in the
-    /// highest byte; 0 if the line doesn't begin with a word of one to four letters. Nothing else of a
-    /// line is shown to anybody: it may be a password.
+    /// The verb of the current line, for a live view: its letters, upper case, the first in the highest
+    /// byte; 0 if the line doesn't begin with a word of one to four letters. Nothing else of a line is
+    /// shown to anybody: it may be a password.
     #[inline(always)]
     #[must_use]
-    pub const fn said(&self) -> u32 {
+    pub const fn viewed_verb(&self) -> u32 {
         let is_word = self.state != SKIP && self.blank == 0 && self.verb_length != 0 && self.verb_length <= 4;
         if is_word { self.verb } else { 0 }
     }

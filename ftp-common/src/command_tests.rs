@@ -126,7 +126,7 @@ fn a_line_over_the_limit_is_skipped_to_its_end() {
 }
 
 #[test]
-fn met_in_mid_line_it_waits_for_the_line_end() {
+fn in_mid_line_it_waits_for_the_line_end() {
     let mut parser = CommandParser::default();
     parser.skip_to_line_end();
     assert_eq!(lines_of(&mut parser, b"PASV\r\nPASV\r\n"), [(Verb::Pasv, HostPort::default())]);

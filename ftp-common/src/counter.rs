@@ -39,10 +39,10 @@ counters! {
     RefusedLowPort = "refused_low_port",
     /// Negotiations refused: a passive port outside the policy's passive range, where nothing is guarded.
     RefusedOutOfRange = "refused_out_of_range",
-    /// Negotiations refused: the session was met in the middle and is not yet in step.
-    RefusedNotInStep = "refused_not_in_step",
-    /// Negotiations refused: a PORT whose reply can't be told for certain from that of another command.
-    RefusedInDoubt = "refused_in_doubt",
+    /// Negotiations refused: the session is out of sync: picked up midstream, or resynchronizing.
+    RefusedOutOfSync = "refused_out_of_sync",
+    /// Negotiations refused: a PORT whose reply may belong to another command.
+    RefusedAmbiguous = "refused_ambiguous",
     /// Negotiations refused: the policy does not allow passive mode.
     RefusedPassiveOff = "refused_passive_off",
     /// Negotiations refused: the policy does not allow active mode.
@@ -57,33 +57,33 @@ counters! {
     Commands = "commands",
     /// Whole replies seen.
     Replies = "replies",
-    /// Final replies that answered no waiting command.
-    RepliesUnasked = "replies_unasked",
-    /// Waiting commands dropped because the server left them without a reply.
+    /// Final replies that answered no pending command.
+    RepliesUnsolicited = "replies_unsolicited",
+    /// Pending commands dropped because the server left them without a reply.
     CommandsUnanswered = "commands_unanswered",
-    /// Sessions that had more commands waiting than there is room for, and lost step.
+    /// Sessions that had more pending commands than the ring holds, and lost synchronization.
     CommandsOverflow = "commands_overflow",
     /// Command lines over 4,096 bytes.
     LongLines = "long_lines",
-    /// Times that a session lost step: bytes passed that were not seen.
-    StepsLost = "steps_lost",
+    /// Times that a session lost synchronization: bytes passed that could not be attributed.
+    Desyncs = "desyncs",
     /// Times that a client sent other bytes in the place of ones not yet acknowledged.
     OverlapsDiffer = "overlaps_differ",
-    /// Times that a session that was met in the middle came into step.
-    StepsFound = "steps_found",
+    /// Times that a session regained synchronization, after a loss or a midstream pickup.
+    Resyncs = "resyncs",
     /// Sessions that became opaque: an accepted AUTH, or TLS in the place of the greeting.
     SessionsEncrypted = "sessions_encrypted",
-    /// Expectations withdrawn by a REIN.
-    Reinitialized = "reinitialized",
-    /// Client segments whose urgent byte is no Telnet command: what the server reads can't be known.
+    /// REIN commands that the server accepted.
+    SessionsReinitialized = "sessions_reinitialized",
+    /// Client segments whose urgent byte is no Telnet command: which bytes the server reads can't be known.
     UrgentData = "urgent_data",
 
     /// Sessions followed from their handshake on.
     SessionsStarted = "sessions_started",
     /// Sessions that were idle when the filter came, followed from their next command on.
     SessionsAdopted = "sessions_adopted",
-    /// Sessions met in the middle.
-    SessionsMet = "sessions_met",
+    /// Sessions picked up midstream.
+    SessionsMidstream = "sessions_midstream",
     /// Sessions that ended by FIN or RST.
     SessionsEnded = "sessions_ended",
     /// Sessions that are opaque because the handshake agreed on Multipath TCP.
@@ -92,8 +92,8 @@ counters! {
     SessionsOverLimit = "sessions_over_limit",
     /// Resets on a control connection that were out of sequence and ignored.
     ResetsIgnored = "resets_ignored",
-    /// Early segments on a control connection that were held back, for TCP to repeat.
-    HeldBack = "held_back",
+    /// Early segments on a control connection that were dropped, for TCP to retransmit in order.
+    SegmentsDeferred = "segments_deferred",
 
     /// Expectations made: passive mode.
     ExpectationsPassive = "expectations_passive",
@@ -107,7 +107,7 @@ counters! {
     FlowsEstablished = "flows_established",
     /// Data connections that ended by FIN or RST after they were established.
     FlowsEnded = "flows_ended",
-    /// Expected data connections that the listening side refused; the expectation stands.
+    /// Expected data connections that the listening end refused; the expectation stays.
     FlowsRefused = "flows_refused",
 
     /// Denied: a connection to the passive range that nobody negotiated.
@@ -120,10 +120,10 @@ counters! {
     DeniedSessionGone = "denied_session_gone",
     /// Denied: its expectation was used by another connection.
     DeniedUsed = "denied_used",
-    /// Denied: four unfinished connections stood on its expectation already.
+    /// Denied: its expectation had four half-open connections already.
     DeniedHalfOpen = "denied_half_open",
-    /// Denied: words on a control connection from the side where that voice cannot be.
-    DeniedWrongSide = "denied_wrong_side",
+    /// Denied: a control segment in a direction in which its sender cannot be.
+    DeniedWrongDirection = "denied_wrong_direction",
     /// Denied: a fragment that hides the TCP header, on the way to a guarded server.
     DeniedFragment = "denied_fragment",
     /// Denied: too many IPv6 extension headers, on the way to a guarded server.
@@ -149,8 +149,8 @@ impl Counter {
     /// How many there are; the size of the STATS map.
     pub const COUNT: u32 = Self::ALL.len() as u32;
 
-    /// The counters below this index can be raised while a control segment is being read.
-    pub const TALLIED: usize = 32;
+    /// The counters below this index can be raised while a control segment is being parsed.
+    pub const PER_SEGMENT: usize = 32;
 
     /// Its index in the STATS map.
     #[inline(always)]
@@ -173,36 +173,36 @@ impl Counter {
     }
 }
 
-const _: () = assert!((Counter::UrgentData as usize) < Counter::TALLIED);
+const _: () = assert!((Counter::UrgentData as usize) < Counter::PER_SEGMENT);
 // The kernel program masks an index with it.
-const _: () = assert!(Counter::TALLIED.is_power_of_two());
+const _: () = assert!(Counter::PER_SEGMENT.is_power_of_two());
 
-/// Counters raised while one segment is read; flushed to STATS, and told, when it is done. The kernel
-/// keeps one for each CPU.
+/// Counters raised while one segment is parsed; flushed to STATS, and reported, when it is done. The
+/// kernel keeps one for each CPU.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
+pub struct Counts {
     /// How often, saturating, by counter index.
-    pub marks: [u8; Counter::TALLIED],
+    pub raised: [u8; Counter::PER_SEGMENT],
     /// Any of them is not zero.
     pub dirty: u8,
     zero: [u8; 7],
 }
 
-impl Tally {
+impl Counts {
     /// Whether none of the eight counters from `index` on was raised. `index`: a multiple of 8, below
-    /// [`Counter::TALLIED`].
+    /// [`Counter::PER_SEGMENT`].
     #[inline(always)]
     #[must_use]
     pub fn none_of_eight(&self, index: usize) -> bool {
-        let (words, _) = self.marks.as_chunks::<8>();
+        let (words, _) = self.raised.as_chunks::<8>();
         words.get(index / 8).is_some_and(|word| u64::from_ne_bytes(*word) == 0)
     }
 
-    /// Raises one; it must be among the first [`Counter::TALLIED`].
+    /// Raises one; it must be among the first [`Counter::PER_SEGMENT`].
     #[inline(always)]
-    pub fn mark(&mut self, counter: Counter) {
-        if let Some(mark) = self.marks.get_mut(counter as usize) {
+    pub fn raise(&mut self, counter: Counter) {
+        if let Some(mark) = self.raised.get_mut(counter as usize) {
             *mark = mark.saturating_add(1);
             self.dirty = 1;
         }

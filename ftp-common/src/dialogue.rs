@@ -1,27 +1,27 @@
 //! The dialogue: which command each reply answers, and what that opens.
 //!
-//! The server vouches: nothing here wants an expectation but a final reply of the server to the very
-//! command that asks for it.
+//! Only the server's reply opens a port: an expectation comes from a final reply of the server to the
+//! very command that asks for it, and from nothing else.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::address::Address;
-use crate::counter::{Counter, Tally};
+use crate::counter::{Counter, Counts};
 use crate::keys::{ConnectionKey, Mode};
 use crate::policy::{ServerPolicy, flag};
 use crate::reply::Reply;
 use crate::sequence::{after, before};
-use crate::session::{ClientHalf, Command, RING, ServerHalf, decision, fault, kind, opaque};
+use crate::session::{ClientState, Command, RING, ServerState, decision, fault, kind, opaque};
 
 /// The lowest port that can be negotiated.
 pub const LOWEST_PORT: u16 = 1024;
 
-impl ServerHalf {
+impl ServerState {
     #[inline(always)]
-    pub(crate) fn encrypted(&mut self, tally: &mut Tally) {
+    pub(crate) fn encrypted(&mut self, counts: &mut Counts) {
         self.opaque = opaque::ENCRYPTED;
         self.decision = decision::WITHDRAW;
-        tally.mark(Counter::SessionsEncrypted);
+        counts.raise(Counter::SessionsEncrypted);
     }
 
     /// Takes the command that a final reply answers into `taken`: the oldest, but a 227 or 229 takes the
@@ -31,7 +31,7 @@ impl ServerHalf {
     /// A function of its own, and its result in memory: the verifier would otherwise follow the rest
     /// once for each place in the ring.
     #[inline(never)]
-    pub(crate) fn take_command(&mut self, client: &ClientHalf, code: u16, ack: u32) -> bool {
+    pub(crate) fn match_command(&mut self, client: &ClientState, code: u16, ack: u32) -> bool {
         let wanted = match code {
             227 => kind::PASV,
             229 => kind::EPSV,
@@ -63,74 +63,74 @@ impl ServerHalf {
     }
 
     #[inline(always)]
-    pub(crate) fn answers_nothing(&mut self, reply: &Reply, tally: &mut Tally) {
-        self.witnessed = 0;
+    pub(crate) fn answers_nothing(&mut self, reply: &Reply, counts: &mut Counts) {
+        self.exchange_seen = 0;
         // One reply too many: an earlier one was taken for the wrong command's. A 227 is right even so; a
         // PORT's 200 may not have been.
         let latest = if self.decision == decision::REPLACE { self.wanted.mode } else { self.standing.mode };
         if latest == Mode::Active.number() {
             self.decision = decision::WITHDRAW;
         }
-        tally.mark(Counter::RepliesUnasked);
+        counts.raise(Counter::RepliesUnsolicited);
         if reply.code == 227 || reply.code == 229 {
-            tally.mark(Counter::RefusedUnsolicited);
+            counts.raise(Counter::RefusedUnsolicited);
         }
     }
 
     #[inline(always)]
     pub(crate) fn answer(
         &mut self,
-        client: &ClientHalf,
+        client: &ClientState,
         key: &ConnectionKey,
         policy: &ServerPolicy,
         reply: &Reply,
-        tally: &mut Tally,
+        counts: &mut Counts,
     ) {
         let command = self.taken;
         self.transfer = 0;
-        let in_step = command.kind & kind::NOT_IN_STEP == 0;
-        self.witnessed = u8::from(!in_step && self.tail == client.head);
+        let in_sync = command.kind & kind::OUT_OF_SYNC == 0;
+        self.exchange_seen = u8::from(!in_sync && self.tail == client.head);
         let accepted = reply.code < 300;
         let asked = command.asked();
         if asked == kind::REIN && accepted {
-            tally.mark(Counter::Reinitialized);
+            counts.raise(Counter::SessionsReinitialized);
             self.decision = decision::WITHDRAW;
         }
         if asked != kind::PASV && asked != kind::EPSV && asked != kind::PORT {
             return;
         }
         if reply.code >= 400 {
-            tally.mark(Counter::RejectedByServer);
+            counts.raise(Counter::RejectedByServer);
             return;
         }
         if !accepted || asked != kind::PORT && reply.code != 227 && reply.code != 229 {
             return;
         }
-        let refusal = if !in_step {
-            Err(Counter::RefusedNotInStep)
-        } else if asked == kind::PORT && before(command.end, client.burst_from) {
-            // Since a final reply came, the client has said something new: if that reply was this PORT's
-            // own, and an earlier command went unanswered, then this one is the newer command's.
-            Err(Counter::RefusedInDoubt)
+        let refusal = if !in_sync {
+            Err(Counter::RefusedOutOfSync)
+        } else if asked == kind::PORT && before(command.end, client.reply_batch_from) {
+            // Since the last final reply the client has sent a newer command: if that reply was this PORT's
+            // own, and an earlier command went unanswered, then this reply is the newer command's.
+            Err(Counter::RefusedAmbiguous)
         } else if asked == kind::PORT {
             self.want_active(client, key, policy, &command)
         } else {
-            self.want_passive(key, policy, reply, tally)
+            self.want_passive(key, policy, reply, counts)
         };
         match refusal {
             Ok(()) => {
                 self.wanted.transfers_before = self.transfers_before(client);
                 self.decision = decision::REPLACE;
             }
-            // The server goes by the new one all the same: the old one is void.
+            // The server uses the new one all the same: the old one is void.
             Err(refusal) => {
-                tally.mark(refusal);
+                counts.raise(refusal);
                 self.decision = decision::WITHDRAW;
             }
         }
     }
 
-    /// Sets `wanted` by a 227 or 229, or says what is against it. The fields are set in place: a struct
+    /// Sets `wanted` by a 227 or 229, or gives the refusal. The fields are set in place: a struct
     /// in a `Result` would leave registers that no path has set, which the verifier doesn't take.
     #[inline(always)]
     fn want_passive(
@@ -138,7 +138,7 @@ impl ServerHalf {
         key: &ConnectionKey,
         policy: &ServerPolicy,
         reply: &Reply,
-        tally: &mut Tally,
+        counts: &mut Counts,
     ) -> Result<(), Counter> {
         if !reply.announces {
             return Err(Counter::RefusedMalformedReply);
@@ -154,7 +154,7 @@ impl ServerHalf {
             return Err(Counter::RefusedOutOfRange);
         }
         if reply.code == 227 && Address::from_v4_word(reply.address) != key.server {
-            tally.mark(Counter::AnnouncedAddressDiffers);
+            counts.raise(Counter::AnnouncedAddressDiffers);
             if policy.has(flag::ANNOUNCED_STRICT) {
                 return Err(Counter::RefusedAnnouncedAddress);
             }
@@ -165,11 +165,11 @@ impl ServerHalf {
         Ok(())
     }
 
-    /// Sets `wanted` by an accepted PORT or EPRT, or says what is against it.
+    /// Sets `wanted` by an accepted PORT or EPRT, or gives the refusal.
     #[inline(always)]
     fn want_active(
         &mut self,
-        client: &ClientHalf,
+        client: &ClientState,
         key: &ConnectionKey,
         policy: &ServerPolicy,
         command: &Command,
@@ -196,9 +196,9 @@ impl ServerHalf {
         Ok(())
     }
 
-    /// The count of transfer commands without those that wait behind the one just answered.
+    /// The count of transfer commands without those that are pending behind the one just answered.
     #[inline(never)]
-    fn transfers_before(&self, client: &ClientHalf) -> u16 {
+    fn transfers_before(&self, client: &ClientState) -> u16 {
         let mut transfers = client.transfers;
         let mut at = self.tail;
         let mut i = 0;

@@ -179,7 +179,7 @@ fn rein_and_fin_take_the_expectation_with_them() {
     assert_eq!(talk.port(), Some(10241));
     talk.exchange("REIN\r\n", "220 Again\r\n");
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.count(Counter::Reinitialized), 1);
+    assert_eq!(talk.count(Counter::SessionsReinitialized), 1);
     talk.exchange("PASV\r\n", PASV_ANSWER);
     let fin = Segment { flags: tcp::FIN | tcp::ACK, ..talk.server_segment(0) };
     talk.session.server.finish(&fin);
@@ -194,7 +194,7 @@ fn an_accepted_auth_makes_the_session_opaque() {
         talk.exchange("AUTH TLS\r\n", &format!("{code} Go on\r\n"));
         assert_eq!(talk.port(), None);
         assert_ne!(talk.session.server.opaque, 0);
-        assert!(!talk.session.is_in_step());
+        assert!(!talk.session.is_in_sync());
     }
     let mut talk = Talk::greeted();
     talk.exchange("AUTH TLS\r\n", "530 No\r\n");
@@ -244,7 +244,7 @@ fn pipelined_commands_are_answered_in_their_order() {
     assert_eq!(talk.port(), Some(10241));
     assert_eq!(talk.expected.unwrap().transfers_before, 0);
     assert_eq!(talk.session.client.transfers, 1);
-    assert_eq!(talk.session.waiting(), 0);
+    assert_eq!(talk.session.pending(), 0);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn nothing_is_dropped_without_silence_or_during_a_transfer() {
 }
 
 #[test]
-fn a_slow_reply_is_waited_for_and_does_not_vouch_for_the_next_command() {
+fn a_slow_reply_is_waited_for_and_does_not_answer_the_next_command() {
     let mut talk = Talk::greeted();
     talk.client("SITE SLOW\r\n");
     talk.server_acknowledges();
@@ -319,7 +319,7 @@ fn a_slow_reply_is_waited_for_and_does_not_vouch_for_the_next_command() {
     talk.server("500 Illegal PORT command.\r\n");
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::CommandsUnanswered), 0);
-    assert_eq!(talk.count(Counter::RepliesUnasked), 0);
+    assert_eq!(talk.count(Counter::RepliesUnsolicited), 0);
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn one_reply_too_many_takes_a_ports_expectation_back() {
     talk.server("226 So late\r\n");
     talk.server("500 Illegal PORT command.\r\n");
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.count(Counter::RepliesUnasked), 1);
+    assert_eq!(talk.count(Counter::RepliesUnsolicited), 1);
     // A 227 names its own command: no reply too many makes it doubtful.
     talk.exchange("PASV\r\n", PASV_ANSWER);
     talk.server("500 What?\r\n");
@@ -340,7 +340,7 @@ fn one_reply_too_many_takes_a_ports_expectation_back() {
 }
 
 #[test]
-fn a_port_is_not_vouched_for_by_a_reply_that_came_after_newer_words() {
+fn a_reply_that_came_after_a_newer_command_accepts_no_port() {
     // pure-ftpd leaves the first line unanswered, so the 500 is the PORT's.
     let mut talk = Talk::greeted();
     talk.client(" NOOP\r\n");
@@ -349,7 +349,7 @@ fn a_port_is_not_vouched_for_by_a_reply_that_came_after_newer_words() {
     talk.client("NOOP\r\n");
     talk.server("200 NOOP\r\n");
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.refusals(), [Counter::RefusedInDoubt]);
+    assert_eq!(talk.refusals(), [Counter::RefusedAmbiguous]);
     // A 421 answers nothing, but what is said behind it is newer too.
     let mut talk = Talk::greeted();
     talk.client("PORT 10,0,1,2,40,1\r\n");
@@ -357,5 +357,5 @@ fn a_port_is_not_vouched_for_by_a_reply_that_came_after_newer_words() {
     talk.client("NOOP\r\n");
     talk.server("200 NOOP\r\n");
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.refusals(), [Counter::RefusedInDoubt]);
+    assert_eq!(talk.refusals(), [Counter::RefusedAmbiguous]);
 }

@@ -1,15 +1,15 @@
-//! What the kernel program reports through the EVENTS ring buffer, and through VIEW while somebody views.
+//! What the kernel program reports through the EVENTS ring buffer, and through VIEW while a live view runs.
 
 use crate::address::Address;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EventKind {
-    /// A session began (followed from its handshake), or came into step (met in the middle).
+    /// A session began: followed from its handshake, adopted while idle, or picked up midstream (`flag`).
     SessionStarted,
     /// A session ended.
     SessionEnded,
-    /// A session can't be read any more: encrypted, or Multipath TCP.
+    /// A session can't be parsed any more: encrypted, or Multipath TCP.
     SessionOpaque,
     /// A data connection was negotiated.
     Expected,
@@ -19,13 +19,13 @@ pub enum EventKind {
     FlowStarted,
     /// An established data connection ended; `packets` and `bytes` are final.
     FlowEnded,
-    /// A connection was denied; `reason` says why.
+    /// A connection was denied; `reason` is why.
     Denied,
-    /// A negotiation was refused; `reason` says why.
+    /// A negotiation was refused; `reason` is why.
     Refused,
-    /// A session's client said a line; `detail` has its verb. To VIEW only.
+    /// A session's client sent a command line; `detail` has its verb. To VIEW only.
     Command,
-    /// A session's server said a whole reply; `detail` is its code. To VIEW only.
+    /// A session's server sent a whole reply; `detail` is its code. To VIEW only.
     Reply,
 }
 
@@ -83,7 +83,7 @@ impl EventKind {
 pub struct Event {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub time: u64,
-    /// Generation of the session, 0 where there is none.
+    /// Id of the session, 0 where there is none.
     pub session: u64,
     /// For a denial the address that a SYN came from may be neither; then `client` is the sender in
     /// passive mode and the receiver in active mode.
@@ -101,11 +101,11 @@ pub struct Event {
     pub mode: u8,
     /// Index of a [`crate::counter::Counter`]: why, for `Denied`, `Refused` and `SessionOpaque`.
     pub reason: u8,
-    /// 1: monitor mode let it pass. For `SessionStarted` 1: it was met in the middle.
+    /// 1: monitor mode let it pass. For `SessionStarted` 1: picked up midstream.
     pub flag: u8,
     /// Index of the interface.
     pub interface: u32,
-    /// How often, for `Refused`; for `Command` see [`crate::command::CommandParser::said`]; the code of a
+    /// How often, for `Refused`; for `Command` see [`crate::command::CommandParser::viewed_verb`]; the code of a
     /// `Reply`.
     pub detail: u32,
     /// Packets from the client and from the server, for `FlowEnded`.

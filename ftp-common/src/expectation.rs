@@ -1,14 +1,14 @@
-//! A data connection that was negotiated and has not begun.
+//! A data connection that was negotiated and has not been opened.
 
 use crate::keys::ConnectionKey;
 
-/// Unfinished connections that one expectation lets stand at a time.
+/// Half-open connections that one expectation allows at a time.
 pub const HALF_OPEN: usize = 4;
-/// How long an unfinished connection keeps its place, in nanoseconds: the client's first
-/// retransmission of a SYN (RFC 6298 §2: 1 s) finds the place free.
+/// How long a half-open connection keeps its slot, in nanoseconds: the client's first
+/// retransmission of a SYN (RFC 6298 §2: 1 s) finds the slot free.
 pub const HALF_OPEN_LIFE: u64 = crate::SECOND;
 
-/// One unfinished connection. All zero: a free place.
+/// One half-open connection. All zero: a free slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HalfOpen {
@@ -16,12 +16,12 @@ pub struct HalfOpen {
     pub since: u64,
 }
 
-/// Value of the EXPECTATIONS map. Deleting it is claiming it.
+/// Value of the EXPECTATIONS map. Who deletes it has accepted it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Expectation {
-    /// Generation of the session that negotiated it; it holds only while that session lives.
-    pub generation: u64,
+    /// Id of the session that negotiated it; it is valid only while that session lives.
+    pub session_id: u64,
     /// When it expires, nanoseconds.
     pub expires: u64,
     /// The control connection.
@@ -46,14 +46,14 @@ impl Expectation {
         self.uses == 0 || self.uses < transfers.wrapping_sub(self.transfers_before)
     }
 
-    /// Takes a place for a connection that begins at `now`; false when all are taken.
+    /// Reserves a slot for a connection whose SYN passes at `now`; false when all are in use.
     #[inline(always)]
-    pub fn take_place(&mut self, now: u64) -> bool {
+    pub fn reserve_half_open(&mut self, now: u64) -> bool {
         let mut i = 0;
         while i < HALF_OPEN {
-            let place = &mut self.half_open[i];
-            if place.since == 0 || now.wrapping_sub(place.since) > HALF_OPEN_LIFE {
-                place.since = now;
+            let slot = &mut self.half_open[i];
+            if slot.since == 0 || now.wrapping_sub(slot.since) > HALF_OPEN_LIFE {
+                slot.since = now;
                 return true;
             }
             i += 1;
@@ -61,9 +61,9 @@ impl Expectation {
         false
     }
 
-    /// Gives back the place of a connection that began at `since`.
+    /// Frees the slot of a connection whose SYN passed at `since`.
     #[inline(always)]
-    pub fn free_place(&mut self, since: u64) {
+    pub fn release_half_open(&mut self, since: u64) {
         let mut i = 0;
         while i < HALF_OPEN {
             if self.half_open[i].since == since {
@@ -84,22 +84,22 @@ mod tests {
     fn four_half_open_connections_and_no_more_until_one_is_old() {
         let mut expectation = Expectation::default();
         for now in 1..=4 {
-            assert!(expectation.take_place(now));
+            assert!(expectation.reserve_half_open(now));
         }
-        assert!(!expectation.take_place(5));
-        assert!(expectation.take_place(2 + HALF_OPEN_LIFE));
-        assert!(!expectation.take_place(2 + HALF_OPEN_LIFE));
+        assert!(!expectation.reserve_half_open(5));
+        assert!(expectation.reserve_half_open(2 + HALF_OPEN_LIFE));
+        assert!(!expectation.reserve_half_open(2 + HALF_OPEN_LIFE));
     }
 
     #[test]
-    fn a_refused_connection_gives_its_place_back() {
+    fn a_refused_connection_gives_its_slot_back() {
         let mut expectation = Expectation::default();
         for now in 1..=4 {
-            assert!(expectation.take_place(now));
+            assert!(expectation.reserve_half_open(now));
         }
-        expectation.free_place(3);
-        assert!(expectation.take_place(5));
-        assert!(!expectation.take_place(6));
+        expectation.release_half_open(3);
+        assert!(expectation.reserve_half_open(5));
+        assert!(!expectation.reserve_half_open(6));
     }
 
     #[test]

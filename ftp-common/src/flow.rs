@@ -1,16 +1,16 @@
-//! A data connection that was let in.
+//! A data connection that was accepted.
 
 /// How far a data connection has come.
 pub mod state {
     /// The SYN passed.
-    pub const BEGUN: u8 = 0;
+    pub const SYN_SENT: u8 = 0;
     /// The SYN-ACK passed.
-    pub const ANSWERED: u8 = 1;
+    pub const SYN_RECV: u8 = 1;
     /// The handshake is complete.
     pub const ESTABLISHED: u8 = 2;
     /// Ended by FIN from both sides, or RST.
     pub const ENDED: u8 = 3;
-    /// Its expectation was used by another connection: none of its packets pass.
+    /// Its expectation was used up by another connection: none of its packets pass.
     pub const DENIED: u8 = 4;
 }
 
@@ -28,12 +28,12 @@ pub mod tcp {
     pub const URG: u8 = 0x20;
 }
 
-/// Value of the FLOWS map; its key names the FTP roles, this says who began.
+/// Value of the FLOWS map; its key names the FTP roles, `mode` which end opens it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Flow {
-    /// Generation of the session that negotiated it.
-    pub generation: u64,
+    /// Id of the session that negotiated it.
+    pub session_id: u64,
     /// When its SYN passed first, nanoseconds of `CLOCK_MONOTONIC`.
     pub since: u64,
     /// When a packet of it passed last.
@@ -44,10 +44,10 @@ pub struct Flow {
     pub bytes: [u64; 2],
     /// Serial of its expectation.
     pub serial: u32,
-    /// Initial sequence number of the end that began; a repeated SYN has the same.
-    pub begun_at: u32,
-    /// Initial sequence number of the other end, from [`state::ANSWERED`] on.
-    pub answered_at: u32,
+    /// Sequence number of the opener's SYN; a repeated SYN has the same.
+    pub syn_seq: u32,
+    /// Sequence number of the SYN-ACK, from [`state::SYN_RECV`] on.
+    pub syn_ack_seq: u32,
     /// The interface that saw it first, and counts it.
     pub interface: u32,
     /// Port of the control connection at the client.
@@ -59,7 +59,7 @@ pub struct Flow {
     /// [`crate::keys::Mode::number`].
     pub mode: u8,
     /// 1: the hook that saw its SYN first is egress.
-    pub begun_at_egress: u8,
+    pub opened_at_egress: u8,
     /// Bit 0: the client sent FIN; bit 1: the server did; and the below.
     pub marks: u8,
 }
@@ -71,17 +71,17 @@ pub const IN_RANGE: u8 = 8;
 
 /// What a packet means for its flow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Step {
+pub enum Transition {
     /// Nothing changes.
-    Same,
-    /// A repeated SYN of a connection that was let in.
-    Repeated,
+    Unchanged,
+    /// A repeated SYN of an accepted connection.
+    RepeatedSyn,
     /// A SYN with another initial sequence number: a new connection on the old tuple.
-    Anew,
-    /// The listening end answered.
-    Answered,
-    /// The handshake is complete: time to claim the expectation.
-    Completed,
+    NewSyn,
+    /// The listening end answered with a SYN-ACK.
+    SynAck,
+    /// The handshake is complete: the expectation is used up now.
+    Established,
     /// One of the ends refused the connection before it was established.
     Refused,
     /// The connection has ended.
@@ -93,9 +93,9 @@ impl Flow {
     /// packet passes both hooks; elsewhere the two directions pass one each.
     #[inline(always)]
     #[must_use]
-    pub const fn counts_here(&self, interface: u32, egress: bool, loopback: bool, from_beginner: bool) -> bool {
-        let first = (self.begun_at_egress != 0) == egress;
-        self.interface == interface && first == (loopback || from_beginner)
+    pub const fn counts_here(&self, interface: u32, egress: bool, loopback: bool, from_opener: bool) -> bool {
+        let first = (self.opened_at_egress != 0) == egress;
+        self.interface == interface && first == (loopback || from_opener)
     }
 
     /// Whether it is established, and a segment without SYN, FIN and RST changes nothing.
@@ -117,44 +117,48 @@ impl Flow {
     /// What a packet means, from its direction, flags and numbers (host byte order). Changes nothing.
     #[inline(always)]
     #[must_use]
-    pub const fn step(&self, from_beginner: bool, from_client: bool, flags: u8, seq: u32, ack: u32) -> Step {
+    pub const fn transition(&self, from_opener: bool, from_client: bool, flags: u8, seq: u32, ack: u32) -> Transition {
         let syn = flags & tcp::SYN != 0;
         let acks = flags & tcp::ACK != 0;
-        if from_beginner {
+        if from_opener {
             if syn && !acks {
-                return if self.begun_at == seq && self.state < state::ENDED { Step::Repeated } else { Step::Anew };
+                return if self.syn_seq == seq && self.state < state::ENDED {
+                    Transition::RepeatedSyn
+                } else {
+                    Transition::NewSyn
+                };
             }
-            // The end that began knows nothing of it: its SYN was forged.
-            if self.state == state::ANSWERED && flags & tcp::RST != 0 && seq == self.begun_at.wrapping_add(1) {
-                return Step::Refused;
+            // The opener knows nothing of it: its SYN was forged.
+            if self.state == state::SYN_RECV && flags & tcp::RST != 0 && seq == self.syn_seq.wrapping_add(1) {
+                return Transition::Refused;
             }
             // Only who got the SYN-ACK knows its number. The sequence number may be any in the
             // window: the listening end takes those too (RFC 9293 §3.10.7.4).
-            if self.state == state::ANSWERED
+            if self.state == state::SYN_RECV
                 && acks
                 && !syn
                 && flags & tcp::RST == 0
-                && ack == self.answered_at.wrapping_add(1)
+                && ack == self.syn_ack_seq.wrapping_add(1)
             {
-                return Step::Completed;
+                return Transition::Established;
             }
         } else if self.state < state::ESTABLISHED {
-            let answers = acks && ack == self.begun_at.wrapping_add(1);
+            let answers = acks && ack == self.syn_seq.wrapping_add(1);
             if flags & tcp::RST != 0 {
-                return if answers { Step::Refused } else { Step::Same };
+                return if answers { Transition::Refused } else { Transition::Unchanged };
             }
             if syn && answers {
-                return Step::Answered;
+                return Transition::SynAck;
             }
         }
         if self.state == state::ESTABLISHED {
             let fin = if from_client { 1 } else { 2 };
             let both = self.marks | if flags & tcp::FIN != 0 { fin } else { 0 };
             if flags & tcp::RST != 0 || both & 3 == 3 {
-                return Step::Ended;
+                return Transition::Ended;
             }
         }
-        Step::Same
+        Transition::Unchanged
     }
 }
 
@@ -165,81 +169,81 @@ mod tests {
     use super::tcp::{ACK, FIN, RST, SYN};
     use super::*;
 
-    const BEGUN: Flow = Flow {
-        generation: 1,
+    const SYN_SENT: Flow = Flow {
+        session_id: 1,
         since: 0,
         last_seen: 0,
         packets: [0; 2],
         bytes: [0; 2],
         serial: 0,
-        begun_at: 100,
-        answered_at: 0,
+        syn_seq: 100,
+        syn_ack_seq: 0,
         interface: 7,
         control_client_port: 0,
         control_server_port: 21,
-        state: state::BEGUN,
+        state: state::SYN_SENT,
         mode: 1,
-        begun_at_egress: 0,
+        opened_at_egress: 0,
         marks: 0,
     };
-    const ANSWERED: Flow = Flow { answered_at: 500, state: state::ANSWERED, ..BEGUN };
-    const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..ANSWERED };
+    const SYN_RECV: Flow = Flow { syn_ack_seq: 500, state: state::SYN_RECV, ..SYN_SENT };
+    const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..SYN_RECV };
 
     #[test]
     fn a_handshake_completes_by_the_number_of_the_syn_ack() {
-        assert_eq!(BEGUN.step(false, false, SYN | ACK, 500, 101), Step::Answered);
-        assert_eq!(BEGUN.step(false, false, SYN | ACK, 500, 102), Step::Same);
-        assert_eq!(ANSWERED.step(true, true, ACK, 101, 501), Step::Completed);
-        assert_eq!(ANSWERED.step(true, true, ACK, 105, 501), Step::Completed);
-        assert_eq!(ANSWERED.step(true, true, ACK, 101, 502), Step::Same);
-        assert_eq!(ANSWERED.step(true, true, ACK | RST, 102, 501), Step::Same);
-        assert_eq!(BEGUN.step(true, true, ACK, 101, 1), Step::Same);
+        assert_eq!(SYN_SENT.transition(false, false, SYN | ACK, 500, 101), Transition::SynAck);
+        assert_eq!(SYN_SENT.transition(false, false, SYN | ACK, 500, 102), Transition::Unchanged);
+        assert_eq!(SYN_RECV.transition(true, true, ACK, 101, 501), Transition::Established);
+        assert_eq!(SYN_RECV.transition(true, true, ACK, 105, 501), Transition::Established);
+        assert_eq!(SYN_RECV.transition(true, true, ACK, 101, 502), Transition::Unchanged);
+        assert_eq!(SYN_RECV.transition(true, true, ACK | RST, 102, 501), Transition::Unchanged);
+        assert_eq!(SYN_SENT.transition(true, true, ACK, 101, 1), Transition::Unchanged);
     }
 
     #[test]
     fn a_syn_is_a_repetition_only_with_the_same_number() {
-        assert_eq!(BEGUN.step(true, true, SYN, 100, 0), Step::Repeated);
-        assert_eq!(ESTABLISHED.step(true, true, SYN, 100, 0), Step::Repeated);
-        assert_eq!(ESTABLISHED.step(true, true, SYN, 101, 0), Step::Anew);
+        assert_eq!(SYN_SENT.transition(true, true, SYN, 100, 0), Transition::RepeatedSyn);
+        assert_eq!(ESTABLISHED.transition(true, true, SYN, 100, 0), Transition::RepeatedSyn);
+        assert_eq!(ESTABLISHED.transition(true, true, SYN, 101, 0), Transition::NewSyn);
         let ended = Flow { state: state::ENDED, ..ESTABLISHED };
-        assert_eq!(ended.step(true, true, SYN, 100, 0), Step::Anew);
+        assert_eq!(ended.transition(true, true, SYN, 100, 0), Transition::NewSyn);
         let denied = Flow { state: state::DENIED, ..ESTABLISHED };
-        assert_eq!(denied.step(true, true, SYN, 100, 0), Step::Anew);
+        assert_eq!(denied.transition(true, true, SYN, 100, 0), Transition::NewSyn);
     }
 
     #[test]
     fn a_reset_refuses_only_when_it_answers_the_syn() {
-        assert_eq!(BEGUN.step(false, false, RST | ACK, 0, 101), Step::Refused);
-        assert_eq!(ANSWERED.step(false, false, RST | ACK, 501, 101), Step::Refused);
-        assert_eq!(BEGUN.step(false, false, RST, 0, 0), Step::Same);
-        assert_eq!(ANSWERED.step(true, true, RST, 101, 0), Step::Refused, "the SYN was forged");
-        assert_eq!(BEGUN.step(true, true, RST, 101, 0), Step::Same);
-        assert_eq!(ESTABLISHED.step(false, false, RST | ACK, 0, 101), Step::Ended);
+        assert_eq!(SYN_SENT.transition(false, false, RST | ACK, 0, 101), Transition::Refused);
+        assert_eq!(SYN_RECV.transition(false, false, RST | ACK, 501, 101), Transition::Refused);
+        assert_eq!(SYN_SENT.transition(false, false, RST, 0, 0), Transition::Unchanged);
+        assert_eq!(SYN_RECV.transition(true, true, RST, 101, 0), Transition::Refused, "the SYN was forged");
+        assert_eq!(SYN_SENT.transition(true, true, RST, 101, 0), Transition::Unchanged);
+        assert_eq!(ESTABLISHED.transition(false, false, RST | ACK, 0, 101), Transition::Ended);
     }
 
     #[test]
     fn it_ends_when_both_sides_have_sent_fin() {
-        assert_eq!(ESTABLISHED.step(false, false, FIN | ACK, 0, 0), Step::Same);
+        assert_eq!(ESTABLISHED.transition(false, false, FIN | ACK, 0, 0), Transition::Unchanged);
         let half = Flow { marks: 2, ..ESTABLISHED };
-        assert_eq!(half.step(true, true, ACK, 0, 0), Step::Same);
-        assert_eq!(half.step(true, true, FIN | ACK, 0, 0), Step::Ended);
-        assert_eq!(half.step(false, false, FIN | ACK, 0, 0), Step::Same);
+        assert_eq!(half.transition(true, true, ACK, 0, 0), Transition::Unchanged);
+        assert_eq!(half.transition(true, true, FIN | ACK, 0, 0), Transition::Ended);
+        assert_eq!(half.transition(false, false, FIN | ACK, 0, 0), Transition::Unchanged);
     }
 
     #[test]
     fn an_ordinary_interface_counts_each_direction_at_the_hook_that_it_passes() {
-        let counted = |egress, from_beginner| BEGUN.counts_here(7, egress, false, from_beginner);
+        let counted = |egress, from_opener| SYN_SENT.counts_here(7, egress, false, from_opener);
         assert!(counted(false, true) && counted(true, false));
         assert!(!counted(true, true) && !counted(false, false));
-        assert!(!BEGUN.counts_here(8, false, false, true), "another interface sees it too");
+        assert!(!SYN_SENT.counts_here(8, false, false, true), "another interface sees it too");
     }
 
     #[test]
     fn the_loopback_interface_counts_each_packet_at_egress_only() {
-        let flow = Flow { begun_at_egress: 1, ..BEGUN };
-        for from_beginner in [true, false] {
-            assert!(flow.counts_here(7, true, true, from_beginner));
-            assert!(!flow.counts_here(7, false, true, from_beginner));
+        let flow = Flow { opened_at_egress: 1, ..SYN_SENT };
+        for from_opener in [true, false] {
+            assert!(flow.counts_here(7, true, true, from_opener));
+            assert!(!flow.counts_here(7, false, true, from_opener));
         }
     }
 }

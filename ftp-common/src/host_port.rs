@@ -5,7 +5,7 @@ use core::hint::black_box;
 
 use crate::address::Address;
 
-/// What a finished argument says.
+/// What a finished argument names.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HostPort {
     /// The address, IPv4 mapped.
@@ -114,15 +114,15 @@ impl Argument {
         self.state = MALFORMED;
     }
 
-    /// Ends the argument of a PORT: true if it is six numbers, which `said` becomes.
+    /// Ends the argument of a PORT: true if it is six numbers, which `named` becomes.
     #[inline(always)]
-    pub fn end_port(&mut self, said: &mut HostPort) -> bool {
+    pub fn end_port(&mut self, named: &mut HostPort) -> bool {
         if self.state == MALFORMED || self.filled != 5 || !self.octet_done() {
             return false;
         }
         let b = self.bytes;
-        said.address = Address::from_v4_word(u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-        said.port = u16::from_be_bytes([b[4], b[5]]);
+        named.address = Address::from_v4_word(u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+        named.port = u16::from_be_bytes([b[4], b[5]]);
         true
     }
 
@@ -279,19 +279,19 @@ impl Argument {
         }
     }
 
-    /// Ends the argument of an EPRT: true if it is one, which `said` becomes.
+    /// Ends the argument of an EPRT: true if it is one, which `named` becomes.
     #[inline(always)]
-    pub fn end_eprt(&mut self, said: &mut HostPort) -> bool {
+    pub fn end_eprt(&mut self, named: &mut HostPort) -> bool {
         if self.state != DONE {
             return false;
         }
         let b = self.bytes;
-        said.address = if self.filled == 4 && self.gap == NO_GAP {
+        named.address = if self.filled == 4 && self.gap == NO_GAP {
             Address::from_v4_word(u32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
         } else {
             Address::from_bytes(b)
         };
-        said.port = (self.decimal & 0xffff) as u16;
+        named.port = (self.decimal & 0xffff) as u16;
         true
     }
 }

@@ -58,7 +58,7 @@ impl Mode {
     }
 }
 
-/// A data connection that was negotiated and has not begun. 40 bytes, no padding.
+/// A data connection that was negotiated and has not been opened. 40 bytes, no padding.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ExpectationKey {
@@ -77,7 +77,7 @@ pub struct ExpectationKey {
 }
 
 impl ExpectationKey {
-    /// What a data connection must find to begin, its own client being expected.
+    /// The expectation that a data connection needs, when its own client address is expected.
     #[inline(always)]
     #[must_use]
     pub const fn for_connection(connection: &ConnectionKey, mode: Mode) -> Self {

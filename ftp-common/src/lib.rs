@@ -4,13 +4,13 @@
 //! Nothing here allocates, panics or is unsafe, so the same code runs in the kernel, in tests and
 //! under a fuzzer. Bytes go in one at a time; all state lives in values that fit in a map.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | [`telnet`], [`plain`], [`command`], [`host_port`], [`reply`], [`announced`] | the two parsers |
 //! | [`session`] | one control connection: the value of its map, and all shapes in it |
-//! | [`segment`], [`sequence`], [`client`], [`overlap`], [`server`] | its two directions: the order of their bytes, waiting commands |
+//! | [`segment`], [`sequence`], [`client`], [`overlap`], [`server`] | its two directions: the order of their bytes, pending commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
-//! | [`expectation`], [`range`], [`flow`] | data connections: negotiated, and let in |
+//! | [`expectation`], [`range`], [`flow`] | data connections: negotiated, and accepted |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -44,7 +44,7 @@ pub mod telnet;
 ///
 /// It is part of the pin directory's name: raise it whenever a `#[repr(C)]` type or an index of
 /// [`counter::Counter`] changes, and old and new never share a map.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// One second in the unit of all times in maps: nanoseconds of `CLOCK_MONOTONIC`.
 pub const SECOND: u64 = 1_000_000_000;

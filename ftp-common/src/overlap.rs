@@ -1,10 +1,10 @@
 //! Bytes that a client sends again: those that the server has acknowledged are skipped, the others must
-//! be the same, as which of two the server takes can't be known.
+//! be the same, because which of the two the server accepts can't be known.
 
-use crate::counter::{Counter, Tally};
-use crate::segment::{Intake, Segment};
+use crate::counter::{Counter, Counts};
+use crate::segment::{Segment, SegmentAction};
 use crate::sequence::after;
-use crate::session::{ClientHalf, RECENT, RING, ServerHalf, kind};
+use crate::session::{ClientState, RECENT, RING, ServerState, kind};
 
 /// What is known of the line that a repeated byte belongs to.
 #[repr(C)]
@@ -20,7 +20,7 @@ pub struct Line {
     pub zero: u16,
 }
 
-impl ClientHalf {
+impl ClientState {
     /// Keeps the byte at a position, to compare a repeated one with. Only [`Self::push`] calls it, so only tests
     /// and the model: the kernel program keeps whole words.
     #[inline(always)]
@@ -55,7 +55,7 @@ impl ClientHalf {
 
     /// A segment that begins with bytes that were read before.
     #[inline(always)]
-    pub(crate) fn repeated(&self, server: &ServerHalf, segment: &Segment) -> Intake {
+    pub(crate) fn repeated(&self, server: &ServerState, segment: &Segment) -> SegmentAction {
         let behind = self.next.wrapping_sub(segment.seq);
         let overlap = if behind < segment.length { behind } else { segment.length };
         let acknowledged = server.acked.wrapping_sub(segment.seq);
@@ -67,9 +67,9 @@ impl ClientHalf {
             overlap
         };
         if skip == segment.length {
-            return Intake::Pass;
+            return SegmentAction::Ignore;
         }
-        Intake::Read { skip, compare: overlap - skip }
+        SegmentAction::Parse { skip, compare: overlap - skip }
     }
 
     /// The line that a repeated byte at `position` belongs to. `tail` is how many commands have been
@@ -94,7 +94,7 @@ impl ClientHalf {
 
     /// Whether a repeated byte is the one that was read at that position. The last bytes ([`RECENT`]) are
     /// compared as they are. Of older ones it must only be sure that the lines are the same, and that
-    /// none is a PORT or EPRT: what else a command says, the server's answer alone decides.
+    /// none is a PORT or EPRT: of any other command the server's reply alone decides.
     #[inline(always)]
     #[must_use]
     pub const fn is_same(&self, line: &Line, position: u32, byte: u8) -> bool {
@@ -108,8 +108,8 @@ impl ClientHalf {
     /// Other bytes came in the place of ones that the server hasn't acknowledged: which of them it
     /// takes can't be known.
     #[inline(always)]
-    pub fn overlap_differs(&mut self, tally: &mut Tally) {
-        tally.mark(Counter::OverlapsDiffer);
-        self.lose_step(tally);
+    pub fn overlap_differs(&mut self, counts: &mut Counts) {
+        counts.raise(Counter::OverlapsDiffer);
+        self.desync(counts);
     }
 }

@@ -1,5 +1,5 @@
-//! Plain bytes, neither of a line end nor Telnet: where a line says nothing more they are skipped, a word
-//! at a time.
+//! Plain bytes, neither of a line end nor Telnet: where the rest of a line changes nothing they are skipped, a
+//! 64-bit word at a time.
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';

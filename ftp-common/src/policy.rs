@@ -13,10 +13,10 @@ pub mod class {
     pub const EXPECTED: u8 = 8;
 }
 
-/// Which side of an interface the servers are on: it decides at which hook each voice can be heard.
+/// Which side of an interface the servers are on: it decides at which hook each sender's packets pass.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Side {
-    /// A server host, or a gateway's outer interface: servers speak at egress, clients at ingress.
+    /// A server host, or a gateway's outer interface: the server sends at egress, the client at ingress.
     #[default]
     ServersBehind,
     /// Servers lie beyond the interface: the other way round.
@@ -37,18 +37,18 @@ impl Side {
     }
 }
 
-/// One word that selects the policy in force: value 0 of the CONFIG map.
+/// One word that selects the active policy: value 0 of the CONFIG map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Config {
-    /// Generation of the policy in force. Its parity selects the entry of PORTS and the half of
+    /// Generation of the active policy. Its parity selects the entry of PORTS and the half of
     /// POLICIES; SERVERS carries it in the key. 0 only before the first policy was applied.
     pub generation: u32,
     /// Bits of [`option`].
     pub options: u32,
 }
 
-/// Bits of [`Config::options`]: what holds for all servers.
+/// Bits of [`Config::options`]: what applies to all servers.
 pub mod option {
     /// Flows carry no counts of packets and bytes.
     pub const NO_ACCOUNTING: u32 = 1;
@@ -95,7 +95,7 @@ pub const MAX_SESSIONS_PER_CLIENT: u32 = 128;
 /// Server policies in one generation: the size of half the POLICIES map.
 pub const MAX_POLICIES: u32 = 1024;
 
-/// What holds for a server: an entry of the POLICIES map
+/// The policy of a server: an entry of the POLICIES map
 /// (index: `(generation & 1) * MAX_POLICIES + the value found in SERVERS`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -110,7 +110,7 @@ pub struct ServerPolicy {
     pub active_port: u16,
     /// Bits of [`flag`].
     pub flags: u16,
-    /// Seconds that an expectation lives after the server's word.
+    /// Seconds that an expectation lives after the server's reply.
     pub expectation_timeout: u32,
     /// Control connections of one client (an IPv4 address, an IPv6 /64) that are followed at a time;
     /// at most [`MAX_SESSIONS_PER_CLIENT`].

@@ -1,16 +1,16 @@
 //! The passive range as encrypted sessions open it to their client (`ftps = client-range`): what they
 //! negotiate can't be read, so while such a session lives, its client's address may use the range.
 
-/// Sessions of one client that are remembered. The server's next word brings one back that was
-/// forgotten, and a data connection always follows one.
+/// Sessions of one client that are remembered. The server's next segment brings one back that was
+/// evicted, and a data connection always follows one.
 pub const OWNERS: usize = 4;
 
-/// An encrypted session. All zero: a free place.
+/// An encrypted session. All zero: a free slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Owner {
-    /// Its generation; the range is open while it lives.
-    pub generation: u64,
+    /// Its id; the range is open while it lives.
+    pub session_id: u64,
     /// Its ports, host byte order.
     pub client_port: u16,
     /// See `client_port`.

@@ -1,4 +1,4 @@
-//! The server's half of a control stream: replies (RFC 959 §4.2), a byte at a time.
+//! The server's direction of a control stream: replies (RFC 959 §4.2), a byte at a time.
 
 use crate::announced::{ExtendedPort, SixNumbers};
 use crate::telnet::Telnet;
@@ -29,7 +29,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Parser state between two bytes of a server's stream. All zero is the beginning of a line.
 ///
-/// Between `NNN-` and `NNN ` every line is inner, whatever it says (RFC 959 §4.2).
+/// Between `NNN-` and `NNN ` every line is an inner one, whatever it contains (RFC 959 §4.2).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ReplyParser {
@@ -45,7 +45,7 @@ pub struct ReplyParser {
     first_announces: u8,
     /// That port, and address.
     first_port: u16,
-    /// The line in hand began like a TLS record.
+    /// The current line began like a TLS record.
     tls: u8,
     zero: u8,
     first_address: u32,
@@ -54,7 +54,7 @@ pub struct ReplyParser {
 }
 
 impl ReplyParser {
-    /// A parser that doesn't know where in a line it is: it finds its footing at the next line end.
+    /// A parser somewhere in a line: it resumes at the next line end.
     #[inline(always)]
     pub fn skip_to_line_end(&mut self) {
         *self = Self { state: SKIP, ..Self::default() };
@@ -67,8 +67,8 @@ impl ReplyParser {
         self.state == 0 && self.multi_line == 0
     }
 
-    /// Whether the text up to the line end says nothing more: plain bytes of it ([`crate::plain`]) need
-    /// not be pushed.
+    /// Whether the rest of the line changes nothing: plain bytes of it ([`crate::plain`]) need not be
+    /// pushed.
     #[inline(always)]
     #[must_use]
     pub const fn skips(&self) -> bool {
@@ -76,7 +76,7 @@ impl ReplyParser {
         (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !announces) && self.telnet.is_between()
     }
 
-    /// Whether the line in hand began like a TLS record.
+    /// Whether the current line began like a TLS record.
     #[inline(always)]
     #[must_use]
     pub const fn is_tls(&self) -> bool {
@@ -123,17 +123,17 @@ impl ReplyParser {
         self.state += 1;
     }
 
-    /// Whether the line in hand, when it ends, ends a reply.
+    /// Whether the current line, when it ends, ends a reply.
     #[inline(always)]
     const fn ends_reply(&self) -> bool {
         let coded = self.state == TEXT || self.state == CODE;
         coded && self.hyphen == 0 && (self.multi_line == 0 || self.multi_line == self.code)
     }
 
-    /// The code of the reply that ends with the line in hand, for who views the session; else 0.
+    /// The code of the reply that ends with the current line, for a live view; else 0.
     #[inline(always)]
     #[must_use]
-    pub const fn said(&self) -> u32 {
+    pub const fn viewed_code(&self) -> u32 {
         if self.ends_reply() { self.code as u32 } else { 0 }
     }
 

@@ -79,7 +79,7 @@ fn a_bare_line_feed_ends_a_line() {
 }
 
 #[test]
-fn met_in_mid_line_it_waits_for_the_line_end() {
+fn in_mid_line_it_waits_for_the_line_end() {
     let mut parser = ReplyParser::default();
     parser.skip_to_line_end();
     assert_eq!(replies_of(&mut parser, b"227 (1,2,3,4,5,6)\r\n200 OK\r\n").len(), 1);

@@ -12,7 +12,7 @@ pub struct Segment {
     /// Bits of [`crate::flow::tcp`].
     pub flags: u8,
     /// It is urgent, and its urgent byte is no Telnet command or lies elsewhere. The receiver may take
-    /// that byte out of the stream (RFC 6093 §3.1), so what it reads isn't what we read.
+    /// that byte out of the stream (RFC 6093 §3.1), so the receiver may read another stream than the parser.
     pub hides_a_byte: bool,
 }
 
@@ -34,19 +34,19 @@ impl Segment {
 
 /// What to do with a segment of a control connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Intake {
+pub enum SegmentAction {
     /// Let it pass unread.
-    Pass,
-    /// Hold it back: it is early, and TCP repeats it once the missing bytes have passed.
-    Hold,
-    /// Read it, then let it pass.
-    Read {
-        /// Bytes at its front that have been read and acknowledged before.
+    Ignore,
+    /// Drop it: it is early, and TCP retransmits it once the missing bytes have passed.
+    Defer,
+    /// Parse it, then let it pass.
+    Parse {
+        /// Bytes at its front that have been parsed and acknowledged before.
         skip: u32,
-        /// Bytes behind them that have been read and not acknowledged: they must be the same.
+        /// Bytes behind them that have been parsed and not acknowledged: they must be the same.
         compare: u32,
     },
 }
 
-/// Early segments that are held back in a row before the session gives up its step instead.
-pub const MOST_HELD: u8 = 64;
+/// Early segments that are deferred in a row before the session loses synchronization instead.
+pub const MAX_DEFERRED: u8 = 64;

@@ -1,16 +1,16 @@
-//! The server's half of a session: the order of its bytes, what it has acknowledged, and what its
-//! replies have decided ([`crate::dialogue`]).
+//! The server's direction of a session: the order of its bytes, what it has acknowledged, and what
+//! its replies decide ([`crate::dialogue`]).
 
-use crate::counter::{Counter, Tally};
+use crate::counter::{Counter, Counts};
 use crate::flow::tcp;
 use crate::keys::ConnectionKey;
 use crate::policy::ServerPolicy;
 use crate::reply::Reply;
-use crate::segment::{Intake, MOST_HELD, Segment};
+use crate::segment::{MAX_DEFERRED, Segment, SegmentAction};
 use crate::sequence::{after, before, is_near};
-use crate::session::{ClientHalf, ServerHalf, decision, opaque};
+use crate::session::{ClientState, ServerState, decision, opaque};
 
-impl ServerHalf {
+impl ServerState {
     #[inline(always)]
     pub(crate) fn start(&mut self, next: u32, acked: u32, multipath: bool) {
         self.next = next;
@@ -21,93 +21,97 @@ impl ServerHalf {
     }
 
     #[inline(always)]
-    pub(crate) fn meet(&mut self, segment: &Segment) {
+    pub(crate) fn pick_up_midstream(&mut self, segment: &Segment) {
         self.greeted = 1;
-        self.epoch = 1;
+        self.resync_epoch = 1;
         self.next = segment.seq;
-        self.anchor = segment.ack;
+        self.resync_seq = segment.ack;
         self.acked = segment.ack;
         self.parser.skip_to_line_end();
     }
 
-    /// Takes this packet's numbers for what they are: the next positions of both sides. What waited,
-    /// and what was expected, is void.
+    /// Resynchronizes both directions at this packet's numbers, which are the next positions of both ends.
+    /// Pending commands and the expectation are void.
     #[inline(always)]
-    fn anchor_at(&mut self, client: &ClientHalf, segment: &Segment) {
+    fn resync_at(&mut self, client: &ClientState, segment: &Segment) {
         if segment.seq != self.next {
             self.next = segment.seq;
             self.parser.skip_to_line_end();
         }
-        self.anchor = segment.ack;
+        self.resync_seq = segment.ack;
         self.acked = segment.ack;
-        self.anchored_for = client.lost;
+        self.resynced_for = client.desyncs;
         self.tail = client.head;
-        self.epoch = self.epoch.wrapping_add(1);
+        self.resync_epoch = self.resync_epoch.wrapping_add(1);
         self.greeted = 1;
         self.transfer = 0;
-        self.witnessed = 0;
-        self.held = 0;
+        self.exchange_seen = 0;
+        self.deferred = 0;
         self.decision = decision::WITHDRAW;
     }
 
     /// Decides what to do with a segment of the server, and notes what it acknowledges.
     ///
-    /// `may_hold` as for the client's: the server host's own egress is never held back. `trusted`: this
-    /// host's own TCP made it; others' packets must lie near the positions that we know, so that a
-    /// blind one with the server's address doesn't move them.
+    /// `may_defer` as for the client's: the server host's own egress is never dropped. `trusted`: this
+    /// host's own TCP made it; others' packets must lie near the known positions, so that a blind one
+    /// with the server's address doesn't move them.
     #[inline(always)]
     pub fn receive(
         &mut self,
-        client: &ClientHalf,
+        client: &ClientState,
         segment: &Segment,
-        may_hold: bool,
+        may_defer: bool,
         trusted: bool,
-        tally: &mut Tally,
-    ) -> Intake {
-        let client_next = if client.epoch == self.epoch { client.next } else { self.anchor };
+        counts: &mut Counts,
+    ) -> SegmentAction {
+        let client_next = if client.resync_epoch == self.resync_epoch { client.next } else { self.resync_seq };
         let near = is_near(segment.seq, self.next) && is_near(segment.ack, client_next);
         if !(trusted || near) {
-            return Intake::Pass; // anybody's guess
+            return SegmentAction::Ignore; // a blind segment
         }
-        if client.lost != self.anchored_for {
-            self.anchor_at(client, segment);
+        if client.desyncs != self.resynced_for {
+            self.resync_at(client, segment);
         }
-        let client_next = if client.epoch == self.epoch { client.next } else { self.anchor };
+        let client_next = if client.resync_epoch == self.resync_epoch { client.next } else { self.resync_seq };
         if after(segment.ack, client_next) {
-            tally.mark(Counter::StepsLost); // it has bytes of the client that we haven't
-            self.anchor_at(client, segment);
+            counts.raise(Counter::Desyncs); // it has bytes of the client that were not seen here
+            self.resync_at(client, segment);
         } else if after(segment.ack, self.acked) {
             self.acked = segment.ack;
         }
         if segment.length == 0 && !segment.has(tcp::FIN) {
-            return Intake::Pass;
+            return SegmentAction::Ignore;
         }
         if self.fin != 0 && segment.length != 0 && after(segment.end(), self.next.wrapping_sub(1)) {
             // Bytes in the place of the FIN, or behind it: that FIN was not this sender's.
-            tally.mark(Counter::StepsLost);
+            counts.raise(Counter::Desyncs);
             self.fin = 0;
-            self.anchor_at(client, segment);
-            return Intake::Read { skip: 0, compare: 0 };
+            self.resync_at(client, segment);
+            return SegmentAction::Parse { skip: 0, compare: 0 };
         }
         let ahead = segment.seq.wrapping_sub(self.next);
         if ahead == 0 {
-            self.held = 0;
-            return Intake::Read { skip: 0, compare: 0 };
+            self.deferred = 0;
+            return SegmentAction::Parse { skip: 0, compare: 0 };
         }
         if before(segment.seq, self.next) {
             let behind = self.next.wrapping_sub(segment.seq);
-            return if behind >= segment.length { Intake::Pass } else { Intake::Read { skip: behind, compare: 0 } };
+            return if behind >= segment.length {
+                SegmentAction::Ignore
+            } else {
+                SegmentAction::Parse { skip: behind, compare: 0 }
+            };
         }
-        if may_hold && is_near(segment.seq, self.next) && client.settled != 0 && self.held < MOST_HELD {
-            self.held += 1;
-            return Intake::Hold;
+        if may_defer && is_near(segment.seq, self.next) && client.synced != 0 && self.deferred < MAX_DEFERRED {
+            self.deferred += 1;
+            return SegmentAction::Defer;
         }
-        tally.mark(Counter::StepsLost);
-        self.anchor_at(client, segment);
-        Intake::Read { skip: 0, compare: 0 }
+        counts.raise(Counter::Desyncs);
+        self.resync_at(client, segment);
+        SegmentAction::Parse { skip: 0, compare: 0 }
     }
 
-    /// Takes the next byte; true when it ended a line, which [`Self::end_line`] must be told.
+    /// Takes the next byte; true when it ended a line, and [`Self::end_line`] must be called.
     ///
     /// Only tests and the model call it: the kernel program runs the parser over a whole piece at a time.
     #[inline(always)]
@@ -120,22 +124,22 @@ impl ServerHalf {
     #[inline(always)]
     pub fn end_line(
         &mut self,
-        client: &ClientHalf,
+        client: &ClientState,
         key: &ConnectionKey,
         policy: &ServerPolicy,
         ack: u32,
         now: u64,
-        tally: &mut Tally,
+        counts: &mut Counts,
     ) {
         let mut reply = Reply::default();
         if !self.parser.end_line(&mut reply) {
             if self.parser.is_tls() && self.greeted == 0 {
-                self.encrypted(tally); // implicit FTPS: TLS in the place of a greeting
+                self.encrypted(counts); // implicit FTPS: TLS in the place of a greeting
             }
             return;
         }
-        tally.mark(Counter::Replies);
-        self.last_word = now;
+        counts.raise(Counter::Replies);
+        self.last_reply_at = now;
         if reply.code < 200 {
             self.transfer = 1;
             self.renew = 1;
@@ -143,22 +147,22 @@ impl ServerHalf {
         }
         self.finals = self.finals.wrapping_add(1);
         if reply.code == 421 {
-            return; // the server says that it goes away; pyftpdlib does so between two replies
+            return; // the server closes; pyftpdlib sends it between two replies
         }
         if self.greeted == 0 {
-            // Whatever its code and whatever was sent before it: the server speaks first.
+            // Whatever its code and whatever was sent before it: the server sends first.
             self.greeted = 1;
             self.transfer = 0; // a 120 may have come before it
             return;
         }
         if reply.code == 234 || reply.code == 235 {
-            self.encrypted(tally);
+            self.encrypted(counts);
             return;
         }
-        if self.take_command(client, reply.code, ack) {
-            self.answer(client, key, policy, &reply, tally);
+        if self.match_command(client, reply.code, ack) {
+            self.answer(client, key, policy, &reply, counts);
         } else {
-            self.answers_nothing(&reply, tally);
+            self.answers_nothing(&reply, counts);
         }
     }
 

@@ -1,9 +1,9 @@
 //! One control connection being followed: value of the SESSIONS map, and all shapes in it.
 //!
 //! Two CPUs may handle its two directions at once and no lock is possible on an LRU map, so each
-//! direction owns a half: packets of the client write only [`ClientHalf`] (see [`crate::client`]), packets
-//! of the server only [`ServerHalf`] (see [`crate::server`], [`crate::dialogue`]), and each reads of the
-//! other what was published before.
+//! direction has a state of its own: packets of the client write only [`ClientState`] (see
+//! [`crate::client`]), packets of the server only [`ServerState`] (see [`crate::server`],
+//! [`crate::dialogue`]), and each reads of the other what was published before.
 
 use crate::address::Address;
 use crate::command::CommandParser;
@@ -12,7 +12,7 @@ use crate::keys::{ConnectionKey, ExpectationKey};
 use crate::reply::ReplyParser;
 use crate::segment::Segment;
 
-/// Value of the HANDSHAKES map: what a SYN-ACK on a control port said.
+/// Value of the HANDSHAKES map: the numbers of a SYN-ACK on a control port.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Handshake {
@@ -33,7 +33,7 @@ pub mod idle {
     pub const NOT: u32 = 0;
     /// Nothing was under way: the next command begins the session.
     pub const FOUND: u32 = 1;
-    /// User space is about to look at the socket; any word meanwhile removes the entry.
+    /// User space is about to look at the socket; any payload meanwhile removes the entry.
     pub const LOOKED_AT: u32 = 2;
 }
 
@@ -42,20 +42,20 @@ pub mod idle {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Session {
     /// Unlike that of any other session, past or present; never 0.
-    pub generation: u64,
+    pub session_id: u64,
     /// When it was first seen, nanoseconds.
     pub since: u64,
     /// Written by packets of the client.
-    pub client: ClientHalf,
+    pub client: ClientState,
     /// Written by packets of the server.
-    pub server: ServerHalf,
+    pub server: ServerState,
 }
 
-/// Commands that can wait at a time.
+/// Commands that can be pending at a time.
 pub const RING: usize = 16;
 /// Last bytes of the client that are kept, to compare repeated ones with.
 pub const RECENT: usize = 128;
-/// Kinds of waiting commands.
+/// Kinds of pending commands.
 pub mod kind {
     /// Takes one reply and means nothing to data connections.
     pub const OTHER: u8 = 0;
@@ -73,8 +73,8 @@ pub mod kind {
     pub const ABOR: u8 = 6;
     /// A line that some servers don't answer.
     pub const UNSURE: u8 = 7;
-    /// Added: it was read while the session was not in step, and opens nothing.
-    pub const NOT_IN_STEP: u8 = 0x80;
+    /// Added: it was parsed while the session was out of sync, and opens nothing.
+    pub const OUT_OF_SYNC: u8 = 0x80;
 }
 
 /// What is wrong with a PORT or EPRT.
@@ -83,11 +83,11 @@ pub mod fault {
     pub const NONE: u8 = 0;
     /// It is malformed.
     pub const MALFORMED: u8 = 1;
-    /// It names an address that isn't the client's; the half remembers which.
+    /// It names an address that isn't the client's; [`ClientState::named`] is which.
     pub const FOREIGN: u8 = 2;
 }
 
-/// A command that waits for its final reply.
+/// A command that is pending: its final reply has not come.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Command {
@@ -102,46 +102,46 @@ pub struct Command {
 }
 
 impl Command {
-    /// One of [`kind`], whether it was read in step or not.
+    /// One of [`kind`], whether it was parsed in sync or not.
     #[inline(always)]
     #[must_use]
     pub const fn asked(&self) -> u8 {
-        self.kind & !kind::NOT_IN_STEP
+        self.kind & !kind::OUT_OF_SYNC
     }
 }
 
 /// Written by packets of the client only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ClientHalf {
+pub struct ClientState {
     /// When the last command line ended, nanoseconds.
-    pub last_line: u64,
+    pub last_command_at: u64,
     /// Position of the next byte.
     pub next: u32,
     /// The server's bytes that the client has acknowledged.
     pub acked: u32,
-    /// How often this half lost step; the server half anchors anew when it sees a new number.
-    pub lost: u32,
-    /// Waiting commands that end up to here have been dropped (with `voided`).
+    /// How often this direction lost synchronization; the server's resynchronizes when it sees a new number.
+    pub desyncs: u32,
+    /// Pending commands that end up to here have been dropped (with `voided`).
     pub void_before: u32,
     /// Commands put into the ring so far.
     pub head: u32,
-    /// The server half's epoch that this half goes by.
-    pub epoch: u16,
+    /// The server's resync epoch that this direction has followed.
+    pub resync_epoch: u16,
     /// Transfer commands so far.
     pub transfers: u16,
-    /// In step: everything from here on is attributed for certain.
-    pub settled: u8,
+    /// In sync: everything from here on is attributed for certain.
+    pub synced: u8,
     /// FIN in sequence was seen.
     pub fin: u8,
-    /// Early segments held back in a row.
-    pub held: u8,
+    /// Early segments deferred in a row.
+    pub deferred: u8,
     /// `void_before` has a meaning.
     pub voided: u8,
-    /// The server half's count of final replies when the last command was read.
-    pub burst: u32,
-    /// End of the first command of those that were read since that reply.
-    pub burst_from: u32,
+    /// The server's count of final replies when the last command was parsed.
+    pub reply_batch: u32,
+    /// End of the first command of those that were parsed since that reply.
+    pub reply_batch_from: u32,
     /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
     pub named: Address,
     /// See `named`.
@@ -154,23 +154,23 @@ pub struct ClientHalf {
     pub parser: CommandParser,
 }
 
-impl Default for ClientHalf {
+impl Default for ClientState {
     fn default() -> Self {
         Self {
-            last_line: 0,
+            last_command_at: 0,
             next: 0,
             acked: 0,
-            lost: 0,
+            desyncs: 0,
             void_before: 0,
             head: 0,
-            epoch: 0,
+            resync_epoch: 0,
             transfers: 0,
-            settled: 0,
+            synced: 0,
             fin: 0,
-            held: 0,
+            deferred: 0,
             voided: 0,
-            burst: 0,
-            burst_from: 0,
+            reply_batch: 0,
+            reply_batch_from: 0,
             named: Address::ANY,
             named_end: 0,
             ring: [Command::default(); RING],
@@ -224,7 +224,7 @@ pub mod decision {
     pub const REPLACE: u8 = 2;
 }
 
-/// Whether a session can be read.
+/// Whether a session can be parsed.
 pub mod opaque {
     /// It can.
     pub const NOT: u8 = 0;
@@ -237,24 +237,24 @@ pub mod opaque {
 /// Written by packets of the server only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct ServerHalf {
+pub struct ServerState {
     /// When the last reply ended, nanoseconds.
-    pub last_word: u64,
+    pub last_reply_at: u64,
     /// Position of the next byte.
     pub next: u32,
     /// The client's bytes that the server has acknowledged.
     pub acked: u32,
     /// Commands taken out of the ring so far.
     pub tail: u32,
-    /// The client half's count of lost steps that this half has anchored for.
-    pub anchored_for: u32,
-    /// The client's next position at the last anchor.
-    pub anchor: u32,
+    /// The client's count of desyncs that this direction has resynchronized for.
+    pub resynced_for: u32,
+    /// The client's next position at the last resync.
+    pub resync_seq: u32,
     /// Counts expectations of this session.
     pub serial: u32,
-    /// Counts anchors; commands of an earlier epoch are void.
-    pub epoch: u16,
-    /// One of [`opaque`]: whether it can be read.
+    /// Counts resyncs; commands of an earlier epoch are void.
+    pub resync_epoch: u16,
+    /// One of [`opaque`]: whether it can be parsed.
     pub opaque: u8,
     /// FIN in sequence was seen.
     pub fin: u8,
@@ -262,13 +262,13 @@ pub struct ServerHalf {
     pub greeted: u8,
     /// A 1xx was seen and its final reply not yet.
     pub transfer: u8,
-    /// While not in step: a whole exchange was seen and nothing waits.
-    pub witnessed: u8,
-    /// Early segments held back in a row.
-    pub held: u8,
+    /// While out of sync: a whole exchange was seen and nothing is pending.
+    pub exchange_seen: u8,
+    /// Early segments deferred in a row.
+    pub deferred: u8,
     /// One of [`decision`]; for the caller to carry out and reset.
     pub decision: u8,
-    /// 1: the expectation's time begins anew; for the caller to carry out and reset.
+    /// 1: the expectation's time restarts; for the caller to carry out and reset.
     pub renew: u8,
     /// Always 0.
     pub zero: [u8; 2],
@@ -287,8 +287,8 @@ pub struct ServerHalf {
 impl Session {
     /// Begins a session at its handshake: the parsers start at byte one. The value must be zeroed.
     #[inline(always)]
-    pub fn start(&mut self, generation: u64, now: u64, handshake: &Handshake) {
-        self.generation = generation;
+    pub fn start(&mut self, session_id: u64, now: u64, handshake: &Handshake) {
+        self.session_id = session_id;
         self.since = now;
         self.client.start(handshake.client_next, handshake.server_next);
         self.server.start(handshake.server_next, handshake.client_next, handshake.multipath != 0);
@@ -296,39 +296,39 @@ impl Session {
 
     /// Begins a session that was there before the filter, between two exchanges. The value must be zeroed.
     #[inline(always)]
-    pub fn adopt(&mut self, generation: u64, now: u64, segment: &Segment) {
+    pub fn adopt(&mut self, session_id: u64, now: u64, segment: &Segment) {
         let handshake = Handshake { client_next: segment.seq, server_next: segment.ack, ..Handshake::default() };
-        self.start(generation, now, &handshake);
+        self.start(session_id, now, &handshake);
         self.server.greeted = 1;
     }
 
     /// Begins a session at a packet of the server, somewhere in the middle. The value must be zeroed.
     #[inline(always)]
-    pub fn meet(&mut self, generation: u64, now: u64, segment: &Segment) {
-        self.generation = generation;
+    pub fn pick_up_midstream(&mut self, session_id: u64, now: u64, segment: &Segment) {
+        self.session_id = session_id;
         self.since = now;
-        self.server.meet(segment);
+        self.server.pick_up_midstream(segment);
     }
 
     /// Whether it can open anything at present.
     #[inline(always)]
     #[must_use]
-    pub const fn is_in_step(&self) -> bool {
+    pub const fn is_in_sync(&self) -> bool {
         self.server.opaque == 0
-            && self.client.settled != 0
-            && self.client.epoch == self.server.epoch
-            && self.client.lost == self.server.anchored_for
+            && self.client.synced != 0
+            && self.client.resync_epoch == self.server.resync_epoch
+            && self.client.desyncs == self.server.resynced_for
     }
 
-    /// Commands that wait for a reply.
+    /// Commands that are pending.
     #[must_use]
-    pub const fn waiting(&self) -> u32 {
+    pub const fn pending(&self) -> u32 {
         self.client.head.wrapping_sub(self.server.tail)
     }
 
     /// Those commands, the oldest first; at most [`RING`].
-    pub fn waiting_commands(&self) -> impl Iterator<Item = Command> + use<> {
-        let (ring, tail, count) = (self.client.ring, self.server.tail, self.waiting().min(RING as u32));
+    pub fn pending_commands(&self) -> impl Iterator<Item = Command> + use<> {
+        let (ring, tail, count) = (self.client.ring, self.server.tail, self.pending().min(RING as u32));
         (0..count).map(move |i| ring[tail.wrapping_add(i) as usize % RING])
     }
 
@@ -336,7 +336,7 @@ impl Session {
     #[inline(always)]
     #[must_use]
     pub const fn client_resets(&self, segment: &Segment) -> bool {
-        segment.has(tcp::RST) && self.client.epoch == self.server.epoch && segment.seq == self.client.next
+        segment.has(tcp::RST) && self.client.resync_epoch == self.server.resync_epoch && segment.seq == self.client.next
     }
 
     /// Whether a reset from the server ends it.

@@ -3,23 +3,23 @@ use std::format;
 
 use super::*;
 use crate::counter::Counter;
-use crate::segment::{Intake, MOST_HELD};
+use crate::segment::{MAX_DEFERRED, SegmentAction};
 use crate::sequence::WINDOW;
 use crate::talk::Talk;
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
 
 #[test]
-fn early_segments_of_the_client_are_held_back() {
+fn early_segments_of_the_client_are_deferred() {
     let mut talk = Talk::greeted();
     let seq = talk.client_next;
-    assert_eq!(talk.client_bytes(seq.wrapping_add(2), b"SV\r\n"), Intake::Hold);
-    assert_eq!(talk.client_bytes(seq, b"PA"), Intake::Read { skip: 0, compare: 0 });
-    assert_eq!(talk.client_bytes(seq, b"PASV\r\n"), Intake::Read { skip: 0, compare: 2 });
+    assert_eq!(talk.client_bytes(seq.wrapping_add(2), b"SV\r\n"), SegmentAction::Defer);
+    assert_eq!(talk.client_bytes(seq, b"PA"), SegmentAction::Parse { skip: 0, compare: 0 });
+    assert_eq!(talk.client_bytes(seq, b"PASV\r\n"), SegmentAction::Parse { skip: 0, compare: 2 });
     talk.client_next = seq.wrapping_add(6);
     talk.server(PASV_ANSWER);
     assert_eq!(talk.port(), Some(10241));
-    assert_eq!(talk.count(Counter::StepsLost), 0);
+    assert_eq!(talk.count(Counter::Desyncs), 0);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_long_repeat_is_the_same_when_its_lines_are() {
 }
 
 #[test]
-fn other_bytes_in_the_place_of_unacknowledged_ones_lose_step() {
+fn other_bytes_in_the_place_of_unacknowledged_ones_desync() {
     let mut talk = Talk::greeted();
     let seq = talk.client_next;
     // The server's TCP drops this one (a bad checksum, say), and takes the next.
@@ -68,11 +68,11 @@ fn other_bytes_in_the_place_of_unacknowledged_ones_lose_step() {
     talk.server("200 NOOP\r\n");
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::OverlapsDiffer), 1);
-    assert_eq!(talk.count(Counter::StepsLost), 1);
+    assert_eq!(talk.count(Counter::Desyncs), 1);
 }
 
 #[test]
-fn bytes_that_only_the_receiver_saw_lose_step() {
+fn bytes_that_only_the_receiver_saw_desync() {
     let mut talk = Talk::greeted();
     talk.exchange("PASV\r\n", PASV_ANSWER);
     talk.client_next = talk.client_next.wrapping_add(6);
@@ -83,42 +83,42 @@ fn bytes_that_only_the_receiver_saw_lose_step() {
     talk.server_next = talk.server_next.wrapping_add(6);
     talk.client_acknowledges();
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.count(Counter::StepsLost), 1);
-    assert!(!talk.session.is_in_step());
+    assert_eq!(talk.count(Counter::Desyncs), 1);
+    assert!(!talk.session.is_in_sync());
 }
 
 #[test]
-fn a_session_that_lost_step_finds_it_again_after_one_whole_exchange() {
+fn a_session_out_of_sync_resyncs_after_one_whole_exchange() {
     let mut talk = Talk::greeted();
     talk.client_next = talk.client_next.wrapping_add(6);
     talk.server_acknowledges();
     talk.exchange("NOOP\r\n", "200 OK\r\n"); // ends a line that may have begun unseen
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.refusals(), [Counter::RefusedNotInStep]);
-    assert!(talk.session.is_in_step());
+    assert_eq!(talk.refusals(), [Counter::RefusedOutOfSync]);
+    assert!(talk.session.is_in_sync());
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), Some(10241));
 }
 
 #[test]
-fn a_session_met_in_the_middle_opens_nothing_until_it_is_in_step() {
-    let mut talk = Talk::met();
+fn a_session_picked_up_midstream_opens_nothing_until_it_is_in_sync() {
+    let mut talk = Talk::midstream();
     talk.server("rest of a line\r\n");
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), None);
     talk.exchange("PORT 10,0,1,2,40,1\r\n", "200 OK\r\n");
     assert_eq!(talk.port(), None);
     // The first PASV may have been the end of a longer line, so its answer counts as unasked.
-    assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited, Counter::RefusedNotInStep]);
+    assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited, Counter::RefusedOutOfSync]);
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), Some(10241));
-    assert_eq!(talk.count(Counter::StepsFound), 1);
+    assert_eq!(talk.count(Counter::Resyncs), 1);
 }
 
 #[test]
-fn an_unasked_reply_keeps_a_session_out_of_step() {
-    let mut talk = Talk::met();
+fn an_unsolicited_reply_keeps_a_session_out_of_sync() {
+    let mut talk = Talk::midstream();
     talk.exchange("x\r\n", "200 y\r\n");
     talk.client("NOOP\r\n");
     talk.server("226 Transfer from before\r\n");
@@ -129,46 +129,46 @@ fn an_unasked_reply_keeps_a_session_out_of_step() {
 }
 
 #[test]
-fn a_reply_that_has_only_begun_keeps_a_session_out_of_step() {
-    let mut talk = Talk::met();
+fn a_reply_that_has_only_begun_keeps_a_session_out_of_sync() {
+    let mut talk = Talk::midstream();
     talk.exchange("x\r\n", "200 y\r\n");
     talk.exchange("NOOP\r\n", "200 OK\r\n214-Something else\r\n");
     talk.exchange("PASV\r\n", "214 end\r\n227 (10,0,1,1,40,1)\r\n");
     assert_eq!(talk.port(), None);
-    assert_eq!(talk.count(Counter::StepsFound), 0);
+    assert_eq!(talk.count(Counter::Resyncs), 0);
 }
 
 #[test]
-fn more_commands_than_the_ring_holds_lose_step() {
+fn more_commands_than_the_ring_holds_desync() {
     let mut talk = Talk::greeted();
     for _ in 0..RING {
         talk.client("NOOP\r\n");
     }
-    assert_eq!(talk.count(Counter::StepsLost), 0);
+    assert_eq!(talk.count(Counter::Desyncs), 0);
     talk.client("NOOP\r\n");
     assert_eq!(talk.count(Counter::CommandsOverflow), 1);
-    assert!(!talk.session.is_in_step());
+    assert!(!talk.session.is_in_sync());
 }
 
 #[test]
-fn an_early_segment_of_the_server_is_held_back_where_it_can_be() {
+fn an_early_segment_of_the_server_is_deferred_where_it_can_be() {
     let mut talk = Talk::greeted();
     talk.client("PASV\r\n");
     let (seq, ack) = (talk.server_next, talk.client_next);
-    assert_eq!(talk.server_bytes(seq.wrapping_add(4), ack, &PASV_ANSWER.as_bytes()[4..]), Intake::Hold);
+    assert_eq!(talk.server_bytes(seq.wrapping_add(4), ack, &PASV_ANSWER.as_bytes()[4..]), SegmentAction::Defer);
     talk.server(PASV_ANSWER);
     assert_eq!(talk.port(), Some(10241));
 }
 
 #[test]
-fn a_stream_of_early_segments_ends_in_lost_step_and_not_in_a_stuck_connection() {
+fn a_stream_of_early_segments_ends_in_a_desync_and_not_in_a_stuck_connection() {
     let mut talk = Talk::greeted();
     let seq = talk.client_next.wrapping_add(10);
-    for _ in 0..MOST_HELD {
-        assert_eq!(talk.client_bytes(seq, b"NOOP\r\n"), Intake::Hold);
+    for _ in 0..MAX_DEFERRED {
+        assert_eq!(talk.client_bytes(seq, b"NOOP\r\n"), SegmentAction::Defer);
     }
-    assert_eq!(talk.client_bytes(seq, b"NOOP\r\n"), Intake::Pass);
-    assert!(!talk.session.is_in_step());
+    assert_eq!(talk.client_bytes(seq, b"NOOP\r\n"), SegmentAction::Ignore);
+    assert!(!talk.session.is_in_sync());
 }
 
 #[test]
@@ -191,7 +191,11 @@ fn blind_segments_change_nothing() {
     ] {
         let Session { client, server, .. } = &mut talk.session;
         server.acked = client.next; // all of it is old to the server
-        assert_eq!(client.receive(server, &segment, talk.now, true, &mut talk.tally), Intake::Pass, "{segment:?}");
+        assert_eq!(
+            client.receive(server, &segment, talk.now, true, &mut talk.counts),
+            SegmentAction::Ignore,
+            "{segment:?}"
+        );
         assert_eq!(talk.session, before, "{segment:?}");
     }
     for segment in [
@@ -200,7 +204,11 @@ fn blind_segments_change_nothing() {
         Segment { ack: client.wrapping_add(WINDOW + 1), ..talk.server_segment(0) },
     ] {
         let Session { client, server, .. } = &mut talk.session;
-        assert_eq!(server.receive(client, &segment, true, false, &mut talk.tally), Intake::Pass, "{segment:?}");
+        assert_eq!(
+            server.receive(client, &segment, true, false, &mut talk.counts),
+            SegmentAction::Ignore,
+            "{segment:?}"
+        );
         assert_eq!(talk.session, before, "{segment:?}");
     }
     let reset = Segment { seq: client.wrapping_add(1), flags: tcp::RST, ..Segment::default() };
@@ -209,27 +217,27 @@ fn blind_segments_change_nothing() {
 }
 
 #[test]
-fn an_early_fin_is_held_back_like_an_early_byte() {
+fn an_early_fin_is_deferred_like_an_early_byte() {
     let mut talk = Talk::greeted();
     let fin = Segment { flags: tcp::FIN | tcp::ACK, ..talk.client_segment(0) };
     let early = Segment { seq: talk.client_next.wrapping_add(6), ..fin };
     let Session { client, server, .. } = &mut talk.session;
-    assert_eq!(client.receive(server, &early, talk.now, true, &mut talk.tally), Intake::Hold);
+    assert_eq!(client.receive(server, &early, talk.now, true, &mut talk.counts), SegmentAction::Defer);
 }
 
 #[test]
-fn an_urgent_byte_that_the_server_may_not_read_loses_step() {
+fn an_urgent_byte_that_the_server_may_not_read_desyncs() {
     let mut talk = Talk::greeted();
     let segment = Segment { hides_a_byte: true, flags: tcp::ACK | tcp::URG, ..talk.client_segment(6) };
     let Session { client, server, .. } = &mut talk.session;
-    assert_eq!(client.receive(server, &segment, talk.now, true, &mut talk.tally), Intake::Pass);
+    assert_eq!(client.receive(server, &segment, talk.now, true, &mut talk.counts), SegmentAction::Ignore);
     assert_eq!(talk.count(Counter::UrgentData), 1);
-    assert!(!talk.session.is_in_step());
+    assert!(!talk.session.is_in_sync());
     let mut talk = Talk::greeted();
     let blind = Segment { seq: talk.client_next.wrapping_add(WINDOW + 1), ..segment };
     let Session { client, server, .. } = &mut talk.session;
-    assert_eq!(client.receive(server, &blind, talk.now, true, &mut talk.tally), Intake::Pass);
-    assert!(talk.session.is_in_step());
+    assert_eq!(client.receive(server, &blind, talk.now, true, &mut talk.counts), SegmentAction::Ignore);
+    assert!(talk.session.is_in_sync());
 }
 
 #[test]
@@ -266,27 +274,27 @@ fn every_way_of_cutting_gives_the_same_expectation() {
 }
 
 #[test]
-fn bytes_in_the_place_of_a_fin_lose_step() {
+fn bytes_in_the_place_of_a_fin_desync() {
     let fin = |segment: Segment| Segment { flags: tcp::FIN | tcp::ACK, ..segment };
     let mut talk = Talk::greeted();
     talk.client("PASV\r\n");
     talk.server("227 (10,0,1,1,40,1");
     talk.session.server.finish(&fin(talk.server_segment(0)));
     talk.server("27 Entering Passive Mode (10,0,1,1,58,152).\r\n");
-    assert_eq!((talk.count(Counter::StepsLost), talk.session.server.fin, talk.port()), (1, 0, None));
+    assert_eq!((talk.count(Counter::Desyncs), talk.session.server.fin, talk.port()), (1, 0, None));
 
     let mut talk = Talk::greeted();
     talk.client("PA");
     talk.session.client.finish(&fin(talk.client_segment(0)));
-    assert_eq!(talk.client("SV\r\n"), Intake::Pass);
-    assert_eq!((talk.count(Counter::StepsLost), talk.session.client.fin), (1, 0));
+    assert_eq!(talk.client("SV\r\n"), SegmentAction::Ignore);
+    assert_eq!((talk.count(Counter::Desyncs), talk.session.client.fin), (1, 0));
     // The FIN itself, and what stands before it, may come again.
     let mut talk = Talk::greeted();
     let seq = talk.client_next;
     talk.client("QUIT\r\n");
     talk.session.client.finish(&fin(talk.client_segment(0)));
     talk.client_bytes(seq, b"QUIT\r\n");
-    assert_eq!((talk.count(Counter::StepsLost), talk.session.client.fin), (0, 1));
+    assert_eq!((talk.count(Counter::Desyncs), talk.session.client.fin), (0, 1));
 }
 
 #[test]
@@ -294,7 +302,7 @@ fn bytes_kept_by_words_are_those_kept_one_by_one() {
     let text: std::vec::Vec<u8> = (0..=255).cycle().take(40).collect();
     for first in [0u32, 3, 8, 125, u32::MAX - 5] {
         for length in 1..=text.len() {
-            let (mut by_byte, mut by_word) = (ClientHalf::default(), ClientHalf::default());
+            let (mut by_byte, mut by_word) = (ClientState::default(), ClientState::default());
             (by_byte.recent, by_word.recent) =
                 ([0x5555_5555_5555_5555; RECENT / 8], [0x5555_5555_5555_5555; RECENT / 8]);
             let end = first.wrapping_add(length as u32);

@@ -1,5 +1,5 @@
-//! For tests: a control connection between a client and a server that both behave, until told
-//! otherwise; followed as the kernel program follows it.
+//! For tests: a control connection between a client and a server that both behave, unless a test makes
+//! them not; followed as the kernel program follows it.
 
 extern crate std;
 
@@ -8,11 +8,11 @@ use std::vec::Vec;
 
 use crate::SECOND;
 use crate::address::Address;
-use crate::counter::{Counter, Tally};
+use crate::counter::{Counter, Counts};
 use crate::flow::tcp;
 use crate::keys::ConnectionKey;
 use crate::policy::{CONTROL_PORTS, ServerPolicy};
-use crate::segment::{Intake, Segment};
+use crate::segment::{Segment, SegmentAction};
 use crate::session::{Handshake, Negotiated, Session, decision};
 
 pub(crate) const CLIENT: &str = "10.0.1.2";
@@ -23,7 +23,7 @@ pub(crate) struct Talk {
     pub(crate) session: Session,
     pub(crate) policy: ServerPolicy,
     pub(crate) key: ConnectionKey,
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     /// Nanoseconds; a test moves it.
     pub(crate) now: u64,
     /// The next byte that each end will send.
@@ -63,7 +63,7 @@ impl Talk {
             session: Session::default(),
             policy,
             key,
-            tally: Tally::default(),
+            counts: Counts::default(),
             now: 1000 * SECOND,
             client_next,
             server_next,
@@ -91,11 +91,11 @@ impl Talk {
         talk
     }
 
-    /// Met in the middle, at an acknowledgement of the server.
-    pub(crate) fn met() -> Self {
+    /// Picked up midstream, at an acknowledgement of the server.
+    pub(crate) fn midstream() -> Self {
         let mut talk = Self::new(7, 9);
         let segment = talk.server_segment(0);
-        talk.session.meet(1, talk.now, &segment);
+        talk.session.pick_up_midstream(1, talk.now, &segment);
         talk
     }
 
@@ -108,19 +108,19 @@ impl Talk {
     }
 
     /// The client sends text; the server gets it.
-    pub(crate) fn client(&mut self, text: &str) -> Intake {
-        let intake = self.client_bytes(self.client_next, text.as_bytes());
+    pub(crate) fn client(&mut self, text: &str) -> SegmentAction {
+        let action = self.client_bytes(self.client_next, text.as_bytes());
         self.client_next = self.client_next.wrapping_add(text.len() as u32);
-        intake
+        action
     }
 
     /// A segment of the client with these bytes at that position.
-    pub(crate) fn client_bytes(&mut self, seq: u32, bytes: &[u8]) -> Intake {
+    pub(crate) fn client_bytes(&mut self, seq: u32, bytes: &[u8]) -> SegmentAction {
         let segment = Segment { seq, length: bytes.len() as u32, ..self.client_segment(0) };
         let Session { client, server, .. } = &mut self.session;
-        let lost = client.lost;
-        let intake = client.receive(server, &segment, self.now, true, &mut self.tally);
-        if let Intake::Read { skip, compare } = intake {
+        let desyncs = client.desyncs;
+        let action = client.receive(server, &segment, self.now, true, &mut self.counts);
+        if let SegmentAction::Parse { skip, compare } = action {
             let (skip, compare) = (skip as usize, compare as usize);
             let (old, new) = bytes[skip..].split_at(compare);
             let mut position = seq.wrapping_add(skip as u32);
@@ -136,36 +136,36 @@ impl Talk {
             if same {
                 for byte in new {
                     if client.push(*byte) {
-                        client.end_line(&self.key.client, server, self.now, &mut self.tally);
+                        client.end_line(&self.key.client, server, self.now, &mut self.counts);
                     }
                 }
             } else {
-                client.overlap_differs(&mut self.tally);
+                client.overlap_differs(&mut self.counts);
             }
         }
         client.finish(&segment);
-        if client.lost != lost {
+        if client.desyncs != desyncs {
             self.expected = None;
         }
-        intake
+        action
     }
 
     /// The server sends text, having got all that the client sent.
-    pub(crate) fn server(&mut self, text: &str) -> Intake {
-        let intake = self.server_bytes(self.server_next, self.client_next, text.as_bytes());
+    pub(crate) fn server(&mut self, text: &str) -> SegmentAction {
+        let action = self.server_bytes(self.server_next, self.client_next, text.as_bytes());
         self.server_next = self.server_next.wrapping_add(text.len() as u32);
-        intake
+        action
     }
 
     /// A segment of the server with these bytes at that position.
-    pub(crate) fn server_bytes(&mut self, seq: u32, ack: u32, bytes: &[u8]) -> Intake {
+    pub(crate) fn server_bytes(&mut self, seq: u32, ack: u32, bytes: &[u8]) -> SegmentAction {
         let segment = Segment { seq, ack, length: bytes.len() as u32, flags: tcp::ACK, hides_a_byte: false };
         let Session { client, server, .. } = &mut self.session;
-        let intake = server.receive(client, &segment, true, false, &mut self.tally);
-        if let Intake::Read { skip, .. } = intake {
+        let action = server.receive(client, &segment, true, false, &mut self.counts);
+        if let SegmentAction::Parse { skip, .. } = action {
             for byte in &bytes[skip as usize..] {
                 if server.push(*byte) {
-                    server.end_line(client, &self.key, &self.policy, ack, self.now, &mut self.tally);
+                    server.end_line(client, &self.key, &self.policy, ack, self.now, &mut self.counts);
                 }
             }
         }
@@ -179,7 +179,7 @@ impl Talk {
             _ => {}
         }
         server.decision = decision::KEEP;
-        intake
+        action
     }
 
     /// The client acknowledges all; nothing else.
@@ -206,7 +206,7 @@ impl Talk {
 
     /// How often a counter was raised.
     pub(crate) fn count(&self, counter: Counter) -> u8 {
-        self.tally.marks[counter as usize]
+        self.counts.raised[counter as usize]
     }
 
     /// The refusals so far.

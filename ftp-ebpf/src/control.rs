@@ -1,4 +1,4 @@
-//! Packets on a control port: whose voice, and what becomes of it.
+//! Packets on a control port: who sent them, whether they can be read, and what follows from them.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_log_ebpf::debug;
@@ -8,18 +8,18 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
 use ftp_common::overlap::Line;
 use ftp_common::policy::{ServerPolicy, Side, class, flag};
-use ftp_common::segment::Intake;
+use ftp_common::segment::SegmentAction;
 use ftp_common::session::{Session, opaque};
 
 use crate::clock::{coarse_now, now};
 use crate::globals::SIDE;
 use crate::handshake::{complete_handshake, forget_idle, note_handshake};
-use crate::lifecycle::{end, make_session, tell};
+use crate::lifecycle::{end_session, make_session, report_session};
 use crate::maps::session;
 use crate::packet::{Memory, Packet};
 use crate::scratch::{Progress, Scratch, scratch};
 use crate::verdict::{self, PASS, deny};
-use crate::{expectations, ranges, report, servers, text};
+use crate::{control_stream, expectations, ranges, report, servers};
 
 /// The verdict on a packet of a control connection; `None` if it isn't of one.
 #[inline(always)]
@@ -37,42 +37,42 @@ pub(crate) fn control(
         && policy.is_control(packet.destination_port)
     {
         packet.as_client(key);
-        return Some(client_speaks(skb, packet, key, policy));
+        return Some(from_client(skb, packet, key, policy));
     }
-    // A SYN from a control port speaks for no server: it may still begin a data connection.
+    // A SYN from a control port belongs to no session: it may still open a data connection.
     if source & class::CONTROL != 0
         && !opens
         && let Some(policy) = servers::policy(generation, &packet.source)
         && policy.is_control(packet.source_port)
     {
         packet.as_server(key);
-        return Some(server_speaks(skb, packet, key, policy));
+        return Some(from_server(skb, packet, key, policy));
     }
     None
 }
 
-/// Whether this hook is where a voice can be heard: the server's comes out of a host at egress and
-/// the client's goes in at ingress, or the other way round, by the interface's side.
+/// Whether this hook is where the sender's packets pass: the server's leave a host at egress and the
+/// client's enter at ingress, or the other way round, by the interface's side.
 #[inline(always)]
-fn is_right_side(packet: &Packet, server: bool) -> bool {
+fn is_right_direction(packet: &Packet, server: bool) -> bool {
     let side = SIDE.load();
     side == Side::Both.number() || (side == Side::ServersBehind.number()) == (server == packet.egress)
 }
 
-/// Whether an early segment can be held back for TCP to repeat: not where this host's own TCP is
-/// just sending it, and not in monitor mode, which changes nothing.
+/// Whether an early segment can be dropped for retransmission: not where this host's own TCP is just
+/// sending it, and not in monitor mode, which changes nothing.
 #[inline(always)]
-fn may_hold(packet: &Packet, policy: &ServerPolicy) -> bool {
+fn may_defer(packet: &Packet, policy: &ServerPolicy) -> bool {
     !packet.local && !policy.has(flag::MONITOR)
 }
 
 #[inline(never)]
-fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
+fn from_client(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
     if packet.mapped {
         return deny(policy, Counter::DeniedMappedAddress, key, 0, packet.interface);
     }
-    if !is_right_side(packet, false) {
-        return deny(policy, Counter::DeniedWrongSide, key, 0, packet.interface);
+    if !is_right_direction(packet, false) {
+        return deny(policy, Counter::DeniedWrongDirection, key, 0, packet.interface);
     }
     packet.segment.hides_a_byte = packet.hides_a_byte(Memory { skb });
     let segment = &packet.segment;
@@ -87,7 +87,7 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
     complete_handshake(skb, scratch, key, policy, packet);
     let Some(session) = session(key) else { return PASS };
     if session.client_resets(segment) {
-        end(scratch, key, session, packet.interface);
+        end_session(scratch, key, session, packet.interface);
         return PASS;
     }
     if segment.has(RST) {
@@ -97,99 +97,99 @@ fn client_speaks(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, 
     if session.server.opaque != opaque::NOT {
         session.client.follow(segment);
     } else {
-        let lost = session.client.lost;
+        let desyncs = session.client.desyncs;
         let transfers = session.client.transfers;
-        match take_from_client(packet, policy, session, scratch) {
-            HOLD => {
-                report::flush(session.generation);
-                return verdict::hold();
+        match receive_from_client(packet, policy, session, scratch) {
+            DEFER => {
+                report::flush(session.session_id);
+                return verdict::defer();
             }
-            READ => {
-                text::read_client(skb, &raw mut *session, &raw mut *scratch);
+            PARSE => {
+                control_stream::parse_client(skb, &raw mut *session, &raw mut *scratch);
                 session.client.finish(segment);
             }
             _ => {}
         }
-        if session.client.lost != lost {
+        if session.client.desyncs != desyncs {
             expectations::withdraw(scratch, key, session, packet.interface);
         } else if session.client.transfers != transfers {
             expectations::renew(key, session, policy);
         }
-        if scratch.tally.dirty != 0 {
-            report::flush(session.generation);
+        if scratch.counts.dirty != 0 {
+            report::flush(session.session_id);
         }
     }
     if session.is_closed() {
-        end(scratch, key, session, packet.interface);
+        end_session(scratch, key, session, packet.interface);
     }
     PASS
 }
 
-const TAKEN: u32 = 0;
-const HOLD: u32 = 1;
-const READ: u32 = 2;
+const IGNORE: u32 = 0;
+const DEFER: u32 = 1;
+const PARSE: u32 = 2;
 
-/// Asks the client's half what to do with a segment. One of the above; with [`READ`], what and how
+/// Asks the client's state what to do with a segment. One of the above; with [`PARSE`], what and how
 /// much is in `scratch.progress`.
 #[inline(never)]
-fn take_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
+fn receive_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
     let now = coarse_now(&mut scratch.clock);
-    let Session { client, server, generation, .. } = session;
-    let generation = *generation;
-    let intake = client.receive(server, &packet.segment, now, may_hold(packet, policy), &mut scratch.tally);
-    let taken = take(packet, scratch, intake);
+    let Session { client, server, session_id, .. } = session;
+    let session_id = *session_id;
+    let action = client.receive(server, &packet.segment, now, may_defer(packet, policy), &mut scratch.counts);
+    let action = start_parse(packet, scratch, action);
     scratch.progress.now = now;
-    scratch.progress.generation = generation;
+    scratch.progress.session_id = session_id;
     let segment = &packet.segment;
     debug!(
         0,
-        "client: seq {} ack {} length {}: intake {} (0 pass, 1 hold, 2 read)",
+        "client: seq {} ack {} length {}: action {} (0 ignore, 1 defer, 2 parse)",
         segment.seq,
         segment.ack,
         segment.length,
-        taken
+        action
     );
-    taken
+    action
 }
 
-/// Asks the server's half what to do with a segment.
+/// Asks the server's state what to do with a segment.
 #[inline(never)]
-fn take_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
-    let Session { client, server, generation, .. } = session;
-    let generation = *generation;
-    let intake = server.receive(client, &packet.segment, may_hold(packet, policy), packet.local, &mut scratch.tally);
-    let taken = take(packet, scratch, intake);
-    if taken == READ {
-        scratch.progress.now = coarse_now(&mut scratch.clock); // a bare acknowledgement needs no time
-        scratch.progress.generation = generation;
+fn receive_from_server(packet: &Packet, policy: &ServerPolicy, session: &mut Session, scratch: &mut Scratch) -> u32 {
+    let Session { client, server, session_id, .. } = session;
+    let session_id = *session_id;
+    let action = server.receive(client, &packet.segment, may_defer(packet, policy), packet.local, &mut scratch.counts);
+    let action = start_parse(packet, scratch, action);
+    if action == PARSE {
+        scratch.progress.now = coarse_now(&mut scratch.clock); // a pure acknowledgement needs no time
+        scratch.progress.session_id = session_id;
     }
     let segment = &packet.segment;
     debug!(
         0,
-        "server: seq {} ack {} length {}: intake {} (0 pass, 1 hold, 2 read)",
+        "server: seq {} ack {} length {}: action {} (0 ignore, 1 defer, 2 parse)",
         segment.seq,
         segment.ack,
         segment.length,
-        taken
+        action
     );
-    taken
+    action
 }
 
 #[inline(always)]
-fn take(packet: &Packet, scratch: &mut Scratch, intake: Intake) -> u32 {
-    let (skip, compare) = match intake {
-        Intake::Hold => return HOLD,
-        Intake::Pass => return TAKEN,
-        Intake::Read { skip, compare } => (skip, compare),
+fn start_parse(packet: &Packet, scratch: &mut Scratch, action: SegmentAction) -> u32 {
+    let (skip, compare) = match action {
+        SegmentAction::Defer => return DEFER,
+        SegmentAction::Ignore => return IGNORE,
+        SegmentAction::Parse { skip, compare } => (skip, compare),
     };
     // The other fragments are not read, so this one isn't either: the receiver's acknowledgement of
-    // what we haven't seen makes the session lose step.
+    // unseen bytes makes the session lose synchronization.
     if packet.fragmented {
-        return TAKEN;
+        return IGNORE;
     }
     scratch.progress = Progress {
         now: 0,        // the caller's to set
-        generation: 0, // likewise
+        session_id: 0, // likewise
         offset: packet.payload.wrapping_add(skip),
         left: packet.segment.length.wrapping_sub(skip).wrapping_sub(compare),
         compare,
@@ -198,16 +198,16 @@ fn take(packet: &Packet, scratch: &mut Scratch, intake: Intake) -> u32 {
         ack: packet.segment.ack,
         line: Line::default(),
     };
-    READ
+    PARSE
 }
 
 #[inline(never)]
-fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
+fn from_server(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
     if packet.mapped {
         return deny(policy, Counter::DeniedMappedAddress, key, 0, packet.interface);
     }
-    if !is_right_side(packet, true) {
-        return deny(policy, Counter::DeniedWrongSide, key, 0, packet.interface);
+    if !is_right_direction(packet, true) {
+        return deny(policy, Counter::DeniedWrongDirection, key, 0, packet.interface);
     }
     let segment = &packet.segment;
     let Some(scratch) = scratch() else { return PASS };
@@ -216,20 +216,20 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         return PASS;
     }
     if session(key).is_none() {
-        // Only words begin a session in the middle: a bare acknowledgement may be the echo of a closed one.
+        // Only payload picks up a session midstream: a pure acknowledgement may belong to a closed one.
         if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) || segment.length == 0 {
             return PASS;
         }
         forget_idle(key);
         let now = now();
-        if let Some(met) = make_session(key, policy, now) {
-            met.meet(now, now, segment);
-            report::count(Counter::SessionsMet);
+        if let Some(session) = make_session(key, policy, now) {
+            session.pick_up_midstream(now, now, segment);
+            report::count(Counter::SessionsMidstream);
         }
     }
     let Some(session) = session(key) else { return PASS };
     if session.server_resets(segment) {
-        end(scratch, key, session, packet.interface);
+        end_session(scratch, key, session, packet.interface);
         return PASS;
     }
     if segment.has(RST) || !segment.has(ACK) {
@@ -239,13 +239,13 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
     if session.server.opaque != opaque::NOT {
         session.server.follow(segment);
     } else {
-        match take_from_server(packet, policy, session, scratch) {
-            HOLD => {
-                report::flush(session.generation);
-                return verdict::hold();
+        match receive_from_server(packet, policy, session, scratch) {
+            DEFER => {
+                report::flush(session.session_id);
+                return verdict::defer();
             }
-            READ => {
-                text::read_server(skb, policy, &raw mut *session, &raw mut *scratch);
+            PARSE => {
+                control_stream::parse_server(skb, policy, &raw mut *session, &raw mut *scratch);
                 session.server.finish(segment);
             }
             _ => {}
@@ -256,10 +256,10 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
                 session.server.next = segment.end();
                 session.server.finish(segment);
             }
-            tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
+            report_session(scratch, EventKind::SessionOpaque, key, session, packet.interface);
         }
-        if scratch.tally.dirty != 0 {
-            report::flush(session.generation);
+        if scratch.counts.dirty != 0 {
+            report::flush(session.session_id);
         }
     }
     expectations::carry_out(scratch, key, session, policy, packet.interface);
@@ -267,7 +267,7 @@ fn server_speaks(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, poli
         ranges::open(scratch, key, session);
     }
     if session.is_closed() {
-        end(scratch, key, session, packet.interface);
+        end_session(scratch, key, session, packet.interface);
     }
     PASS
 }

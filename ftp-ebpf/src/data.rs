@@ -1,7 +1,7 @@
-//! Packets on a guarded port: begin by an expectation, follow the flow, or deny.
+//! Packets on a guarded port: opened by an expectation, part of a known flow, or denied.
 
 use aya_ebpf::bindings::__sk_buff;
-use ftp_common::flow::Step;
+use ftp_common::flow::Transition;
 use ftp_common::flow::tcp::{ACK, SYN};
 use ftp_common::keys::{ConnectionKey, Mode};
 use ftp_common::policy::{class, flag, option};
@@ -10,7 +10,7 @@ use crate::globals::LOOPBACK;
 use crate::maps::FLOWS;
 use crate::packet::Packet;
 use crate::verdict::{PASS, deny};
-use crate::{claim, flows, servers};
+use crate::{accept, flows, servers};
 
 /// The verdict on a packet of which at least one port is guarded by some policy.
 #[inline(always)]
@@ -24,7 +24,7 @@ pub(crate) fn data(
 ) -> i32 {
     if destination & (class::PASSIVE | class::ACTIVE) != 0 || source & class::EXPECTED != 0 {
         packet.as_client(key);
-        let way = if destination & class::PASSIVE != 0 { FROM_CLIENT | MAY_BEGIN } else { FROM_CLIENT };
+        let way = if destination & class::PASSIVE != 0 { FROM_CLIENT | MAY_OPEN } else { FROM_CLIENT };
         let verdict = packet_of(skb, packet, key, generation, way);
         if verdict != PASS {
             return verdict;
@@ -32,7 +32,7 @@ pub(crate) fn data(
     }
     if source & (class::PASSIVE | class::ACTIVE) != 0 || destination & class::EXPECTED != 0 {
         packet.as_server(key);
-        let way = if source & class::ACTIVE != 0 || destination & class::EXPECTED != 0 { MAY_BEGIN } else { 0 };
+        let way = if source & class::ACTIVE != 0 || destination & class::EXPECTED != 0 { MAY_OPEN } else { 0 };
         return packet_of(skb, packet, key, generation, way);
     }
     PASS
@@ -40,8 +40,8 @@ pub(crate) fn data(
 
 /// The packet goes from client to server.
 const FROM_CLIENT: u32 = 1;
-/// A SYN in this direction may begin a data connection.
-const MAY_BEGIN: u32 = 2;
+/// A SYN in this direction may open a data connection.
+const MAY_OPEN: u32 = 2;
 
 /// `way`: bits of the above, in one word as five arguments are the most that a function can have.
 #[inline(never)]
@@ -56,18 +56,18 @@ fn packet_of(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generati
         // SAFETY: valid until the program returns. Its memory may be reused for another flow: then a
         // count goes astray, and nothing is let in that wasn't.
         let flow = unsafe { &mut *flow };
-        let from_beginner = (flow.mode == Mode::Passive.number()) == from_client;
-        let step = flow.step(from_beginner, from_client, segment.flags, segment.seq, segment.ack);
-        if step != Step::Anew {
+        let from_opener = (flow.mode == Mode::Passive.number()) == from_client;
+        let transition = flow.transition(from_opener, from_client, segment.flags, segment.seq, segment.ack);
+        if transition != Transition::NewSyn {
             known = true;
             let accounts = options & option::NO_ACCOUNTING == 0
-                && flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, from_beginner);
-            verdict = flows::follow(skb, packet, key, generation, flow, step, from_client, accounts);
+                && flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, from_opener);
+            verdict = flows::follow(skb, packet, key, generation, flow, transition, from_client, accounts);
         }
     }
-    if !known && opens && way & MAY_BEGIN != 0 {
-        match begin(packet, key, generation, from_client) {
-            BEGUN => known = true,
+    if !known && opens && way & MAY_OPEN != 0 {
+        match open(packet, key, generation, from_client) {
+            ACCEPTED => known = true,
             UNGUARDED => {}
             denied => verdict = denied,
         }
@@ -78,22 +78,22 @@ fn packet_of(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generati
     verdict
 }
 
-/// What [`begin`] says besides the verdict of a denial: an expected connection has begun.
-const BEGUN: i32 = -2;
+/// Result of [`open`] besides the verdict of a denial: the connection is expected, and accepted.
+const ACCEPTED: i32 = -2;
 /// As above: no policy guards the port.
 const UNGUARDED: i32 = -3;
 
 /// The first SYN of a connection to or from a guarded port, or to a client's port where one is expected.
 #[inline(always)]
-fn begin(packet: &Packet, key: &ConnectionKey, generation: u32, passive: bool) -> i32 {
+fn open(packet: &Packet, key: &ConnectionKey, generation: u32, passive: bool) -> i32 {
     let Some(policy) = servers::policy(generation, &key.server) else { return UNGUARDED };
     let guarded = if passive { policy.is_passive(key.server_port) } else { policy.active_port == key.server_port };
     if !guarded && (passive || !policy.has(flag::ACTIVE_ANY)) {
         return UNGUARDED;
     }
     let mode = if passive { Mode::Passive } else { Mode::Active };
-    match claim::claim(packet, key, policy, mode) {
-        Ok(()) => BEGUN,
+    match accept::accept(packet, key, policy, mode) {
+        Ok(()) => ACCEPTED,
         Err(_) if !guarded => UNGUARDED,
         Err(reason) => deny(policy, reason, key, mode.number(), packet.interface),
     }

@@ -18,8 +18,8 @@ use crate::{report, servers};
 #[inline(always)]
 pub(crate) fn get(key: &ExpectationKey) -> Option<&'static mut Expectation> {
     let expectation = EXPECTATIONS.get_ptr_mut(key)?;
-    // SAFETY: as for sessions: the memory stays valid until the program returns, and what it holds
-    // is checked against the session's generation and serial.
+    // SAFETY: as for sessions: the memory stays valid until the program returns, and its content
+    // is checked against the session's id and serial.
     Some(unsafe { &mut *expectation })
 }
 
@@ -56,7 +56,7 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
     session.server.standing = wanted;
     let passive = wanted.mode == Mode::Passive.number();
     scratch.expectation = Expectation {
-        generation: session.generation,
+        session_id: session.session_id,
         expires: now() + u64::from(policy.expectation_timeout) * SECOND,
         session: *key,
         serial: session.server.serial,
@@ -64,8 +64,8 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
         transfers_before: wanted.transfers_before,
         ..Expectation::default()
     };
-    // Another session's expectation of the same port, client and server gives way: the server's
-    // latest word counts.
+    // It replaces another session's expectation of the same port, client and server: the server's latest
+    // reply counts.
     let expected = wanted.key(key);
     if EXPECTATIONS.insert(&expected, &scratch.expectation, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
@@ -75,7 +75,7 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
         servers::expect_at(wanted.port);
     }
     report::count(if passive { Counter::ExpectationsPassive } else { Counter::ExpectationsActive });
-    tell(scratch, EventKind::Expected, key, &wanted, session.generation, interface);
+    report_expectation(scratch, EventKind::Expected, key, &wanted, session.session_id, interface);
 }
 
 /// Removes the session's expectation, if one stands and is still this session's own.
@@ -87,17 +87,17 @@ pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Ses
     }
     let expected = standing.key(key);
     let Some(expectation) = get(&expected) else { return };
-    if expectation.generation != session.generation || expectation.serial != session.server.serial {
+    if expectation.session_id != session.session_id || expectation.serial != session.server.serial {
         return;
     }
     let unused = expectation.uses == 0;
     if EXPECTATIONS.remove(&expected).is_ok() && unused {
         report::count(Counter::ExpectationsWithdrawn);
-        tell(scratch, EventKind::Withdrawn, key, &standing, session.generation, interface);
+        report_expectation(scratch, EventKind::Withdrawn, key, &standing, session.session_id, interface);
     }
 }
 
-/// Begins the expectation's time anew: a transfer command or a 1xx shows that it is still wanted.
+/// Restarts the expectation's time: a transfer command or a 1xx shows that it is still wanted.
 #[inline(always)]
 pub(crate) fn renew(key: &ConnectionKey, session: &Session, policy: &ServerPolicy) {
     let standing = session.server.standing;
@@ -105,14 +105,14 @@ pub(crate) fn renew(key: &ConnectionKey, session: &Session, policy: &ServerPolic
         return;
     }
     if let Some(expectation) = get(&standing.key(key))
-        && expectation.generation == session.generation
+        && expectation.session_id == session.session_id
     {
         expectation.expires = now() + u64::from(policy.expectation_timeout) * SECOND;
     }
 }
 
 #[inline(always)]
-fn tell(
+fn report_expectation(
     scratch: &mut Scratch,
     kind: EventKind,
     key: &ConnectionKey,

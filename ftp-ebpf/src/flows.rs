@@ -1,11 +1,11 @@
-//! Data connections that were let in, packet by packet.
+//! Data connections that were accepted, packet by packet.
 
 use aya_ebpf::bindings::__sk_buff;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::FIN;
-use ftp_common::flow::{self, Flow, IN_RANGE, PROMISCUOUS, Step};
+use ftp_common::flow::{self, Flow, IN_RANGE, PROMISCUOUS, Transition};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 
 use crate::clock::now;
@@ -15,7 +15,7 @@ use crate::scratch::scratch;
 use crate::verdict::{PASS, deny};
 use crate::{expectations, report, servers};
 
-/// A packet of a flow that was let in. `accounts`: its packets are counted here.
+/// A packet of an accepted flow. `accounts`: its packets are counted here.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "inlined into its one caller")]
 pub(crate) fn follow(
@@ -24,11 +24,11 @@ pub(crate) fn follow(
     key: &ConnectionKey,
     generation: u32,
     flow: &mut Flow,
-    step: Step,
+    transition: Transition,
     from_client: bool,
     accounts: bool,
 ) -> i32 {
-    if step == Step::Completed && !establish(packet, key, flow) {
+    if transition == Transition::Established && !establish(packet, key, flow) {
         flow.state = flow::state::DENIED;
     }
     if flow.state == flow::state::DENIED {
@@ -40,17 +40,17 @@ pub(crate) fn follow(
     if accounts {
         flow.account(from_client, segments(skb), packet.segment.length, now());
     }
-    match step {
-        Step::Answered => {
-            flow.answered_at = packet.segment.seq;
-            flow.state = flow::state::ANSWERED;
+    match transition {
+        Transition::SynAck => {
+            flow.syn_ack_seq = packet.segment.seq;
+            flow.state = flow::state::SYN_RECV;
         }
-        Step::Refused => {
-            give_back(key, flow);
+        Transition::Refused => {
+            release_half_open(key, flow);
             report::count(Counter::FlowsRefused);
             let _gone = FLOWS.remove(key);
         }
-        Step::Ended => end(packet, key, flow),
+        Transition::Ended => end(packet, key, flow),
         _ => {}
     }
     if packet.segment.has(FIN) && flow.state == flow::state::ESTABLISHED {
@@ -85,7 +85,7 @@ fn establish(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) -> bool {
     }
     flow.state = flow::state::ESTABLISHED;
     report::count(Counter::FlowsEstablished);
-    tell(packet, key, flow, EventKind::FlowStarted);
+    report_flow(packet, key, flow, EventKind::FlowStarted);
     true
 }
 
@@ -93,7 +93,7 @@ fn establish(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) -> bool {
 fn use_up(key: &ConnectionKey, flow: &Flow) -> bool {
     let expected = expected_by(key, flow);
     let Some(expectation) = expectations::get(&expected) else { return false };
-    if expectation.generation != flow.generation || expectation.serial != flow.serial {
+    if expectation.session_id != flow.session_id || expectation.serial != flow.serial {
         return false;
     }
     if flow.mode == Mode::Passive.number() {
@@ -107,20 +107,20 @@ fn use_up(key: &ConnectionKey, flow: &Flow) -> bool {
             return false;
         }
         expectation.uses = expectation.uses.wrapping_add(1);
-        expectation.free_place(flow.since);
+        expectation.release_half_open(flow.since);
     }
     true
 }
 
-/// The listening side refused: the place is free again, the expectation stands.
+/// The listening end refused: the half-open slot is free again, the expectation stays.
 #[inline(always)]
-fn give_back(key: &ConnectionKey, flow: &Flow) {
+fn release_half_open(key: &ConnectionKey, flow: &Flow) {
     if flow.marks & IN_RANGE == 0
         && let Some(expectation) = expectations::get(&expected_by(key, flow))
-        && expectation.generation == flow.generation
+        && expectation.session_id == flow.session_id
         && expectation.serial == flow.serial
     {
-        expectation.free_place(flow.since);
+        expectation.release_half_open(flow.since);
     }
 }
 
@@ -128,21 +128,21 @@ fn give_back(key: &ConnectionKey, flow: &Flow) {
 fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) {
     flow.state = flow::state::ENDED;
     report::count(Counter::FlowsEnded);
-    tell(packet, key, flow, EventKind::FlowEnded);
-    // Some servers leave an aborted transfer without a final reply: what waits may be dropped then.
+    report_flow(packet, key, flow, EventKind::FlowEnded);
+    // Some servers leave an aborted transfer without a final reply: what is pending may be dropped then.
     let control =
         ConnectionKey { client_port: flow.control_client_port, server_port: flow.control_server_port, ..*key };
-    if let Some(owner) = session(&control).filter(|owner| owner.generation == flow.generation) {
+    if let Some(owner) = session(&control).filter(|owner| owner.session_id == flow.session_id) {
         owner.server.transfer = 0;
     }
     let _gone = FLOWS.remove(key);
 }
 
 #[inline(never)]
-fn tell(packet: &Packet, key: &ConnectionKey, flow: &Flow, kind: EventKind) {
+fn report_flow(packet: &Packet, key: &ConnectionKey, flow: &Flow, kind: EventKind) {
     let Some(scratch) = scratch() else { return };
     report::event(scratch, kind, key, packet.interface);
-    scratch.event.session = flow.generation;
+    scratch.event.session = flow.session_id;
     scratch.event.mode = flow.mode;
     scratch.event.packets = flow.packets;
     scratch.event.bytes = flow.bytes;

@@ -9,7 +9,7 @@ use ftp_common::policy::ServerPolicy;
 use ftp_common::session::{Handshake, idle};
 
 use crate::clock::now;
-use crate::lifecycle::{end, make_session, tell};
+use crate::lifecycle::{end_session, make_session, report_session};
 use crate::maps::{HANDSHAKES, session};
 use crate::packet::Packet;
 use crate::scratch::Scratch;
@@ -34,7 +34,7 @@ pub(crate) fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &Connect
     }
 }
 
-/// The client's first acknowledgement of the SYN-ACK begins the session; or its first words on a
+/// The client's first acknowledgement of the SYN-ACK begins the session; or its first payload on a
 /// connection that was found idle.
 #[inline(never)]
 pub(crate) fn complete_handshake(
@@ -71,7 +71,7 @@ pub(crate) fn complete_handshake(
     }
     // The tuple was used before, and the server has begun anew on it.
     if let Some(old) = session(key) {
-        end(scratch, key, old, packet.interface);
+        end_session(scratch, key, old, packet.interface);
     }
     let now = now();
     let Some(session) = make_session(key, policy, now) else {
@@ -81,20 +81,20 @@ pub(crate) fn complete_handshake(
     if was_idle {
         session.adopt(now, now, segment);
         report::count(Counter::SessionsAdopted);
-        tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
+        report_session(scratch, EventKind::SessionStarted, key, session, packet.interface);
         return;
     }
     session.start(now, now, &handshake);
     if handshake.multipath != 0 {
         report::count(Counter::SessionsMultipath);
-        tell(scratch, EventKind::SessionOpaque, key, session, packet.interface);
+        report_session(scratch, EventKind::SessionOpaque, key, session, packet.interface);
         return;
     }
     report::count(Counter::SessionsStarted);
-    tell(scratch, EventKind::SessionStarted, key, session, packet.interface);
+    report_session(scratch, EventKind::SessionStarted, key, session, packet.interface);
 }
 
-/// Words were said on a connection that user space looks at, or has found idle: it isn't.
+/// Payload passed on a connection that user space is looking at, or has found idle: it isn't idle.
 #[inline(always)]
 pub(crate) fn forget_idle(key: &ConnectionKey) {
     let Some(handshake) = HANDSHAKES.get_ptr(key) else { return };

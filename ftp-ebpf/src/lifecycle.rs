@@ -16,9 +16,9 @@ use crate::{expectations, limit, report};
 pub(crate) fn make_session(
     key: &ConnectionKey,
     policy: &ServerPolicy,
-    generation: u64,
+    session_id: u64,
 ) -> Option<&'static mut Session> {
-    if limit::admits(generation, policy.sessions_per_client) == 0 {
+    if limit::admits(session_id, policy.sessions_per_client) == 0 {
         return None;
     }
     let blank = BLANK.get(0)?;
@@ -27,15 +27,15 @@ pub(crate) fn make_session(
         return None;
     }
     let made = SESSIONS.get_ptr_mut(key)?;
-    // SAFETY: as in `maps::session`; its generation is 0, so nobody else takes it for a session yet.
+    // SAFETY: as in `maps::session`; its id is 0, so nobody else takes it for a session yet.
     Some(unsafe { &mut *made })
 }
 
 /// Ends a session: its expectation goes with it, its open transfers go on.
 #[inline(never)]
-pub(crate) fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interface: u32) {
+pub(crate) fn end_session(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, interface: u32) {
     expectations::withdraw(scratch, key, session, interface);
-    prepare(scratch, EventKind::SessionEnded, key, session, interface);
+    begin_event(scratch, EventKind::SessionEnded, key, session, interface);
     if SESSIONS.remove(key).is_err() {
         return; // another CPU, with the other direction's last packet, was first
     }
@@ -44,15 +44,21 @@ pub(crate) fn end(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Sess
 }
 
 #[inline(always)]
-pub(crate) fn tell(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
-    prepare(scratch, kind, key, session, interface);
+pub(crate) fn report_session(
+    scratch: &mut Scratch,
+    kind: EventKind,
+    key: &ConnectionKey,
+    session: &Session,
+    interface: u32,
+) {
+    begin_event(scratch, kind, key, session, interface);
     report::send();
 }
 
 #[inline(always)]
-fn prepare(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
+fn begin_event(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, session: &Session, interface: u32) {
     report::event(scratch, kind, key, interface);
-    scratch.event.session = session.generation;
+    scratch.event.session = session.session_id;
     let multipath = session.server.opaque == opaque::MULTIPATH;
     scratch.event.reason = (if multipath { Counter::SessionsMultipath } else { Counter::SessionsEncrypted }) as u8;
 }

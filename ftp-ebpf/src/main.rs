@@ -1,10 +1,18 @@
 //! ftptrack's TC program: the same both ways, one entry for each hook.
 //!
-//! A packet's way: [`packet`] finds the TCP header, [`servers`] classifies its ports (nothing: pass,
-//! after a few nanoseconds), [`control`] follows control connections, reads their text by [`text`]
-//! and makes [`expectations`] (of encrypted text [`ranges`]), of open flows [`transfer`] counts the packets, [`data`] lets
-//! expected data connections in ([`claim`]) and follows [`flows`], [`verdict`] denies,
-//! [`report`] counts and tells.
+//! A packet's way through it:
+//!
+//! - [`packet`] finds the TCP header on the fast path, [`slow_path`] where that is not enough;
+//! - [`servers`] classifies its ports: without a meaning they pass after a few nanoseconds;
+//! - [`transfer`] counts the inner packets of open flows;
+//! - [`control`] follows control connections: [`handshake`] and [`lifecycle`] begin and end their sessions,
+//!   [`control_stream`] parses their payload, [`expectations`] and [`ranges`] (of encrypted sessions) hold
+//!   what was negotiated;
+//! - [`data`] takes the rest on guarded ports: [`accept`] opens expected data connections, [`flows`] follows
+//!   them;
+//! - [`verdict`] denies, [`report`] counts and sends events.
+//!
+//! What all of them work on lies in [`maps`], [`scratch`] and [`globals`].
 #![no_std]
 #![no_main]
 #![expect(
@@ -12,10 +20,11 @@
     reason = "without the borrow a key or value would be copied to the stack, which has 512 bytes"
 )]
 
+mod accept;
 mod adopt;
-mod claim;
 mod clock;
 mod control;
+mod control_stream;
 mod data;
 mod expectations;
 mod flows;
@@ -23,7 +32,6 @@ mod globals;
 mod handshake;
 mod lifecycle;
 mod limit;
-mod locate;
 mod maps;
 mod multipath;
 mod packet;
@@ -31,7 +39,7 @@ mod ranges;
 mod report;
 mod scratch;
 mod servers;
-mod text;
+mod slow_path;
 mod transfer;
 mod verdict;
 
@@ -42,9 +50,9 @@ use ftp_common::counter::Counter;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::policy::Config;
 
-use locate::found;
 use packet::{Layout, Located, Memory};
 use scratch::Current;
+use slow_path::found;
 use verdict::{DROP, PASS, deny};
 
 /// Packets that come in by the interface.
@@ -63,7 +71,7 @@ pub(crate) fn ftptrack_egress(context: TcContext) -> i32 {
 fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
     let Some(&Config { generation, options }) = servers::config() else { return PASS };
     let Some(current) = scratch::current() else { return PASS };
-    let classes = match packet::quick_look(Memory { skb }) {
+    let classes = match packet::fast_path(Memory { skb }) {
         Located::Tcp(layout, header) => {
             let classes = servers::classes(generation, header.source, header.destination);
             if classes == 0 {
@@ -77,22 +85,22 @@ fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
             classes
         }
         Located::Other => return PASS,
-        Located::Unusual => unusual(skb, current, generation),
+        Located::SlowPath => slow_path_classes(skb, current, generation),
     };
     match classes {
         0 => PASS,
-        HIDDEN_DENIED => DROP,
-        classes => matters(skb, current, generation, classes, egress),
+        UNCLASSIFIABLE_DENIED => DROP,
+        classes => handle_tracked(skb, current, generation, classes, egress),
     }
 }
 
-/// Instead of classes: the packet hides what it is and was denied.
-const HIDDEN_DENIED: u32 = 1 << 16;
+/// Instead of classes: the packet could not be classified and was denied.
+const UNCLASSIFIABLE_DENIED: u32 = 1 << 16;
 
-/// Takes a closer look at a packet: the classes of its ports, or [`HIDDEN_DENIED`].
+/// Finds a packet's TCP header on the slow path: the classes of its ports, or [`UNCLASSIFIABLE_DENIED`].
 #[inline(never)]
-fn unusual(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
-    let found = locate::closer_look(skb, current);
+fn slow_path_classes(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
+    let found = slow_path::locate(skb, current);
     if found == found::OTHER {
         return 0;
     }
@@ -102,7 +110,7 @@ fn unusual(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
     if found != found::TCP {
         let fragment = found == found::FRAGMENT;
         let reason = if fragment { Counter::DeniedFragment } else { Counter::DeniedExtensionHeaders };
-        return if hidden(memory, layout, generation, reason) == DROP { HIDDEN_DENIED } else { 0 };
+        return if deny_unclassifiable(memory, layout, generation, reason) == DROP { UNCLASSIFIABLE_DENIED } else { 0 };
     }
     let Some([source, destination]) = memory.load::<[u16; 2]>(layout.transport) else { return 0 };
     servers::classes(generation, source, destination)
@@ -111,7 +119,7 @@ fn unusual(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
 /// A packet to or from a port with a meaning. A function of its own, so that the common packet's path
 /// saves no registers and the verifier forgets what led here.
 #[inline(never)]
-fn matters(skb: *mut __sk_buff, current: *mut Current, generation: u32, classes: u32, egress: bool) -> i32 {
+fn handle_tracked(skb: *mut __sk_buff, current: *mut Current, generation: u32, classes: u32, egress: bool) -> i32 {
     let (source, destination) = ((classes >> 8 & 0xff) as u8, (classes & 0xff) as u8);
     // SAFETY: as in `handle`; nothing else refers to it yet.
     let Current { layout, packet, key } = unsafe { &mut *current };
@@ -126,7 +134,7 @@ fn matters(skb: *mut __sk_buff, current: *mut Current, generation: u32, classes:
 
 /// A packet that can't be classified: denied on the way to a guarded server.
 #[inline(always)]
-fn hidden(memory: Memory, layout: &Layout, generation: u32, reason: Counter) -> i32 {
+fn deny_unclassifiable(memory: Memory, layout: &Layout, generation: u32, reason: Counter) -> i32 {
     let Some((client, server, _)) = packet::addresses(memory, layout) else { return PASS };
     let Some(policy) = servers::policy(generation, &server) else { return PASS };
     // SAFETY: the context is valid for the whole run.

@@ -34,11 +34,11 @@ pub(crate) static FLOWS: LruHashMap<ConnectionKey, Flow> = LruHashMap::with_max_
 pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
-/// All events and what sessions say, while somebody views.
+/// All events and the lines of sessions, while a live view runs.
 #[map]
 pub(crate) static VIEW: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
-/// Until when somebody views: nanoseconds of `CLOCK_MONOTONIC`. Whoever does says so again and again, so
-/// that one who was killed costs nothing.
+/// Until when a live view runs: nanoseconds of `CLOCK_MONOTONIC`. The view renews it again and again, so
+/// that one that was killed costs nothing.
 #[map]
 pub(crate) static VIEWER: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
@@ -55,8 +55,8 @@ pub(crate) static BLANK: Array<Session> = Array::with_max_entries(1, 0);
 pub(crate) fn session(key: &ConnectionKey) -> Option<&'static mut Session> {
     let session = SESSIONS.get_ptr_mut(key)?;
     // SAFETY: the kernel keeps an LRU value's memory valid until the program returns. It may be
-    // reused for another key at any time: readers check the generation, and each direction of a
-    // connection writes only its own half.
+    // reused for another key at any time: readers check the id, and each direction of a
+    // connection writes only its own state.
     let session = unsafe { &mut *session };
-    (session.generation != 0).then_some(session)
+    (session.session_id != 0).then_some(session)
 }

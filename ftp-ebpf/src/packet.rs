@@ -1,7 +1,7 @@
 //! Reads a packet's headers where they lie in packet memory.
 //!
 //! The common packet (IPv4 or IPv6 right behind the link header, TCP right behind that) is located
-//! here; anything else is for [`crate::locate`].
+//! here; anything else is for [`crate::slow_path`].
 
 use core::hint::black_box;
 
@@ -132,34 +132,34 @@ pub(crate) struct TcpHeader {
 /// Bytes of a TCP header without options.
 pub(crate) const TCP_HEADER: u32 = size_of::<TcpHeader>() as u32;
 
-/// What the quick look at a packet found.
+/// What the fast path found.
 pub(crate) enum Located {
     /// No TCP.
     Other,
     /// TCP.
     Tcp(Layout, TcpHeader),
-    /// It takes a closer look.
-    Unusual,
+    /// Only the slow path can tell.
+    SlowPath,
 }
 
-/// The quick look: no VLAN tag in packet memory, no extension headers, no fragment, headers linear.
+/// The fast path: no VLAN tag in packet memory, no extension headers, no fragment, headers linear.
 #[inline(always)]
-pub(crate) fn quick_look(memory: Memory) -> Located {
+pub(crate) fn fast_path(memory: Memory) -> Located {
     let network = u32::from(LINK_HEADER.load());
     let protocol = if network == 0 {
         memory.protocol()
     } else if let Some(protocol) = memory.read::<u16>(12) {
         u16::from_be(protocol)
     } else {
-        return Located::Unusual;
+        return Located::SlowPath;
     };
     let layout = if protocol == IPV4 {
-        let Some(header) = memory.read::<Ipv4Front>(network) else { return Located::Unusual };
+        let Some(header) = memory.read::<Ipv4Front>(network) else { return Located::SlowPath };
         if header.protocol != TCP {
             return Located::Other;
         }
         if u16::from_be(header.fragment) & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0 {
-            return Located::Unusual;
+            return Located::SlowPath;
         }
         let total = u32::from(u16::from_be(header.total_length));
         Layout {
@@ -169,9 +169,9 @@ pub(crate) fn quick_look(memory: Memory) -> Located {
             ..Layout::default()
         }
     } else if protocol == IPV6 {
-        let Some(header) = memory.read::<Ipv6Front>(network) else { return Located::Unusual };
+        let Some(header) = memory.read::<Ipv6Front>(network) else { return Located::SlowPath };
         if header.next_header != TCP {
-            return if is_no_extension(header.next_header) { Located::Other } else { Located::Unusual };
+            return if is_no_extension(header.next_header) { Located::Other } else { Located::SlowPath };
         }
         let length = u32::from(u16::from_be(header.payload_length));
         Layout {
@@ -182,14 +182,14 @@ pub(crate) fn quick_look(memory: Memory) -> Located {
             fragmented: false,
         }
     } else if is_vlan(protocol) {
-        return Located::Unusual;
+        return Located::SlowPath;
     } else {
         return Located::Other;
     };
-    // The whole header, so that a short packet gets a closer look.
-    let Some(header) = memory.read::<TcpHeader>(layout.transport) else { return Located::Unusual };
+    // The whole header, so that a short packet takes the slow path.
+    let Some(header) = memory.read::<TcpHeader>(layout.transport) else { return Located::SlowPath };
     if layout.end != 0 && layout.transport + TCP_HEADER > layout.end {
-        return Located::Unusual;
+        return Located::SlowPath;
     }
     Located::Tcp(layout, header)
 }
@@ -277,10 +277,10 @@ impl Packet {
     }
 }
 
-/// Where a segment's text begins, in bytes from the start of the packet, and its length; `None`: a data
+/// Where a segment's payload begins, in bytes from the start of the packet, and its length; `None`: a data
 /// offset that no stack takes.
 #[inline(always)]
-pub(crate) fn text(memory: Memory, layout: &Layout, header: &TcpHeader) -> Option<(u32, u32)> {
+pub(crate) fn payload(memory: Memory, layout: &Layout, header: &TcpHeader) -> Option<(u32, u32)> {
     let header_length = u32::from(header.offset >> 4) * 4;
     let begin = layout.transport + header_length;
     let whole = memory.length();
@@ -298,7 +298,7 @@ pub(crate) fn read(memory: Memory, layout: &Layout, egress: bool, packet: &mut P
 fn read_into(memory: Memory, layout: &Layout, egress: bool, packet: &mut Packet) -> Option<()> {
     let header = memory.get::<TcpHeader>(layout.transport)?;
     let (source, destination, mapped) = addresses(memory, layout)?;
-    let (payload, length) = text(memory, layout, &header)?;
+    let (payload, length) = payload(memory, layout, &header)?;
     // SAFETY: the context is valid for the whole run.
     let interface = unsafe { (*memory.skb).ifindex };
     // SAFETY: the context is valid for the whole run.

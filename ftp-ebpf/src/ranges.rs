@@ -13,17 +13,17 @@ use crate::scratch::Scratch;
 #[inline(always)]
 fn get(scratch: &Scratch) -> Option<&'static mut Range> {
     let range = RANGES.get_ptr_mut(&scratch.range_key)?;
-    // SAFETY: valid until the program returns; what it holds is checked against living sessions.
+    // SAFETY: valid until the program returns; its content is checked against living sessions.
     Some(unsafe { &mut *range })
 }
 
-/// The server has spoken in an encrypted session: it may have announced a port, so the session's
-/// client may use the range. Each word says it anew, as a place may have been lost to other sessions.
+/// The server has sent payload in an encrypted session: it may have announced a port, so the session's
+/// client may use the range. Each segment repeats it, as a slot may have been lost to other sessions.
 #[inline(never)]
 pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session) {
     scratch.range_key = ExpectationKey::for_range(key);
     let own =
-        Owner { generation: session.generation, client_port: key.client_port, server_port: key.server_port, zero: 0 };
+        Owner { session_id: session.session_id, client_port: key.client_port, server_port: key.server_port, zero: 0 };
     let Some(range) = get(scratch) else {
         scratch.range = Range::default();
         scratch.range.owners[0] = own;
@@ -32,19 +32,19 @@ pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session
         return;
     };
     scratch.other = *key;
-    // A dead session's place, else one by the client's port.
-    let mut place = key.client_port as usize % OWNERS;
+    // A dead session's slot, else one by the client's port.
+    let mut slot = key.client_port as usize % OWNERS;
     let mut i = 0;
     while i < OWNERS {
-        if range.owners[i].generation == session.generation {
+        if range.owners[i].session_id == session.session_id {
             return;
         }
         if !is_alive(&mut scratch.other, &range.owners[i]) {
-            place = i;
+            slot = i;
         }
         i += 1;
     }
-    range.owners[place % OWNERS] = own;
+    range.owners[slot % OWNERS] = own;
     report::count(Counter::RangesOpened);
 }
 
@@ -72,6 +72,6 @@ pub(crate) fn find_owner(scratch: &mut Scratch, key: &ConnectionKey) -> bool {
 fn is_alive(key: &mut ConnectionKey, owner: &Owner) -> bool {
     key.client_port = owner.client_port;
     key.server_port = owner.server_port;
-    owner.generation != 0
-        && find(key).is_some_and(|session| session.generation == owner.generation && session.server.fin == 0)
+    owner.session_id != 0
+        && find(key).is_some_and(|session| session.session_id == owner.session_id && session.server.fin == 0)
 }

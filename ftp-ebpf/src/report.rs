@@ -1,7 +1,7 @@
-//! Counting and telling.
+//! Counters and events.
 
 use ftp_common::SECOND;
-use ftp_common::counter::{Counter, Tally};
+use ftp_common::counter::{Counter, Counts};
 use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::ConnectionKey;
 
@@ -9,7 +9,7 @@ use crate::clock::now;
 use crate::maps::{EVENTS, STATS, VIEW, VIEWER};
 use crate::scratch::{Current, Scratch, current, scratch};
 
-/// Denials told in one second on one CPU; the rest is counted only.
+/// Denials reported in one second on one CPU; the rest is counted only.
 const DENIALS_A_SECOND: u64 = 100;
 
 #[inline(always)]
@@ -26,7 +26,7 @@ fn count_times(index: u32, times: u64) {
     }
 }
 
-/// Begins the event in `scratch`: everything that is not set by the caller is zero.
+/// Starts the event in `scratch`: everything that is not set by the caller is zero.
 #[inline(always)]
 pub(crate) fn event(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey, interface: u32) {
     scratch.event = Event {
@@ -41,7 +41,7 @@ pub(crate) fn event(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey,
     };
 }
 
-/// Sends the event in this CPU's scratch. A global function (see [`crate::text`]), as several places
+/// Sends the event in this CPU's scratch. A global function (see [`crate::control_stream`]), as several places
 /// call it.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -54,7 +54,7 @@ pub(crate) extern "C" fn send() -> u32 {
     0
 }
 
-/// Shows the event in `scratch` to who views, if somebody does.
+/// Shows the event in `scratch` to a live view, if one runs.
 #[inline(always)]
 fn view(scratch: &Scratch) {
     if is_viewed(scratch.event.time) && VIEW.output::<Event>(&scratch.event, 0).is_err() {
@@ -67,11 +67,11 @@ fn is_viewed(now: u64) -> bool {
     VIEWER.get(0).is_some_and(|until| *until > now)
 }
 
-/// Shows a line of the session in hand to who views, if somebody does. `kind`: [`EventKind::number`];
-/// `detail`: see [`Event`]. A global function (see [`crate::text`]).
+/// Shows a line of the current session to a live view, if one runs. `kind`: [`EventKind::number`];
+/// `detail`: see [`Event`]. A global function (see [`crate::control_stream`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn said(kind: u32, detail: u32) -> u32 {
+pub(crate) extern "C" fn emit_line(kind: u32, detail: u32) -> u32 {
     let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
     if !is_viewed(scratch.progress.now) {
         return 0;
@@ -80,7 +80,7 @@ pub(crate) extern "C" fn said(kind: u32, detail: u32) -> u32 {
     let Current { packet, key, .. } = unsafe { &*current };
     event(scratch, EventKind::Command, key, packet.interface);
     scratch.event.kind = kind as u8;
-    scratch.event.session = scratch.progress.generation;
+    scratch.event.session = scratch.progress.session_id;
     scratch.event.detail = detail;
     view(scratch);
     0
@@ -102,8 +102,8 @@ pub(crate) fn send_denial(scratch: &mut Scratch) {
     }
 }
 
-/// Counts what was noted while a segment of this session was read, and tells the refused negotiations.
-/// A global function (see [`crate::text`]), as several places call it.
+/// Counts what was raised while a segment of this session was parsed, and reports the refused negotiations.
+/// A global function (see [`crate::control_stream`]), as several places call it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn flush(session: u64) -> u32 {
@@ -111,12 +111,12 @@ pub(crate) extern "C" fn flush(session: u64) -> u32 {
     // SAFETY: this CPU's own value; nothing writes it meanwhile.
     let Current { packet, key, .. } = unsafe { &*current };
     let mut index = 0;
-    while index < Counter::TALLIED {
-        if index % 8 == 0 && scratch.tally.none_of_eight(index) {
+    while index < Counter::PER_SEGMENT {
+        if index % 8 == 0 && scratch.counts.none_of_eight(index) {
             index += 8;
             continue;
         }
-        let times = scratch.tally.marks[index];
+        let times = scratch.counts.raised[index];
         if times != 0 {
             count_times(index as u32, u64::from(times));
             if Counter::index_is_refusal(index as u32) {
@@ -129,6 +129,6 @@ pub(crate) extern "C" fn flush(session: u64) -> u32 {
         }
         index += 1;
     }
-    scratch.tally = Tally::default();
+    scratch.counts = Counts::default();
     0
 }

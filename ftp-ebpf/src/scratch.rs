@@ -4,7 +4,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use ftp_common::command::CommandParser;
-use ftp_common::counter::Tally;
+use ftp_common::counter::Counts;
 use ftp_common::event::Event;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
@@ -18,13 +18,13 @@ use crate::packet::{Layout, Packet};
 
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-/// The packet in hand and the connection that it belongs to. They lie in a map and not on the stack so
+/// The current packet and the connection that it belongs to. They lie in a map and not on the stack so
 /// that, behind this point, the verifier knows nothing of how the headers were found: it then follows
 /// the rest of the program once, and not once for each combination of headers.
 #[map]
 pub(crate) static CURRENT: PerCpuArray<Current> = PerCpuArray::with_max_entries(1, 0);
 
-/// The packet in hand.
+/// The current packet.
 #[repr(C)]
 pub(crate) struct Current {
     pub(crate) layout: Layout,
@@ -32,7 +32,7 @@ pub(crate) struct Current {
     pub(crate) key: ConnectionKey,
 }
 
-/// This CPU's packet in hand.
+/// This CPU's current packet.
 #[inline(always)]
 pub(crate) fn current() -> Option<*mut Current> {
     CURRENT.get_ptr_mut(0)
@@ -41,13 +41,13 @@ pub(crate) fn current() -> Option<*mut Current> {
 /// What one packet needs and the stack (512 bytes for all frames together) has no room for.
 #[repr(C)]
 pub(crate) struct Scratch {
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     pub(crate) progress: Progress,
-    /// The piece of text in hand, and the parser that reads it.
+    /// The current piece of payload, and the parser that reads it.
     pub(crate) piece: Piece,
     pub(crate) command: CommandParser,
     pub(crate) reply: ReplyParser,
-    /// What holds for the server in hand, while its text is read.
+    /// The current server's policy, while its payload is parsed.
     pub(crate) policy: ServerPolicy,
     pub(crate) expectation: Expectation,
     pub(crate) flow: Flow,
@@ -56,8 +56,8 @@ pub(crate) struct Scratch {
     /// Keys of the client whose sessions are counted, and of one of them.
     pub(crate) client: ClientKey,
     pub(crate) other: ConnectionKey,
-    /// The place that was found for it.
-    pub(crate) place: u32,
+    /// The slot that was found for it.
+    pub(crate) slot: u32,
     /// An opened range.
     pub(crate) range_key: ExpectationKey,
     pub(crate) range: Range,
@@ -83,24 +83,24 @@ pub(crate) const PIECE: usize = 1024;
 /// word on are written.
 pub(crate) type Piece = [u64; PIECE / 8 + 1];
 
-/// How far the reading of a segment has come. Lies in the scratch map: the verifier, which would tell
+/// How far the parsing of a segment has come. Lies in the scratch map: the verifier, which would tell
 /// apart each range that a number on the stack can have, knows nothing of numbers in maps.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Progress {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub(crate) now: u64,
-    /// Generation of the session.
-    pub(crate) generation: u64,
+    /// Id of the session.
+    pub(crate) session_id: u64,
     /// Next piece, from the start of the packet.
     pub(crate) offset: u32,
     /// Bytes behind it that are still to be read, or to be compared.
     pub(crate) left: u32,
     /// Bytes to compare with what was read at their positions before, in front of those to read.
     pub(crate) compare: u32,
-    /// Sequence number of the first byte of the piece in hand.
+    /// Sequence number of the first byte of the current piece.
     pub(crate) position: u32,
-    /// Next byte in the piece in hand.
+    /// Next byte in the current piece.
     pub(crate) at: u32,
     /// The acknowledgement number of the segment.
     pub(crate) ack: u32,

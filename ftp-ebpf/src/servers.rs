@@ -9,7 +9,7 @@ use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class};
 
 use crate::maps::{CONFIG, POLICIES, PORTS, SERVERS};
 
-/// What selects the policy in force. One word selects everything, so applying is atomic.
+/// What selects the active policy. One word selects everything, so applying is atomic.
 #[inline(always)]
 pub(crate) fn config() -> Option<&'static Config> {
     let config = CONFIG.get_ptr(0)?;
@@ -33,13 +33,13 @@ pub(crate) fn classes(generation: u32, source: u16, destination: u16) -> u32 {
     u32::from(classes.of(source)) << 8 | u32::from(classes.of(destination))
 }
 
-/// Has packets to and from a client's port (host byte order) looked at: a data connection is expected
+/// Makes packets to and from a client's port (host byte order) tracked: a data connection is expected
 /// there, from any port of the server. The mark stays; it costs later packets of that port a lookup.
 #[inline(always)]
 pub(crate) fn expect_at(port: u16) {
     // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
     let port = black_box(port.to_be());
-    // In the next generation's classes too: they may be about to come into force.
+    // In the next generation's classes too: they may be about to become active.
     for half in 0..2 {
         let Some(classes) = PORTS.get_ptr_mut(half) else { return };
         // SAFETY: a value of an array map lives as long as the program; one byte is changed, and another
@@ -59,6 +59,6 @@ pub(crate) fn policy(generation: u32, address: &Address) -> Option<&'static Serv
     }
     let policy = POLICIES.get_ptr((generation & 1) * MAX_POLICIES + place)?;
     // SAFETY: a value of an array map lives as long as the program, and this half of it is written
-    // only while another generation is in force.
+    // only while another generation is active.
     Some(unsafe { &*policy })
 }

@@ -1,5 +1,5 @@
 //! What a transfer mostly consists of: segments of an open flow that are neither its beginning nor its
-//! end. They are dealt with before the rest of their headers is read.
+//! end. They are handled before the rest of their headers is read.
 
 use aya_ebpf::bindings::__sk_buff;
 use ftp_common::address::Address;
@@ -11,7 +11,7 @@ use crate::clock::coarse_now;
 use crate::flows::segments;
 use crate::globals::LOOPBACK;
 use crate::maps::FLOWS;
-use crate::packet::{Layout, Memory, TcpHeader, text};
+use crate::packet::{Layout, Memory, TcpHeader, payload};
 use crate::scratch::{Current, scratch};
 
 /// Classes of a source and a destination port, as `servers::classes` puts them.
@@ -39,9 +39,9 @@ pub(crate) fn passes(skb: *mut __sk_buff, current: *mut Current, what: u32, egre
         return false;
     }
     let accounts = options & option::NO_ACCOUNTING == 0;
-    let from_beginner = from_client == (classes == TO_PASSIVE || classes == FROM_PASSIVE);
-    if !accounts && !from_beginner {
-        // Only an acknowledgement by the end that began can complete a handshake.
+    let from_opener = from_client == (classes == TO_PASSIVE || classes == FROM_PASSIVE);
+    if !accounts && !from_opener {
+        // Only an acknowledgement by the opener can complete a handshake.
         return true;
     }
     // SAFETY: this CPU's own value, valid for the whole run; no other reference to it is in use.
@@ -62,18 +62,18 @@ pub(crate) fn passes(skb: *mut __sk_buff, current: *mut Current, what: u32, egre
     if !accounts {
         return true;
     }
-    let Some((_, length)) = text(memory, layout, &header) else { return false };
-    let from_beginner = (flow.mode == Mode::Passive.number()) == from_client;
+    let Some((_, length)) = payload(memory, layout, &header) else { return false };
+    let from_opener = (flow.mode == Mode::Passive.number()) == from_client;
     // SAFETY: the context is valid for the whole run.
     let interface = unsafe { (*skb).ifindex };
-    if flow.counts_here(interface, egress, LOOPBACK.load() != 0, from_beginner) {
+    if flow.counts_here(interface, egress, LOOPBACK.load() != 0, from_opener) {
         let Some(scratch) = scratch() else { return false };
         flow.account(from_client, segments(skb), length, coarse_now(&mut scratch.clock));
     }
     true
 }
 
-/// Sets the connection's key; false for addresses that take a closer look: IPv6 ones that are link-local or
+/// Sets the connection's key; false for addresses that need the full path: IPv6 ones that are link-local or
 /// IPv4-mapped.
 #[inline(always)]
 fn set_key(key: &mut ConnectionKey, memory: Memory, layout: &Layout, header: &TcpHeader, from_client: bool) -> bool {

@@ -14,7 +14,7 @@ pub(crate) const PASS: i32 = TC_ACT_UNSPEC;
 /// Drops the packet.
 pub(crate) const DROP: i32 = TC_ACT_SHOT;
 
-/// Denies a packet of a connection: counted and told. In monitor mode it passes all the same.
+/// Denies a packet of a connection: counted and reported. In monitor mode it passes all the same.
 ///
 /// `mode`: [`ftp_common::keys::Mode::number`], 0 on a control connection.
 #[inline(never)]
@@ -34,9 +34,9 @@ pub(crate) fn deny(policy: &ServerPolicy, reason: Counter, key: &ConnectionKey, 
     if monitor { PASS } else { DROP }
 }
 
-/// Holds an early segment of a control connection back, for TCP to repeat.
+/// Drops an early segment of a control connection, for TCP to retransmit.
 #[inline(always)]
-pub(crate) fn hold() -> i32 {
-    report::count(Counter::HeldBack);
+pub(crate) fn defer() -> i32 {
+    report::count(Counter::SegmentsDeferred);
     DROP
 }

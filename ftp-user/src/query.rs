@@ -67,10 +67,10 @@ pub fn sessions(tables: Tables<'_>) -> Result<Vec<SessionRow>, Failure> {
     all.sort_by_key(|(_, session)| session.0.since);
     let ranges: Vec<(Wire<ExpectationKey>, Wire<Range>)> = read(&tables.ranges()?)?;
     let owners: BTreeSet<u64> =
-        ranges.iter().flat_map(|(_, range)| range.0.owners).map(|owner| owner.generation).collect();
+        ranges.iter().flat_map(|(_, range)| range.0.owners).map(|owner| owner.session_id).collect();
     let now = clock::monotonic();
     let row = |key: &ConnectionKey, session: &Session| {
-        SessionRow::new(key, session, owners.contains(&session.generation), now)
+        SessionRow::new(key, session, owners.contains(&session.session_id), now)
     };
     Ok(all.iter().map(|(key, session)| row(&key.0, &session.0)).collect())
 }
@@ -87,7 +87,7 @@ pub fn expectations(tables: Tables<'_>) -> Result<Vec<ExpectationRow>, Failure> 
     let now = clock::monotonic();
     let lives = |expectation: &Expectation| {
         let session = sessions.get(&Wire(expectation.session), 0);
-        session.is_ok_and(|session| session.0.generation == expectation.generation)
+        session.is_ok_and(|session| session.0.session_id == expectation.session_id)
     };
     let mut standing: Vec<_> =
         all.into_iter().filter(|(_, expectation)| expectation.0.expires > now && lives(&expectation.0)).collect();

@@ -156,7 +156,7 @@ impl SessionRow {
         let waits_for: Vec<_> = session.waiting_commands().map(|command| kind_name(command.asked())).collect();
         let state = if session.server.opaque != 0 {
             "opaque"
-        } else if session.is_in_step() {
+        } else if session.is_in_sync() {
             "in step"
         } else {
             "finding step"
@@ -226,8 +226,8 @@ impl FlowRow {
             server: endpoint(key.server, key.server_port),
             mode: Mode::from_number(flow.mode).name(),
             state: match flow.state {
-                state::BEGUN => "begun",
-                state::ANSWERED => "answered",
+                state::SYN_SENT => "begun",
+                state::SYN_RECV => "answered",
                 state::ESTABLISHED => "established",
                 state::ENDED => "ended",
                 _ => "denied",

@@ -78,7 +78,7 @@ fn a_session_in_json() {
     let mut session = Session { since: SECOND, ..Session::default() };
     session.client.head = 3;
     session.server.tail = 1;
-    session.client.ring[1].kind = kind::PASV | kind::NOT_IN_STEP;
+    session.client.ring[1].kind = kind::PASV | kind::OUT_OF_SYNC;
     session.client.ring[2].kind = kind::TRANSFER;
     session.server.standing.mode = Mode::Passive.number();
     let row = json_of(&SessionRow::new(&key, &session, false, 2 * SECOND));

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use ftp_common::SECOND;
 use ftp_common::address::Address;
-use ftp_common::counter::{Counter, Tally};
+use ftp_common::counter::{Counter, Counts};
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::flow::tcp::{ACK, SYN, URG};
@@ -194,7 +194,7 @@ impl Model {
     }
 
     /// Early segments are held back only where another TCP will repeat them.
-    fn may_hold(&self, hook: Hook) -> bool {
+    fn may_defer(&self, hook: Hook) -> bool {
         !Self::is_local(hook) && !self.policy.has(flag::MONITOR)
     }
 
@@ -207,8 +207,8 @@ impl Model {
         self.counters.add(counter, 1);
     }
 
-    fn flush(&mut self, tally: &Tally) {
-        for (counter, times) in Counter::ALL.iter().zip(tally.marks) {
+    fn flush(&mut self, counts: &Counts) {
+        for (counter, times) in Counter::ALL.iter().zip(counts.raised) {
             self.counters.add(*counter, u64::from(times));
         }
     }

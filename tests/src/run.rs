@@ -337,8 +337,8 @@ pub const fn older(time: u64, by: u64) -> u64 {
 /// Moves the times of a session into the past. Its generation, made from a time, is only a name.
 pub const fn age_session(session: &mut Session, by: u64) {
     session.since = older(session.since, by);
-    session.client.last_line = older(session.client.last_line, by);
-    session.server.last_word = older(session.server.last_word, by);
+    session.client.last_command_at = older(session.client.last_command_at, by);
+    session.server.last_reply_at = older(session.server.last_reply_at, by);
 }
 
 /// Moves the times of an expectation into the past.

@@ -48,7 +48,7 @@ fn a_forged_227_opens_nothing() {
     let (outcome, mut control, mut session) = after_a_forged_227();
     assert_eq!(outcome, Outcome::Silence);
     let stats = ftptrack.stats();
-    assert_eq!(stats.of(Counter::DeniedWrongSide), 1, "{stats:?}");
+    assert_eq!(stats.of(Counter::DeniedWrongDirection), 1, "{stats:?}");
     assert_eq!((stats.of(Counter::DeniedPassive), stats.of(Counter::ExpectationsPassive)), (1, 0));
 
     // The session is none the worse for it: the server's own word counts.
@@ -81,7 +81,7 @@ fn a_forged_229_opens_nothing() {
         let (outcome, _control, _session) = after_a_forged_229();
         assert_eq!(outcome, Outcome::Silence);
         let stats = ftptrack.stats();
-        assert_eq!(stats.of(Counter::DeniedWrongSide), 1, "{stats:?}");
+        assert_eq!(stats.of(Counter::DeniedWrongDirection), 1, "{stats:?}");
         assert_eq!((stats.of(Counter::DeniedPassive), stats.of(Counter::ExpectationsPassive)), (1, 0));
         ftptrack.stop();
     }
@@ -107,7 +107,7 @@ fn a_forged_200_for_a_port_command_opens_nothing() {
         let (outcome, mut control, mut session) = after_a_forged_200();
         assert_eq!(outcome, Outcome::Silence);
         let stats = ftptrack.stats();
-        assert_eq!((stats.of(Counter::DeniedWrongSide), stats.of(Counter::ExpectationsActive)), (1, 0));
+        assert_eq!((stats.of(Counter::DeniedWrongDirection), stats.of(Counter::ExpectationsActive)), (1, 0));
         assert!(stats.of(Counter::DeniedActive) >= 1, "{stats:?}");
 
         let _listener = probe::listen(client, target);
@@ -123,7 +123,7 @@ fn a_forged_200_for_a_port_command_opens_nothing() {
 fn a_session_that_is_all_forged_opens_nothing() {
     strangers::ALL_FORGED.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
-        assert_eq!(stats.of(Counter::DeniedWrongSide), 3, "SYN-ACK, 220, 227: {stats:?}");
+        assert_eq!(stats.of(Counter::DeniedWrongDirection), 3, "SYN-ACK, 220, 227: {stats:?}");
         assert_eq!((stats.of(Counter::SessionsStarted), stats.of(Counter::ExpectationsPassive)), (0, 0));
         assert_eq!(stats.of(Counter::DeniedPassive), 1);
         wait::until("no session stays", || ftptrack.sessions().is_empty().then_some(()));

@@ -146,7 +146,7 @@ fn everything(hook: &str) {
     let stats = ftptrack.stats();
     assert_eq!((stats.of(Counter::ExpectationsPassive), stats.of(Counter::ExpectationsActive)), (6, 6));
     assert_eq!((stats.of(Counter::FlowsEstablished), stats.of(Counter::DeniedPassive)), (12, 4));
-    assert_eq!((stats.refused(), stats.of(Counter::StepsLost), stats.of(Counter::MapErrors)), (0, 0, 0), "{stats:?}");
+    assert_eq!((stats.refused(), stats.of(Counter::Desyncs), stats.of(Counter::MapErrors)), (0, 0, 0), "{stats:?}");
 
     // What is said while a transfer is expected and under way.
     let mut control = Client::logged_in(client, servers[0].address());

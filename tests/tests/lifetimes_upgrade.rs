@@ -104,7 +104,7 @@ fn programs_are_exchanged_in_place_and_all_that_they_knew_goes_on() {
         assert!(arrived == fs::read(&original).expect("our own"), "{hook}: other bytes arrived");
         // All of its bytes were counted, before and after.
         let stats: Stats = ftptrack::query(server, &pins, "stats");
-        assert_eq!((stats.of(Counter::FlowsEstablished), stats.of(Counter::StepsLost)), (3, 0), "{stats:?}");
+        assert_eq!((stats.of(Counter::FlowsEstablished), stats.of(Counter::Desyncs)), (3, 0), "{stats:?}");
         ftptrack::succeed(server, &pins, &["detach", "--all"]);
         assert_eq!(hooks::attached(server), []);
     }

@@ -50,9 +50,9 @@ fn the_compiled_program_and_the_model_agree_on_random_dialogues() {
         Counter::FlowsEstablished,
         Counter::DeniedPassive,
         Counter::DeniedActive,
-        Counter::HeldBack,
-        Counter::StepsLost,
-        Counter::SessionsMet,
+        Counter::SegmentsDeferred,
+        Counter::Desyncs,
+        Counter::SessionsMidstream,
     ] {
         assert!(often(counter), "{counter:?} in {total:?}");
     }

@@ -171,7 +171,7 @@ fn applied_a_hundred_times_no_window_opens_and_no_transfer_breaks() {
     let stats = ftptrack.stats();
     assert_eq!(stats.denied(), tried, "these, and nothing else");
     assert_eq!(stats.of(Counter::FlowsEstablished), transfers + 2);
-    assert_eq!((stats.refused(), stats.of(Counter::StepsLost), stats.of(Counter::MapErrors)), (0, 0, 0));
+    assert_eq!((stats.refused(), stats.of(Counter::Desyncs), stats.of(Counter::MapErrors)), (0, 0, 0));
     assert_eq!(ftptrack.policy().generation, generation + u32::try_from(TIMES).expect("small"));
     assert_eq!(prefixes(&pins), named(&ftptrack), "of one generation only");
     ftptrack.stop();

@@ -208,7 +208,7 @@ fn a_hundred_thousand_sessions_and_flows_have_room_where_the_policy_says_so_and_
     for n in 0..MANY {
         let client = IpAddr::from(Ipv4Addr::from(0x0a01_0000 + n)).into();
         let key = ConnectionKey { client, client_port: 40_000, server_port: 21, ..ConnectionKey::default() };
-        sessions.put(&key, &Session { generation: u64::from(n) + 1, ..Session::default() });
+        sessions.put(&key, &Session { session_id: u64::from(n) + 1, ..Session::default() });
         flows.put(&key, &Flow::default());
     }
     let begun = Instant::now();

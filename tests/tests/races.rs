@@ -98,7 +98,7 @@ fn both_directions_of_a_session_at_once_open_what_they_should_and_no_more() {
     assert_eq!(raised(Counter::ExpectationsPassive), u64::from(COMMANDS / EVERY), "{after:?}");
     assert_eq!(raised(Counter::Commands), u64::from(COMMANDS));
     assert_eq!(raised(Counter::Replies), u64::from(COMMANDS));
-    assert_eq!((after.of(Counter::StepsLost), after.refused(), after.denied()), (0, 0, 0), "{after:?}");
+    assert_eq!((after.of(Counter::Desyncs), after.refused(), after.denied()), (0, 0, 0), "{after:?}");
     assert!(!talk.begins(50_001, DECOY, 1));
     ftptrack.stop();
 }
@@ -173,6 +173,6 @@ fn a_busy_control_connection_still_opens_every_transfer() {
         assert_eq!(stats.of(Counter::ExpectationsPassive), passive, "{stats:?}");
         assert_eq!((stats.of(Counter::Commands), stats.of(Counter::Replies)), (commands, commands + 1));
         // The one is the port of the inner lines.
-        assert_eq!((stats.of(Counter::StepsLost), stats.denied(), stats.refused()), (0, 1, 0), "{stats:?}");
+        assert_eq!((stats.of(Counter::Desyncs), stats.denied(), stats.refused()), (0, 1, 0), "{stats:?}");
     });
 }

@@ -85,7 +85,8 @@ fn what_was_said_learned_opened_and_denied_is_told_in_the_captures_time() {
     let ways = Mode::EVERYWHERE.len() as u64;
     let counted = [Counter::SessionsStarted, Counter::SessionsEnded, Counter::FlowsEstablished, Counter::FlowsEnded];
     assert_eq!(counted.map(|counter| replay.of_counter(counter)), [ways; 4]);
-    let none = [Counter::StepsLost, Counter::MapErrors, Counter::EventsLost, Counter::ViewLost, Counter::SessionsMet];
+    let none =
+        [Counter::Desyncs, Counter::MapErrors, Counter::EventsLost, Counter::ViewLost, Counter::SessionsMidstream];
     assert_eq!(none.map(|counter| replay.of_counter(counter)), [0; 5]);
     assert_eq!(replay.json["lacks"]["missing"], json!([]));
     assert_eq!(replay.json["packets"], capture.packets.len());
@@ -171,7 +172,7 @@ fn captures_of_any_interface_and_of_loopback_are_read() {
         let ended = entries(session, "flow_ended");
         assert_eq!(ended.len(), 1, "{:#}", replay.json);
         assert_carried(&ended[0]["bytes"]);
-        assert_eq!(replay.of_counter(Counter::StepsLost), 0);
+        assert_eq!(replay.of_counter(Counter::Desyncs), 0);
     }
 }
 

@@ -81,7 +81,7 @@ fn a_reply_that_is_larger_than_a_test_run_takes_is_read_to_its_end() {
     let [session] = replay.sessions() else { panic!("{:#}", replay.json) };
     let told = ["session_started", "<220", ">HELP", ">PASV", "<214", "<227", "expected", "flow_started", "flow_ended"];
     assert_eq!(said(session), told);
-    assert_eq!((replay.of_counter(Counter::StepsLost), replay.json["lacks"]["missing"].clone()), (0, json!([])));
+    assert_eq!((replay.of_counter(Counter::Desyncs), replay.json["lacks"]["missing"].clone()), (0, json!([])));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn segments_out_of_order_are_put_in_order_as_tcp_would() {
     let replay = Replay::of_whole(&talk.capture().bytes(), &RANGE);
     let told = ["session_started", "<220", ">PASV", "<227", "expected", "flow_started", "flow_ended"];
     assert_eq!(said(&replay.sessions()[0]), told, "{:#}", replay.json);
-    assert!(replay.of_counter(Counter::HeldBack) >= 5);
-    assert_eq!((replay.of_counter(Counter::StepsLost), replay.lacks("waiting")), (0, 0));
+    assert!(replay.of_counter(Counter::SegmentsDeferred) >= 5);
+    assert_eq!((replay.of_counter(Counter::Desyncs), replay.lacks("waiting")), (0, 0));
 }
 
 #[test]

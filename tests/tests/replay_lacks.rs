@@ -57,8 +57,11 @@ fn a_capture_cut_at_its_start_meets_its_sessions_in_the_middle() {
         let replay = Replay::of_whole(&cut, &RANGE);
         let [session] = replay.sessions() else { panic!("{:#}", replay.json) };
         assert_eq!((&session["began"], &session["ended"]), (&json!(false), &json!(true)));
-        assert_eq!((replay.of_counter(Counter::SessionsMet), replay.of_counter(Counter::SessionsStarted)), (1, 0));
-        assert_eq!((replay.of_counter(Counter::StepsFound), replay.of_counter(Counter::StepsLost)), (1, 0));
+        assert_eq!(
+            (replay.of_counter(Counter::SessionsMidstream), replay.of_counter(Counter::SessionsStarted)),
+            (1, 0)
+        );
+        assert_eq!((replay.of_counter(Counter::Resyncs), replay.of_counter(Counter::Desyncs)), (1, 0));
         assert_eq!((replay.of_counter(Counter::DeniedPassive), replay.of_counter(Counter::FlowsEstablished)), (1, 1));
         assert!(run(&cut, &RANGE).stdout.contains("\n  its beginning is not in the capture\n"));
     }
@@ -90,7 +93,7 @@ fn segments_that_are_missing_in_the_middle_are_told_to_the_byte() {
             "sender": session["client"], "receiver": session["server"], "bytes": "PASV\r\n".len(), "places": 1,
         }])
     );
-    assert!(replay.of_counter(Counter::StepsLost) > 0);
+    assert!(replay.of_counter(Counter::Desyncs) > 0);
     assert_eq!(replay.of_counter(Counter::DeniedPassive), 1, "its 227 answers nothing");
     assert_eq!(replay.of_counter(Counter::FlowsEstablished), 1);
     let shown = run(&capture.filter(|at, _| at != lost).bytes(), &RANGE).stdout;
@@ -118,7 +121,7 @@ fn a_snap_length_that_cuts_text_is_told_and_data_counts_in_full() {
     assert!(text > 0 && payload > 0, "{:#}", replay.json["lacks"]);
     assert_eq!(replay.lacks("headers_cut"), 0);
     assert_eq!(replay.json["lacks"]["missing"], json!([]), "they were captured, though not whole");
-    assert!(replay.of_counter(Counter::StepsLost) > 0);
+    assert!(replay.of_counter(Counter::Desyncs) > 0);
     assert_eq!(replay.of_counter(Counter::ExpectationsPassive), 0, "a 227 without its end names no port");
     assert_eq!(replay.of_counter(Counter::DeniedPassive), 2);
     let shown = run(&capture.bytes(), &RANGE).stdout;

@@ -79,6 +79,6 @@ fn on_loopback_both_sides_speak() {
     let stats = ftptrack.stats();
     assert_eq!((stats.of(Counter::ExpectationsPassive), stats.of(Counter::ExpectationsActive)), (2, 2));
     assert_eq!((stats.of(Counter::FlowsEstablished), stats.denied()), (4, 2));
-    assert_eq!(stats.of(Counter::StepsLost), 0);
+    assert_eq!(stats.of(Counter::Desyncs), 0);
     ftptrack.stop();
 }

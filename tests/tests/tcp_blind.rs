@@ -25,7 +25,7 @@ fn none_harms_a_session(blind: &[Blind], first_port: u16) {
         let before = ftptrack.stats();
         let opened = blind.strike(&mut bout, port).unwrap_or_else(|stuck| panic!("{}: {stuck}", blind.name));
         let stats = ftptrack.stats();
-        let lost = stats.of(Counter::StepsLost) - before.of(Counter::StepsLost);
+        let lost = stats.of(Counter::Desyncs) - before.of(Counter::Desyncs);
         let states: Vec<_> = ftptrack.sessions().into_iter().map(|session| session.state).collect();
         let next_opens = bout.peer.passive(&mut bout.session, port + 1000);
         if !opened || !next_opens || lost != 0 || states != ["in step"] {
@@ -58,5 +58,5 @@ fn no_session_is_lost_to_a_packet_with_a_lucky_number() {
 /// Where the servers lie beyond the interface, it is their voice that anyone can send with any number.
 #[test]
 fn on_a_client_host_no_session_is_lost_to_a_blind_packet_with_the_servers_address() {
-    strangers::BLIND_SERVERS.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::StepsLost), 0));
+    strangers::BLIND_SERVERS.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::Desyncs), 0));
 }

@@ -11,7 +11,7 @@ fn commands_in_fragments_open_nothing_and_stop_nothing() {
 #[test]
 fn commands_behind_ipv6_extension_headers_are_read() {
     carriers::EXTENDED.must_hold(|ftptrack| {
-        assert_eq!((ftptrack.stats().of(Counter::StepsLost), ftptrack.stats().denied()), (0, 0));
+        assert_eq!((ftptrack.stats().of(Counter::Desyncs), ftptrack.stats().denied()), (0, 0));
     });
 }
 
@@ -25,7 +25,7 @@ fn with_the_cards_help_and_without_the_same_is_read() {
     carriers::HELPED.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
         assert_eq!((stats.of(Counter::FlowsEstablished), stats.denied()), (6, 0), "{stats:?}");
-        assert_eq!(stats.of(Counter::StepsLost), 0);
+        assert_eq!(stats.of(Counter::Desyncs), 0);
     });
 }
 
@@ -34,7 +34,7 @@ fn a_segment_of_sixty_kibibytes_is_read_to_its_end() {
     carriers::LONG.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
         assert_eq!((stats.of(Counter::Commands), stats.of(Counter::Replies)), (30, 32), "{stats:?}");
-        assert_eq!((stats.of(Counter::StepsLost), stats.of(Counter::LongLines)), (0, 0), "{stats:?}");
+        assert_eq!((stats.of(Counter::Desyncs), stats.of(Counter::LongLines)), (0, 0), "{stats:?}");
     });
 }
 

@@ -8,7 +8,7 @@ use ftptrack_tests::trials::held;
 fn a_lost_segment_costs_no_more_than_one_retransmission_timeout() {
     held::LOST.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
-        assert_eq!((stats.of(Counter::StepsLost), stats.denied()), (0, 0), "{stats:?}");
+        assert_eq!((stats.of(Counter::Desyncs), stats.denied()), (0, 0), "{stats:?}");
         assert_eq!(stats.of(Counter::FlowsEstablished), 5);
     });
 }
@@ -17,7 +17,7 @@ fn a_lost_segment_costs_no_more_than_one_retransmission_timeout() {
 fn what_does_not_survive_the_way_behind_a_gateway_was_never_said() {
     held::ONLY_THE_GATEWAY.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
-        assert_eq!((stats.of(Counter::OverlapsDiffer), stats.of(Counter::StepsLost)), (1, 1), "{stats:?}");
+        assert_eq!((stats.of(Counter::OverlapsDiffer), stats.of(Counter::Desyncs)), (1, 1), "{stats:?}");
         assert_eq!(stats.of(Counter::DeniedPassive), 1);
     });
 }

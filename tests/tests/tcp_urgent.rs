@@ -45,12 +45,12 @@ fn an_urgent_byte_opens_nothing_unless_it_is_telnet() {
 fn after_an_urgent_abor_the_next_pasv_and_the_next_port_work() {
     again::ABORTED.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
-        assert_eq!((stats.of(Counter::UrgentData), stats.of(Counter::StepsLost)), (0, 0), "{stats:?}");
+        assert_eq!((stats.of(Counter::UrgentData), stats.of(Counter::Desyncs)), (0, 0), "{stats:?}");
         assert_eq!((stats.of(Counter::FlowsEstablished), stats.denied()), (4, 0));
     });
 }
 
 #[test]
 fn a_repeated_urgent_segment_is_read_once() {
-    again::URGENT_AGAIN.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::StepsLost), 0));
+    again::URGENT_AGAIN.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::Desyncs), 0));
 }

@@ -79,7 +79,7 @@ fn carries_files_both_ways(mode: Mode, family: Family) {
     assert_eq!((stats.of(kind), stats.of(other)), (2, 0));
     assert_eq!(stats.of(Counter::FlowsEstablished), 2);
     assert_eq!((stats.of(denial), stats.denied()), (1, 1), "the probe, and nothing else");
-    assert_eq!((stats.refused(), stats.of(Counter::StepsLost), stats.of(Counter::MapErrors)), (0, 0, 0));
+    assert_eq!((stats.refused(), stats.of(Counter::Desyncs), stats.of(Counter::MapErrors)), (0, 0, 0));
     assert_eq!(ftptrack.expectations().len(), 0, "both are used up");
     ftptrack.stop();
 }

@@ -31,7 +31,7 @@ const FAMILIES: [(&str, &str, &str); 2] = [
 ];
 /// States of a data connection that is under way.
 const OPEN: [(u8, &str); 3] =
-    [(state::BEGUN, "begun"), (state::ANSWERED, "answered"), (state::ESTABLISHED, "established")];
+    [(state::SYN_SENT, "begun"), (state::SYN_RECV, "answered"), (state::ESTABLISHED, "established")];
 const MODES: [Mode; 2] = [Mode::Passive, Mode::Active];
 /// Who sent it, as flows count it.
 const SENDERS: [&str; 2] = ["client", "server"];

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use ftp_common::segment::MOST_HELD;
+use ftp_common::segment::MAX_DEFERRED;
 use ftp_common::sequence::before;
 
 /// Sender and receiver.
@@ -24,7 +24,7 @@ impl Held {
     pub(super) fn keep(&mut self, direction: Direction, early: Early) {
         let waiting = self.waiting.entry(direction).or_default();
         // The program holds no more: it gives up its step.
-        if waiting.len() >= usize::from(MOST_HELD) {
+        if waiting.len() >= usize::from(MAX_DEFERRED) {
             waiting.remove(0);
         }
         waiting.push(early);
@@ -66,6 +66,6 @@ mod tests {
         for seq in 0..100 {
             held.keep(direction, (seq, Vec::new()));
         }
-        assert_eq!(held.count(), usize::from(MOST_HELD));
+        assert_eq!(held.count(), usize::from(MAX_DEFERRED));
     }
 }

@@ -103,8 +103,8 @@ impl Times {
         let met = self.met.entry(key).or_insert(Met { until: now, unfinished: Vec::new() });
         let Some(by) = passed(&mut met.until, now) else { return Ok(()) };
         let Ok(Wire(mut session)) = self.sessions.get(&Wire(key), 0) else { return Ok(()) };
-        session.client.last_line = older(session.client.last_line, by);
-        session.server.last_word = older(session.server.last_word, by);
+        session.client.last_command_at = older(session.client.last_command_at, by);
+        session.server.last_reply_at = older(session.server.last_reply_at, by);
         self.sessions.insert(Wire(key), Wire(session), BPF_EXIST).or_fail("SESSIONS", REMEDY)?;
         let unfinished = std::mem::take(&mut met.unfinished);
         for flow in unfinished {
@@ -117,7 +117,7 @@ impl Times {
         let standing = session.server.standing;
         let expected = standing.key(&key);
         let Ok(Wire(mut expectation)) = self.expectations.get(&Wire(expected), 0) else { return Ok(()) };
-        if standing.mode == 0 || expectation.generation != session.generation {
+        if standing.mode == 0 || expectation.session_id != session.session_id {
             return Ok(());
         }
         expectation.expires = older(expectation.expires, by);

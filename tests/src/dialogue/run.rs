@@ -46,7 +46,7 @@ const ORDINARY: &[Counter] = &[
     Counter::SessionsStarted,
     Counter::SessionsEnded,
     Counter::ResetsIgnored,
-    Counter::HeldBack,
+    Counter::SegmentsDeferred,
     Counter::ExpectationsPassive,
     Counter::ExpectationsActive,
     Counter::ExpectationsWithdrawn,

@@ -76,14 +76,14 @@ pub const GAMES: &[Game] = &[
             bout.hears("NOOP")?;
             bout.hears("NOOP")
         } },
-    Game { name: "an early end that the real one replaces", opens: false, counter: Counter::HeldBack,
+    Game { name: "an early end that the real one replaces", opens: false, counter: Counter::SegmentsDeferred,
         play: |bout| {
             let early = Segment { seq: bout.peer.next.wrapping_add(2), ..bout.peer.segment("SV\r\n") };
             bout.peer.put(&early);
             bout.peer.say("NOOP\r\n");
             bout.hears("NOOP")
         } },
-    Game { name: "a PASV in fragments, which are not read", opens: false, counter: Counter::StepsLost,
+    Game { name: "a PASV in fragments, which are not read", opens: false, counter: Counter::Desyncs,
         play: |bout| {
             let text = format!("{}PASV\r\n", line(90));
             let segment = bout.peer.segment(&text);
@@ -130,7 +130,7 @@ pub const GAMES: &[Game] = &[
             bout.peer.next = start.wrapping_add(6);
             bout.hears("PASV")
         } },
-    Game { name: "an early end, and again once the beginning has passed", opens: true, counter: Counter::HeldBack,
+    Game { name: "an early end, and again once the beginning has passed", opens: true, counter: Counter::SegmentsDeferred,
         play: |bout| {
             let early = Segment { seq: bout.peer.next.wrapping_add(2), ..bout.peer.segment("SV\r\n") };
             bout.peer.put(&early);

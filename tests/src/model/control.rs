@@ -1,9 +1,9 @@
 //! Packets on a control port.
 
-use ftp_common::counter::{Counter, Tally};
+use ftp_common::counter::{Counter, Counts};
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
-use ftp_common::segment::Intake;
+use ftp_common::segment::SegmentAction;
 use ftp_common::session::{Handshake, Session};
 
 use super::{Model, Packet};
@@ -18,7 +18,7 @@ impl Model {
             return self.deny(Counter::DeniedMappedAddress);
         }
         if !self.is_right_side(hook, false) {
-            return self.deny(Counter::DeniedWrongSide);
+            return self.deny(Counter::DeniedWrongDirection);
         }
         if packet.opens() {
             let has_data = !packet.tcp.payload.is_empty();
@@ -40,24 +40,24 @@ impl Model {
         if session.server.opaque != 0 {
             session.client.follow(&segment);
         } else {
-            let mut tally = Tally::default();
+            let mut counts = Counts::default();
             let before = session.client;
-            let may_hold = self.may_hold(hook);
-            match session.client.receive(&session.server, &segment, self.now, may_hold, &mut tally) {
-                Intake::Hold => return self.hold(key, session, &tally),
-                Intake::Read { skip, compare } if !packet.fragmented => {
+            let may_defer = self.may_defer(hook);
+            match session.client.receive(&session.server, &segment, self.now, may_defer, &mut counts) {
+                SegmentAction::Defer => return self.hold(key, session, &counts),
+                SegmentAction::Parse { skip, compare } if !packet.fragmented => {
                     let text = &packet.tcp.payload[skip as usize..];
-                    self.read_client(&mut session, &key, segment.seq.wrapping_add(skip), text, compare, &mut tally);
+                    self.read_client(&mut session, &key, segment.seq.wrapping_add(skip), text, compare, &mut counts);
                     session.client.finish(&segment);
                 }
                 _ => {}
             }
-            if session.client.lost != before.lost {
+            if session.client.desyncs != before.desyncs {
                 self.withdraw(key, &session);
             } else if session.client.transfers != before.transfers {
                 self.renew(key, &session);
             }
-            self.flush(&tally);
+            self.flush(&counts);
         }
         self.keep_or_end(key, session);
         Verdict::Pass
@@ -71,7 +71,7 @@ impl Model {
         seq: u32,
         text: &[u8],
         compare: u32,
-        tally: &mut Tally,
+        counts: &mut Counts,
     ) {
         let (old, new) = text.split_at(compare as usize);
         let tail = session.server.tail;
@@ -79,7 +79,7 @@ impl Model {
         let mut line = session.client.line_at(tail, position);
         for byte in old {
             if !session.client.is_same(&line, position, *byte) {
-                session.client.overlap_differs(tally);
+                session.client.overlap_differs(counts);
                 return;
             }
             position = position.wrapping_add(1);
@@ -89,7 +89,7 @@ impl Model {
         }
         for byte in new {
             if session.client.push(*byte) {
-                session.client.end_line(&key.client, &session.server, self.now, tally);
+                session.client.end_line(&key.client, &session.server, self.now, counts);
             }
         }
     }
@@ -99,7 +99,7 @@ impl Model {
             return self.deny(Counter::DeniedMappedAddress);
         }
         if !self.is_right_side(hook, true) {
-            return self.deny(Counter::DeniedWrongSide);
+            return self.deny(Counter::DeniedWrongDirection);
         }
         let key = packet.as_server();
         if packet.has(SYN) {
@@ -113,9 +113,9 @@ impl Model {
                 return Verdict::Pass;
             }
             let mut session = Session::default();
-            session.meet(self.now, self.now, &segment);
+            session.pick_up_midstream(self.now, self.now, &segment);
             self.sessions.insert(key, session);
-            self.count(Counter::SessionsMet);
+            self.count(Counter::SessionsMidstream);
         }
         let mut session = self.sessions[&key];
         if session.server_resets(&segment) {
@@ -129,13 +129,13 @@ impl Model {
         if session.server.opaque != 0 {
             session.server.follow(&segment);
         } else {
-            let mut tally = Tally::default();
-            let may_hold = self.may_hold(hook);
-            match session.server.receive(&session.client, &segment, may_hold, Self::is_local(hook), &mut tally) {
-                Intake::Hold => return self.hold(key, session, &tally),
-                Intake::Read { skip, .. } if !packet.fragmented => {
+            let mut counts = Counts::default();
+            let may_defer = self.may_defer(hook);
+            match session.server.receive(&session.client, &segment, may_defer, Self::is_local(hook), &mut counts) {
+                SegmentAction::Defer => return self.hold(key, session, &counts),
+                SegmentAction::Parse { skip, .. } if !packet.fragmented => {
                     let text = &packet.tcp.payload[skip as usize..];
-                    self.read_server(&mut session, &key, text, segment.ack, &mut tally);
+                    self.read_server(&mut session, &key, text, segment.ack, &mut counts);
                     session.server.finish(&segment);
                 }
                 _ => {}
@@ -144,17 +144,17 @@ impl Model {
                 session.server.next = segment.end();
                 session.server.finish(&segment);
             }
-            self.flush(&tally);
+            self.flush(&counts);
         }
         self.carry_out(key, &mut session);
         self.keep_or_end(key, session);
         Verdict::Pass
     }
 
-    fn read_server(&self, session: &mut Session, key: &ConnectionKey, text: &[u8], ack: u32, tally: &mut Tally) {
+    fn read_server(&self, session: &mut Session, key: &ConnectionKey, text: &[u8], ack: u32, counts: &mut Counts) {
         for byte in text {
             if session.server.push(*byte) {
-                session.server.end_line(&session.client, key, &self.policy, ack, self.now, tally);
+                session.server.end_line(&session.client, key, &self.policy, ack, self.now, counts);
                 if session.server.opaque != 0 {
                     return; // the rest is encrypted
                 }
@@ -162,10 +162,10 @@ impl Model {
         }
     }
 
-    fn hold(&mut self, key: ConnectionKey, session: Session, tally: &Tally) -> Verdict {
-        self.flush(tally);
+    fn hold(&mut self, key: ConnectionKey, session: Session, counts: &Counts) -> Verdict {
+        self.flush(counts);
         self.sessions.insert(key, session);
-        self.count(Counter::HeldBack);
+        self.count(Counter::SegmentsDeferred);
         Verdict::Drop
     }
 

@@ -4,7 +4,7 @@ use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::tcp::FIN;
-use ftp_common::flow::{Flow, PROMISCUOUS, Step, state};
+use ftp_common::flow::{Flow, PROMISCUOUS, Transition, state};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::flag;
 
@@ -24,7 +24,7 @@ fn expected(key: &ConnectionKey, mode: Mode, any_client: bool) -> ExpectationKey
 }
 
 fn is_of(expectation: &Expectation, flow: &Flow) -> bool {
-    expectation.generation == flow.generation && expectation.serial == flow.serial
+    expectation.session_id == flow.session_id && expectation.serial == flow.serial
 }
 
 impl Model {
@@ -91,7 +91,7 @@ impl Model {
             self.expectations.remove(&expected);
             return Err(Counter::DeniedExpired);
         }
-        let owner = self.sessions.get(&expectation.session).filter(|owner| owner.generation == expectation.generation);
+        let owner = self.sessions.get(&expectation.session).filter(|owner| owner.session_id == expectation.session_id);
         let Some(owner) = owner else {
             self.expectations.remove(&expected);
             return Err(Counter::DeniedSessionGone);
@@ -99,22 +99,22 @@ impl Model {
         if !expectation.may_begin(owner.client.transfers) {
             return Err(Counter::DeniedUsed);
         }
-        if !expectation.take_place(self.now) {
+        if !expectation.reserve_half_open(self.now) {
             return Err(Counter::DeniedHalfOpen);
         }
         self.expectations.insert(expected, expectation);
         Ok(Flow {
-            generation: expectation.generation,
+            session_id: expectation.session_id,
             since: self.now,
             last_seen: self.now,
             packets: if passive { [1, 0] } else { [0, 1] },
             serial: expectation.serial,
-            begun_at: packet.tcp.seq,
+            syn_seq: packet.tcp.seq,
             interface: INTERFACE,
             control_client_port: expectation.session.client_port,
             control_server_port: expectation.session.server_port,
             mode: mode.number(),
-            begun_at_egress: u8::from(hook != Hook::Ingress),
+            opened_at_egress: u8::from(hook != Hook::Ingress),
             marks: if any_client { PROMISCUOUS } else { 0 },
             ..Flow::default()
         })
@@ -124,12 +124,12 @@ impl Model {
     fn of_a_flow(&mut self, hook: Hook, packet: &Packet, key: ConnectionKey, from_client: bool) -> Option<Verdict> {
         let mut flow = self.flows.get(&key).copied()?;
         let mode = Mode::from_number(flow.mode);
-        let from_beginner = (mode == Mode::Passive) == from_client;
-        let step = flow.step(from_beginner, from_client, packet.tcp.flags, packet.tcp.seq, packet.tcp.ack);
+        let from_opener = (mode == Mode::Passive) == from_client;
+        let transition = flow.transition(from_opener, from_client, packet.tcp.flags, packet.tcp.seq, packet.tcp.ack);
         let by = expected(&key, mode, flow.marks & PROMISCUOUS != 0);
-        match step {
-            Step::Anew => return None,
-            Step::Completed => {
+        match transition {
+            Transition::NewSyn => return None,
+            Transition::Established => {
                 let won = self.use_up(&by, &flow);
                 flow.state = if won { state::ESTABLISHED } else { state::DENIED };
             }
@@ -140,26 +140,26 @@ impl Model {
             let has_policy = self.is_server(key.server);
             return Some(if has_policy { self.deny(Counter::DeniedUsed) } else { Verdict::Pass });
         }
-        if flow.counts_here(INTERFACE, hook != Hook::Ingress, self.setup.loopback, from_beginner) {
+        if flow.counts_here(INTERFACE, hook != Hook::Ingress, self.setup.loopback, from_opener) {
             let way = usize::from(!from_client);
             flow.packets[way] += 1;
             flow.bytes[way] += u64::from(packet.tcp.length());
             flow.last_seen = self.now;
         }
-        match step {
-            Step::Answered => {
-                flow.answered_at = packet.tcp.seq;
-                flow.state = state::ANSWERED;
+        match transition {
+            Transition::SynAck => {
+                flow.syn_ack_seq = packet.tcp.seq;
+                flow.state = state::SYN_RECV;
             }
-            Step::Refused => {
+            Transition::Refused => {
                 if let Some(expectation) = self.expectations.get_mut(&by)
                     && is_of(expectation, &flow)
                 {
-                    expectation.free_place(flow.since);
+                    expectation.release_half_open(flow.since);
                 }
                 self.count(Counter::FlowsRefused);
             }
-            Step::Ended => {
+            Transition::Ended => {
                 self.count(Counter::FlowsEnded);
                 let control = ConnectionKey {
                     client_port: flow.control_client_port,
@@ -167,14 +167,14 @@ impl Model {
                     ..key
                 };
                 if let Some(owner) = self.sessions.get_mut(&control)
-                    && owner.generation == flow.generation
+                    && owner.session_id == flow.session_id
                 {
                     owner.server.transfer = 0;
                 }
             }
             _ => {}
         }
-        if matches!(step, Step::Refused | Step::Ended) {
+        if matches!(transition, Transition::Refused | Transition::Ended) {
             self.flows.remove(&key);
         } else {
             if packet.has(FIN) && flow.state == state::ESTABLISHED {
@@ -198,7 +198,7 @@ impl Model {
                 return false;
             }
             expectation.uses = expectation.uses.wrapping_add(1);
-            expectation.free_place(flow.since);
+            expectation.release_half_open(flow.since);
         }
         self.count(Counter::FlowsEstablished);
         true

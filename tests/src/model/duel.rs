@@ -219,7 +219,7 @@ impl Network for Duel<'_> {
     }
 }
 
-/// What must be the same in both: everything but times and the generations made of them.
+/// What must be the same in both: everything but times and the session ids made of them.
 #[derive(Debug, PartialEq)]
 struct View {
     handshakes: HashMap<ConnectionKey, Handshake>,
@@ -228,7 +228,7 @@ struct View {
     expectations: HashMap<ExpectationKey, (Expectation, bool, [bool; HALF_OPEN], i64)>,
     flows: HashMap<ConnectionKey, (Flow, bool)>,
     /// Generations are names: none is given twice.
-    generations: BTreeMap<u64, usize>,
+    session_ids: BTreeMap<u64, usize>,
 }
 
 impl View {
@@ -239,8 +239,8 @@ impl View {
         flows: HashMap<ConnectionKey, Flow>,
         now: u64,
     ) -> Self {
-        let lives = |key: &ConnectionKey, generation: u64| {
-            sessions.get(key).is_some_and(|session| session.generation == generation)
+        let lives = |key: &ConnectionKey, session_id: u64| {
+            sessions.get(key).is_some_and(|session| session.session_id == session_id)
         };
         let left = |expires: u64| {
             // Rounded to the nearest second: less than half of one passes in a script.
@@ -249,35 +249,35 @@ impl View {
         };
         let expectation = |(key, of): (ExpectationKey, Expectation)| {
             let places = of.half_open.map(|place| place.since != 0);
-            let (lives, left) = (lives(&of.session, of.generation), left(of.expires));
-            let of = Expectation { generation: 0, expires: 0, half_open: Default::default(), ..of };
+            let (lives, left) = (lives(&of.session, of.session_id), left(of.expires));
+            let of = Expectation { session_id: 0, expires: 0, half_open: Default::default(), ..of };
             (key, (of, lives, places, left))
         };
         let flow = |(key, of): (ConnectionKey, Flow)| {
             let control =
                 ConnectionKey { client_port: of.control_client_port, server_port: of.control_server_port, ..key };
-            let lives = lives(&control, of.generation);
-            (key, (Flow { generation: 0, since: 0, last_seen: 0, ..of }, lives))
+            let lives = lives(&control, of.session_id);
+            (key, (Flow { session_id: 0, since: 0, last_seen: 0, ..of }, lives))
         };
         let mut seen: HashMap<u64, usize> = HashMap::new();
         for session in sessions.values() {
-            *seen.entry(session.generation).or_default() += 1;
+            *seen.entry(session.session_id).or_default() += 1;
         }
         Self {
             handshakes,
             sessions: sessions.iter().map(|(key, session)| (*key, without_times(session))).collect(),
             expectations: expectations.into_iter().map(expectation).collect(),
             flows: flows.into_iter().map(flow).collect(),
-            generations: seen.into_iter().filter(|(_, times)| *times > 1).collect(),
+            session_ids: seen.into_iter().filter(|(_, times)| *times > 1).collect(),
         }
     }
 }
 
 fn without_times(session: &Session) -> Session {
     let mut session = *session;
-    session.generation = 0;
+    session.session_id = 0;
     session.since = 0;
-    session.client.last_line = u64::from(session.client.last_line != 0);
-    session.server.last_word = u64::from(session.server.last_word != 0);
+    session.client.last_command_at = u64::from(session.client.last_command_at != 0);
+    session.server.last_reply_at = u64::from(session.server.last_reply_at != 0);
     session
 }

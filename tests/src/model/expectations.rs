@@ -43,7 +43,7 @@ impl Model {
             session.server.serial = session.server.serial.wrapping_add(1);
             session.server.standing = wanted;
             let expectation = Expectation {
-                generation: session.generation,
+                session_id: session.session_id,
                 expires: self.expiry(),
                 session: key,
                 serial: session.server.serial,
@@ -59,7 +59,7 @@ impl Model {
     pub(super) fn withdraw(&mut self, key: ConnectionKey, session: &Session) {
         let standing = key_of(&key, &session.server.standing);
         let own = self.expectations.get(&standing).is_some_and(|expectation| {
-            expectation.generation == session.generation && expectation.serial == session.server.serial
+            expectation.session_id == session.session_id && expectation.serial == session.server.serial
         });
         if standing.mode != 0
             && own
@@ -75,7 +75,7 @@ impl Model {
         let expires = self.expiry();
         if session.server.standing.mode != 0
             && let Some(expectation) = self.expectations.get_mut(&key_of(&key, &session.server.standing))
-            && expectation.generation == session.generation
+            && expectation.session_id == session.session_id
         {
             expectation.expires = expires;
         }

@@ -62,9 +62,9 @@ impl Judge {
         if !dropped {
             self.hear(packet);
         }
-        let known: HashSet<_> = before.expectations.iter().map(|(key, of)| (*key, of.serial, of.generation)).collect();
+        let known: HashSet<_> = before.expectations.iter().map(|(key, of)| (*key, of.serial, of.session_id)).collect();
         for (key, of) in &after.expectations {
-            if !known.contains(&(*key, of.serial, of.generation)) {
+            if !known.contains(&(*key, of.serial, of.session_id)) {
                 self.vouched(setting, hook, packet, key, &of.session)?;
             }
         }
@@ -147,7 +147,7 @@ fn begins_as_expected(setting: &Setting, packet: &Packet, before: &Model) -> Res
                 expected.client == key.client || setting.policy.has(flag::PASV_PROMISCUOUS) && mode == Mode::Passive;
             client && expected.server == key.server && expected.port == port && expected.mode == mode.number()
         });
-        let repeats = before.flows.get(&key).is_some_and(|flow| flow.begun_at == packet.tcp.seq);
+        let repeats = before.flows.get(&key).is_some_and(|flow| flow.syn_seq == packet.tcp.seq);
         // A connection that the client of another server opened from a guarded port is its business.
         let other_way = before.flows.get(&key).is_some_and(|flow| flow.mode != mode.number());
         if !expected && !repeats && !other_way {

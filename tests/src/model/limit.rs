@@ -6,7 +6,7 @@ use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
 
 use super::Model;
 
-/// The sessions of one client: each by its key and generation, which may be gone.
+/// The sessions of one client: each by its key and session id, which may be gone.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     full_since: Option<u64>,
@@ -22,8 +22,8 @@ impl Model {
         let looks = client.full_since.is_none_or(|since| now - since >= FULL);
         if looks {
             let alive = &self.sessions;
-            client.places.retain(|(key, generation)| {
-                alive.get(key).is_some_and(|of| of.generation == *generation && of.server.fin == 0)
+            client.places.retain(|(key, session_id)| {
+                alive.get(key).is_some_and(|of| of.session_id == *session_id && of.server.fin == 0)
             });
             if client.places.len() < limit {
                 client.places.push((*key, now));

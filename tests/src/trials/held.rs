@@ -78,7 +78,7 @@ pub static LOST: Trial = Trial {
         met.push(if *least < BOUND { "in time" } else { "late" });
         ground.note(format!("a lost segment costs {:.1} ms", least.as_secs_f64() * 1000.0));
         if let Some(ftptrack) = &ground.ftptrack {
-            assert!(ftptrack.stats().of(Counter::HeldBack) >= 10);
+            assert!(ftptrack.stats().of(Counter::SegmentsDeferred) >= 10);
         }
         Ok(met)
     },

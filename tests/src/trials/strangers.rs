@@ -81,7 +81,7 @@ pub static BLIND_SERVERS: Trial = Trial {
         let Network { server, client, third, .. } = ground.network;
         let ftp = Server::on(server, Family::V4);
         let blinds = Wire::of(third);
-        let lost = || ground.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::StepsLost));
+        let lost = || ground.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::Desyncs));
         let mut met = Vec::new();
         for (blind, port) in BLIND.iter().zip(INSIDE..) {
             let before = lost();

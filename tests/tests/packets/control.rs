@@ -88,15 +88,15 @@ fn an_early_segment_is_held_back_unless_this_host_sends_it() {
     scene.forget();
     let early = Tcp { seq: control.client_next.wrapping_add(6), ..control.client_segment(&scene, "PASV\r\n") };
     assert_eq!(scene.pass(&early), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::HeldBack, 1)]);
+    assert_eq!(scene.counts(), [(Counter::SegmentsDeferred, 1)]);
     assert_eq!(control.client(&scene, "NOOP\r\n"), PASSES);
     assert_eq!(control.client(&scene, "PASV\r\n"), PASSES);
     assert_eq!(scene.counts(), [(Counter::Commands, 2)]);
     let early = Tcp { seq: control.server_next.wrapping_add(6), ..control.server_segment(&scene, "200 ok\r\n") };
     assert_eq!(scene.kernel.run(FORWARDED, &early.frame()), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::HeldBack, 1)]);
+    assert_eq!(scene.counts(), [(Counter::SegmentsDeferred, 1)]);
     assert_eq!(scene.kernel.run(LOCAL, &early.frame()), PASSES);
-    assert_eq!(scene.counts(), [(Counter::StepsLost, 1)]);
+    assert_eq!(scene.counts(), [(Counter::Desyncs, 1)]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn other_bytes_in_the_place_of_unacknowledged_ones_cost_the_step() {
     let other = control.client_segment(&scene, "EPSV\r\n");
     assert_eq!(control.client(&scene, "NOOP\r\n"), PASSES);
     assert_eq!(scene.pass(&other), PASSES);
-    assert_eq!(scene.counts(), [(Counter::Commands, 1), (Counter::StepsLost, 1), (Counter::OverlapsDiffer, 1)]);
+    assert_eq!(scene.counts(), [(Counter::Commands, 1), (Counter::Desyncs, 1), (Counter::OverlapsDiffer, 1)]);
     assert_eq!(control.server(&scene, "229 (|||15000|)\r\n"), PASSES);
     assert_eq!(scene.expected(), 0);
 }
@@ -138,7 +138,7 @@ fn an_urgent_byte_that_is_no_telnet_costs_the_step_and_one_that_is_does_not() {
     assert_eq!(scene.counts(), [(Counter::Commands, 1)]);
     let hides = Tcp { urgent: 2, ..control.client_segment(&scene, "PASV\r\n") }.flags(ACK | URG);
     assert_eq!(scene.pass(&hides), PASSES);
-    assert_eq!(scene.counts(), [(Counter::StepsLost, 1), (Counter::UrgentData, 1)]);
+    assert_eq!(scene.counts(), [(Counter::Desyncs, 1), (Counter::UrgentData, 1)]);
 }
 
 #[test]

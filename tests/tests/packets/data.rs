@@ -258,7 +258,7 @@ fn a_guessed_acknowledgement_does_not_use_an_expectation_up() {
     }
     assert_eq!((scene.counts(), scene.expected()), (vec![], 1));
     let flows: Vec<_> = scene.kernel.flows.all().into_values().map(|flow| flow.state).collect();
-    assert_eq!(flows, [state::ANSWERED]);
+    assert_eq!(flows, [state::SYN_RECV]);
 }
 
 #[test]

@@ -95,8 +95,8 @@ fn the_text_of_a_fragmented_control_segment_is_not_read_and_its_acknowledgement_
             [
                 (Counter::RefusedUnsolicited, 1),
                 (Counter::Replies, 1),
-                (Counter::RepliesUnasked, 1),
-                (Counter::StepsLost, 1)
+                (Counter::RepliesUnsolicited, 1),
+                (Counter::Desyncs, 1)
             ]
         );
         assert_eq!(scene.expected(), 0);

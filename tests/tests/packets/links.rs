@@ -98,7 +98,7 @@ fn a_device_without_link_header_is_read_from_the_first_byte_on() {
         assert_eq!(scene.counts(), [(Counter::DeniedFragment, 1)]);
         let met = scene.to_client(21, 40000).at(1, 1).says("220 hello\r\n").packet();
         assert_eq!(scene.pass_frame(false, &met), PASSES);
-        assert_eq!(scene.counts(), [(Counter::SessionsMet, 1)]);
+        assert_eq!(scene.counts(), [(Counter::SessionsMidstream, 1)]);
     }
 }
 
@@ -123,7 +123,7 @@ fn words_from_the_wrong_side_are_denied_at_both_hooks_and_both_sides() {
             (answer, client_at, server_at),
         ] {
             assert_eq!(scene.kernel.run(wrong, &tcp.frame()), IS_DENIED, "{setup:?} {wrong:?} {tcp:?}");
-            assert_eq!(scene.counts(), [(Counter::DeniedWrongSide, 1)]);
+            assert_eq!(scene.counts(), [(Counter::DeniedWrongDirection, 1)]);
             assert_eq!(scene.kernel.run(right, &tcp.frame()), PASSES, "{setup:?} {right:?} {tcp:?}");
             scene.forget();
         }
@@ -160,14 +160,14 @@ fn monitor_mode_passes_what_it_would_deny_and_counts_it() {
         (syn.frame(), true, Counter::DeniedPassive),
         (scene.to_client(20, 40001).flags(SYN).frame(), false, Counter::DeniedActive),
         (tagged(&syn.fragment(&[0; 64], 8, false), &[]), true, Counter::DeniedFragment),
-        (scene.to_client(21, 40000).frame(), true, Counter::DeniedWrongSide),
+        (scene.to_client(21, 40000).frame(), true, Counter::DeniedWrongDirection),
         (scene.to_server(40009, 21).flags(SYN).says("PASV\r\n").frame(), true, Counter::DeniedSynData),
     ] {
         assert_eq!(scene.pass_frame(to_server, &frame), PASSES, "{reason:?}");
         assert_eq!(scene.counts(), [(reason, 1), (Counter::MonitorPassed, 1)]);
     }
     assert_eq!(scene.pass(&early), PASSES, "an early segment isn't held back");
-    assert_eq!(scene.counts(), [(Counter::StepsLost, 1)]);
+    assert_eq!(scene.counts(), [(Counter::Desyncs, 1)]);
     assert!(scene.kernel.flows.all().is_empty());
 }
 

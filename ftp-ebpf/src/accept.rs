@@ -1,4 +1,4 @@
-//! Whether a data connection may begin, and its flow.
+//! Whether a data connection is accepted, and its flow.
 
 use aya_ebpf::bindings::BPF_ANY;
 use ftp_common::address::Address;
@@ -13,9 +13,9 @@ use crate::packet::Packet;
 use crate::scratch::{Scratch, scratch};
 use crate::{expectations, ranges};
 
-/// Takes a place on the expectation and makes the flow, or says why not.
+/// Reserves a half-open slot of the expectation and makes the flow, or gives the reason why not.
 #[inline(always)]
-pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy, mode: Mode) -> Result<(), Counter> {
+pub(crate) fn accept(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy, mode: Mode) -> Result<(), Counter> {
     if packet.mapped {
         return Err(Counter::DeniedMappedAddress);
     }
@@ -30,7 +30,7 @@ pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy,
     }
     let Some(expectation) = found else {
         if passive && policy.has(flag::FTPS_CLIENT_RANGE) {
-            return claim_in_range(packet, key);
+            return accept_in_range(packet, key);
         }
         return Err(if passive { Counter::DeniedPassive } else { Counter::DeniedActive });
     };
@@ -40,19 +40,19 @@ pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy,
         return Err(Counter::DeniedExpired);
     }
     let owner = expectation.session;
-    let Some(owner) = session(&owner).filter(|owner| owner.generation == expectation.generation) else {
+    let Some(owner) = session(&owner).filter(|owner| owner.session_id == expectation.session_id) else {
         let _gone = EXPECTATIONS.remove(&expected);
         return Err(Counter::DeniedSessionGone);
     };
     if !expectation.may_begin(owner.client.transfers) {
         return Err(Counter::DeniedUsed);
     }
-    if !expectation.take_place(now) {
+    if !expectation.reserve_half_open(now) {
         return Err(Counter::DeniedHalfOpen);
     }
     let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
     scratch.flow = Flow {
-        generation: expectation.generation,
+        session_id: expectation.session_id,
         serial: expectation.serial,
         control_client_port: expectation.session.client_port,
         control_server_port: expectation.session.server_port,
@@ -65,13 +65,13 @@ pub(crate) fn claim(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy,
 
 /// An encrypted session may have negotiated it: its client's address may use the range while it lives.
 #[inline(never)]
-fn claim_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> {
+fn accept_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> {
     let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
     if !ranges::find_owner(scratch, key) {
         return Err(Counter::DeniedPassive);
     }
     scratch.flow = Flow {
-        generation: scratch.owner.generation,
+        session_id: scratch.owner.session_id,
         control_client_port: scratch.owner.client_port,
         control_server_port: scratch.owner.server_port,
         mode: Mode::Passive.number(),
@@ -87,9 +87,9 @@ fn make_flow(packet: &Packet, key: &ConnectionKey, now: u64, scratch: &mut Scrat
     let flow = &mut scratch.flow;
     flow.since = now;
     flow.last_seen = now;
-    flow.begun_at = packet.segment.seq;
+    flow.syn_seq = packet.segment.seq;
     flow.interface = packet.interface;
-    flow.begun_at_egress = u8::from(packet.egress);
+    flow.opened_at_egress = u8::from(packet.egress);
     flow.packets[usize::from(flow.mode != Mode::Passive.number())] = 1;
     if FLOWS.insert(key, flow, u64::from(BPF_ANY)).is_err() {
         return Err(Counter::MapErrors);

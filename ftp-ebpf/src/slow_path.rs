@@ -1,4 +1,4 @@
-//! The closer look at an unusual packet: VLAN tags in packet memory, IPv6 extension headers, fragments,
+//! The slow path, for unusual packets: VLAN tags in packet memory, IPv6 extension headers, fragments,
 //! headers outside of linear memory.
 //!
 //! Everything is read by `bpf_skb_load_bytes`, and the position is kept in a map value: the verifier
@@ -14,7 +14,7 @@ use crate::packet::{
 };
 use crate::scratch::Current;
 
-/// What the closer look found.
+/// What the slow path found.
 pub(crate) mod found {
     /// No TCP.
     pub(crate) const OTHER: u32 = 0;
@@ -28,7 +28,7 @@ pub(crate) mod found {
 
 /// IPv6 extension headers that are followed before giving up; RFC 8504 §5.3 lets hosts give up too.
 const EXTENSION_HEADERS: u32 = 8;
-/// No header is looked for beyond this offset.
+/// No header is searched beyond this offset.
 const FARTHEST: u32 = 0xf00;
 /// VLAN tags that are followed in packet memory (the outermost is usually in the skb's metadata).
 const VLAN_TAGS: u32 = 2;
@@ -37,7 +37,7 @@ const LONGEST_TCP_HEADER: u32 = 60;
 
 /// Finds the TCP header and leaves its place in `current`. One of [`found`].
 #[inline(never)]
-pub(crate) fn closer_look(skb: *mut __sk_buff, current: *mut Current) -> u32 {
+pub(crate) fn locate(skb: *mut __sk_buff, current: *mut Current) -> u32 {
     let memory = Memory { skb };
     // SAFETY: this CPU's own value; nothing else refers to it yet.
     let layout = unsafe { &mut (*current).layout };

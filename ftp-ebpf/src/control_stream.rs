@@ -1,6 +1,6 @@
-//! Feeds the text of a control segment to the parsers.
+//! Feeds the payload of a control segment to the parsers.
 //!
-//! The text is usually not in linear memory, so it is copied in pieces into the scratch map, where the
+//! The payload is usually not in linear memory, so it is copied in pieces into the scratch map, where the
 //! parser in hand lies too. What happens to a byte, and at a line end, are *global* functions of BPF:
 //! the kernel verifies such a one once, for any argument, and not again at each place that calls it
 //! (since 5.6, where `bpf_loop` came with 5.17). Up to 5.11 they take numbers only, so what they work on
@@ -14,46 +14,46 @@ use ftp_common::event::EventKind;
 use ftp_common::plain::{are_plain, is_plain};
 use ftp_common::policy::ServerPolicy;
 use ftp_common::sequence::before;
-use ftp_common::session::{ClientHalf, RECENT, Session, opaque};
+use ftp_common::session::{ClientState, RECENT, Session, opaque};
 
 use crate::maps::session;
-use crate::report::said;
+use crate::report::emit_line;
 use crate::scratch::{PIECE, Piece, Progress, Scratch, current, scratch};
 
 /// Bytes that are copied at a time.
 const LONGEST: u32 = PIECE as u32 - 8;
 /// The most pieces of a segment that are read: 64 KiB, the longest that there is without BIG TCP. The
 /// rest of a longer one counts as missed.
-const MOST_PIECES: u32 = 65536 / LONGEST + 1;
+const MAX_PIECES: u32 = 65536 / LONGEST + 1;
 
 const GO_ON: u32 = 0;
 const STOP: u32 = 1;
-/// The piece in hand is used up.
+/// The current piece is used up.
 const DONE: u32 = 2;
 
-/// Reads the client's text as `scratch.progress` says.
+/// Parses the client's payload as described by `scratch.progress`.
 ///
 /// Here and below: what a global function changes by its own way to the maps must not lie behind a
 /// reference that lives across the call, hence the pointers.
 #[inline(never)]
-pub(crate) fn read_client(skb: *mut __sk_buff, session: *mut Session, scratch: *mut Scratch) {
+pub(crate) fn parse_client(skb: *mut __sk_buff, session: *mut Session, scratch: *mut Scratch) {
     let (Session { client, server, .. }, reading) = both(session, scratch);
     if reading.progress.compare != 0 {
         let progress = &mut reading.progress;
         let left = progress.left;
-        let text = progress.offset.wrapping_add(progress.compare);
+        let unseen = progress.offset.wrapping_add(progress.compare);
         progress.left = progress.compare;
         progress.line = client.line_at(server.tail, progress.position);
         let result = pieces(skb, scratch, compare_piece);
         let (Session { client, .. }, reading) = both(session, scratch);
         if result == STOP {
-            client.overlap_differs(&mut reading.tally);
+            client.overlap_differs(&mut reading.counts);
         }
         if result == STOP || left == 0 {
             return;
         }
         reading.progress.left = left;
-        reading.progress.offset = text;
+        reading.progress.offset = unseen;
     }
     let (Session { client, .. }, reading) = both(session, scratch);
     reading.command = client.parser;
@@ -77,9 +77,9 @@ fn both<'a>(session: *mut Session, scratch: *mut Scratch) -> (&'a mut Session, &
     (session, scratch)
 }
 
-/// Reads the server's text as `scratch.progress` says.
+/// Parses the server's payload as described by `scratch.progress`.
 #[inline(never)]
-pub(crate) fn read_server(skb: *mut __sk_buff, policy: &ServerPolicy, session: *mut Session, scratch: *mut Scratch) {
+pub(crate) fn parse_server(skb: *mut __sk_buff, policy: &ServerPolicy, session: *mut Session, scratch: *mut Scratch) {
     let (Session { server, .. }, reading) = both(session, scratch);
     reading.policy = *policy;
     reading.reply = server.parser;
@@ -94,7 +94,7 @@ pub(crate) fn read_server(skb: *mut __sk_buff, policy: &ServerPolicy, session: *
 #[inline(always)]
 fn pieces(skb: *mut __sk_buff, scratch: *mut Scratch, read: extern "C" fn(u32) -> u32) -> u32 {
     let mut turn = 0;
-    while turn < MOST_PIECES {
+    while turn < MAX_PIECES {
         turn += 1;
         // SAFETY: a map value, valid for the whole run.
         let Scratch { progress, piece, .. } = unsafe { &mut *scratch };
@@ -134,10 +134,10 @@ fn load(skb: *mut __sk_buff, piece: &mut Piece, place: u32, offset: u32, length:
     unsafe { bpf_skb_load_bytes(skb.cast(), offset, to.cast(), size) == 0 }
 }
 
-/// Keeps the last bytes of the client's text, of which the packet has `length` bytes behind those that were
+/// Keeps the last bytes of the client's payload, of which the packet has `length` bytes behind those that were
 /// read before, and the first piece still lies in `scratch`.
 #[inline(always)]
-fn remember(skb: *mut __sk_buff, client: &mut ClientHalf, scratch: &mut Scratch, length: u32) {
+fn remember(skb: *mut __sk_buff, client: &mut ClientState, scratch: &mut Scratch, length: u32) {
     let Scratch { progress, piece, .. } = scratch;
     let end = progress.position;
     let mut first = end.wrapping_sub(length);
@@ -164,7 +164,7 @@ fn byte(piece: &Piece, at: u32) -> u8 {
     bytes[at as usize & (PIECE - 1)]
 }
 
-/// Skips plain text: a whole word where it is plain, else a byte or none. How many bytes that was. (A loop
+/// Skips plain bytes: a whole word where it is plain, else a byte or none. How many bytes that was. (A loop
 /// here takes the verifier of 7.3 over its limit.)
 #[inline(always)]
 fn skip_plain(progress: &mut Progress, piece: &Piece, length: u32) -> u32 {
@@ -178,14 +178,14 @@ fn skip_plain(progress: &mut Progress, piece: &Piece, length: u32) -> u32 {
     count
 }
 
-/// Reads a piece of the client's text.
+/// Parses a piece of the client's payload.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn client_piece(length: u32) -> u32 {
     steps(length, client_step)
 }
 
-/// Reads a piece of the server's text; stops where what follows is encrypted.
+/// Parses a piece of the server's payload; stops where what follows is encrypted.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn server_piece(length: u32) -> u32 {
@@ -241,10 +241,10 @@ extern "C" fn client_line_ends() -> u32 {
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let address = unsafe { &(*current).key.client };
-    said(u32::from(EventKind::Command.number()), scratch.command.said());
+    emit_line(u32::from(EventKind::Command.number()), scratch.command.viewed_verb());
     client.parser = scratch.command;
     client.next = scratch.progress.next();
-    client.end_line(address, server, scratch.progress.now, &mut scratch.tally);
+    client.end_line(address, server, scratch.progress.now, &mut scratch.counts);
     scratch.command = client.parser;
     GO_ON
 }
@@ -272,14 +272,14 @@ extern "C" fn server_line_ends() -> u32 {
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let key = unsafe { &(*current).key };
-    let code = scratch.reply.said();
+    let code = scratch.reply.viewed_code();
     if code != 0 {
-        said(u32::from(EventKind::Reply.number()), code);
+        emit_line(u32::from(EventKind::Reply.number()), code);
     }
     server.parser = scratch.reply;
     server.next = scratch.progress.next();
-    let Scratch { progress, policy, tally, .. } = scratch;
-    server.end_line(client, key, policy, progress.ack, progress.now, tally);
+    let Scratch { progress, policy, counts, .. } = scratch;
+    server.end_line(client, key, policy, progress.ack, progress.now, counts);
     scratch.reply = server.parser;
     if server.opaque != opaque::NOT { STOP } else { GO_ON }
 }
@@ -316,5 +316,5 @@ fn in_hand() -> Option<(&'static mut Session, &'static mut Scratch)> {
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let session = session(unsafe { &(*current).key })?;
     let scratch = scratch()?;
-    (session.generation == scratch.progress.generation).then_some((session, scratch))
+    (session.session_id == scratch.progress.session_id).then_some((session, scratch))
 }
