@@ -26,7 +26,7 @@ pub struct Expectation {
     pub expires: u64,
     /// The control connection.
     pub session: ConnectionKey,
-    /// Tells it from an earlier one of the same session at the same port.
+    /// Distinguishes it from an earlier one of the same session at the same port.
     pub serial: u32,
     /// Connections established on it so far; above 0 in active mode only.
     pub uses: u16,

@@ -8,16 +8,16 @@ fn port(text: &str) -> Option<HostPort> {
     let mut argument = Argument::default();
     argument.begin();
     text.bytes().for_each(|b| argument.push_port(b));
-    let mut said = HostPort::default();
-    argument.end_port(&mut said).then_some(said)
+    let mut named = HostPort::default();
+    argument.end_port(&mut named).then_some(named)
 }
 
 fn eprt(text: &str) -> Option<HostPort> {
     let mut argument = Argument::default();
     argument.begin();
     text.bytes().for_each(|b| argument.push_eprt(b));
-    let mut said = HostPort::default();
-    argument.end_eprt(&mut said).then_some(said)
+    let mut named = HostPort::default();
+    argument.end_eprt(&mut named).then_some(named)
 }
 
 fn says(address: &str, port: u16) -> Option<HostPort> {
@@ -168,7 +168,7 @@ proptest! {
 
     #[test]
     fn eprt_agrees_with_the_standard_library_on_what_is_an_address(text in "[0-9a-fA-F:.]{0,24}") {
-        let ours = eprt(&format!("|2|{text}|1025|")).map(|said| IpAddr::from(said.address).to_canonical());
+        let ours = eprt(&format!("|2|{text}|1025|")).map(|named| IpAddr::from(named.address).to_canonical());
         // Zero-padded octets are decimal to FTP servers, and refused by the standard library.
         let padded = text.split([':', '.']).any(|part| part.len() > 1 && part.starts_with('0'));
         if !(padded && text.contains('.')) {

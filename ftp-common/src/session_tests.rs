@@ -109,7 +109,7 @@ fn a_session_picked_up_midstream_opens_nothing_until_it_is_in_sync() {
     assert_eq!(talk.port(), None);
     talk.exchange("PORT 10,0,1,2,40,1\r\n", "200 OK\r\n");
     assert_eq!(talk.port(), None);
-    // The first PASV may have been the end of a longer line, so its answer counts as unasked.
+    // The first PASV may have been the end of a longer line, so its answer counts as unsolicited.
     assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited, Counter::RefusedOutOfSync]);
     talk.exchange("PASV\r\n", PASV_ANSWER);
     assert_eq!(talk.port(), Some(10241));

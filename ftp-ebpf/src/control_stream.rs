@@ -1,7 +1,7 @@
 //! Feeds the payload of a control segment to the parsers.
 //!
 //! The payload is usually not in linear memory, so it is copied in pieces into the scratch map, where the
-//! parser in hand lies too. What happens to a byte, and at a line end, are *global* functions of BPF:
+//! current parser lies too. What happens to a byte, and at a line end, are *global* functions of BPF:
 //! the kernel verifies such a one once, for any argument, and not again at each place that calls it
 //! (since 5.6, where `bpf_loop` came with 5.17). Up to 5.11 they take numbers only, so what they work on
 //! they find in maps.
@@ -237,7 +237,7 @@ extern "C" fn client_step(length: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn client_line_ends() -> u32 {
-    let Some((Session { client, server, .. }, scratch)) = in_hand() else { return STOP };
+    let Some((Session { client, server, .. }, scratch)) = current_session() else { return STOP };
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let address = unsafe { &(*current).key.client };
@@ -268,7 +268,7 @@ extern "C" fn server_step(length: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn server_line_ends() -> u32 {
-    let Some((Session { client, server, .. }, scratch)) = in_hand() else { return STOP };
+    let Some((Session { client, server, .. }, scratch)) = current_session() else { return STOP };
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let key = unsafe { &(*current).key };
@@ -288,7 +288,7 @@ extern "C" fn server_line_ends() -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn compare_step(length: u32) -> u32 {
-    let Some((Session { client, .. }, Scratch { progress, piece, .. })) = in_hand() else { return STOP };
+    let Some((Session { client, .. }, Scratch { progress, piece, .. })) = current_session() else { return STOP };
     if progress.at >= length {
         return DONE;
     }
@@ -304,14 +304,14 @@ extern "C" fn compare_step(length: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn compare_line() -> u32 {
-    let Some((Session { client, server, .. }, scratch)) = in_hand() else { return STOP };
+    let Some((Session { client, server, .. }, scratch)) = current_session() else { return STOP };
     scratch.progress.line = client.line_at(server.tail, scratch.progress.next());
     GO_ON
 }
 
-/// The session of the segment in hand, unless it was pushed out meanwhile; and this CPU's scratch.
+/// The session of the current segment, unless it was evicted meanwhile; and this CPU's scratch.
 #[inline(always)]
-fn in_hand() -> Option<(&'static mut Session, &'static mut Scratch)> {
+fn current_session() -> Option<(&'static mut Session, &'static mut Scratch)> {
     let current = current()?;
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let session = session(unsafe { &(*current).key })?;

@@ -78,7 +78,7 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
     report_expectation(scratch, EventKind::Expected, key, &wanted, session.session_id, interface);
 }
 
-/// Removes the session's expectation, if one stands and is still this session's own.
+/// Removes the session's expectation, if there is one and it is still this session's own.
 #[inline(always)]
 pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Session, interface: u32) {
     let standing = session.server.standing;

@@ -50,7 +50,7 @@ pub(crate) static BLANK_CLIENT: Array<ClientSessions> = Array::with_max_entries(
 #[map]
 pub(crate) static BLANK: Array<Session> = Array::with_max_entries(1, 0);
 
-/// The session of a control connection, if it is followed.
+/// The session of a control connection, if it is tracked.
 #[inline(always)]
 pub(crate) fn session(key: &ConnectionKey) -> Option<&'static mut Session> {
     let session = SESSIONS.get_ptr_mut(key)?;
