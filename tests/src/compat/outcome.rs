@@ -20,7 +20,7 @@ pub struct Outcome {
 }
 
 /// Counters that may not be raised by ordinary clients and servers, besides denials and refusals.
-const ALARMS: [&str; 5] = ["commands_overflow", "map_errors", "overlaps_differ", "sessions_over_limit", "desyncs"];
+const ALARMS: [&str; 5] = ["commands_overflow", "desyncs", "map_errors", "overlaps_differ", "sessions_over_limit"];
 
 impl Outcome {
     /// It does.
