@@ -153,7 +153,7 @@ impl SessionRow {
     #[must_use]
     pub fn new(key: &ConnectionKey, session: &Session, opens_range: bool, now: u64) -> Self {
         let user = session.client.parser.user();
-        let waits_for: Vec<_> = session.waiting_commands().map(|command| kind_name(command.asked())).collect();
+        let waits_for: Vec<_> = session.pending_commands().map(|command| kind_name(command.asked())).collect();
         let state = if session.server.opaque != 0 {
             "opaque"
         } else if session.is_in_sync() {
@@ -172,7 +172,7 @@ impl SessionRow {
                 mode => Some(Mode::from_number(mode).name()),
             },
             age_seconds: clock::seconds_since(session.since, now),
-            waiting: session.waiting(),
+            waiting: session.pending(),
             waits_for,
         }
     }
