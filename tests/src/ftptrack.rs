@@ -1,9 +1,9 @@
 //! The command under test.
 
-use ftp_user::failure::Failure;
+use ftp_user::ebpf::maps::Tables;
+use ftp_user::error::Failure;
 use ftp_user::pins::Pins;
 use ftp_user::query;
-use ftp_user::tables::Tables;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{UnshareFlags, unshare_unsafe};

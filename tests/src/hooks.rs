@@ -4,7 +4,7 @@ use aya::Ebpf;
 use aya::maps::{MapInfo, loaded_maps};
 use aya::programs::tc::{TcAttachOptions, TcAttachType};
 use aya::programs::{LinkOrder, ProgramInfo, SchedClassifier, loaded_programs};
-use ftp_user::object::{EGRESS, INGRESS, OBJECT};
+use ftp_user::ebpf::object::{EGRESS, INGRESS, OBJECT};
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 

@@ -11,7 +11,7 @@ mod memory;
 
 use aya_obj::Object;
 use aya_obj::generated::bpf_insn;
-use ftp_user::object::{EGRESS, INGRESS, OBJECT};
+use ftp_user::ebpf::object::{EGRESS, INGRESS, OBJECT};
 
 use crate::run::{Hook, INTERFACE};
 use maps::Maps;

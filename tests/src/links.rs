@@ -2,8 +2,8 @@
 //! program is needed, and none has to be started.
 
 use aya::programs::TcAttachType;
-use ftp_user::failure::Failure;
-use ftp_user::netlink::Netlink;
+use ftp_user::error::Failure;
+use ftp_user::sys::netlink::Netlink;
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags};
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle};

@@ -28,7 +28,7 @@ use ftp_common::limit::ClientSessions;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
-use ftp_user::object::{EGRESS, INGRESS, OBJECT};
+use ftp_user::ebpf::object::{EGRESS, INGRESS, OBJECT};
 
 use counters::Counters;
 use tables::{Table, Value};

@@ -7,9 +7,9 @@ use aya::maps::{Map, MapData};
 use aya_obj::btf::Btf;
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_prog_type};
 use aya_obj::{Function, Object};
-use ftp_user::interface::SideName;
-use ftp_user::load::{self, Constants, Sizes};
-use ftp_user::object::OBJECT;
+use ftp_user::ebpf::interface::SideName;
+use ftp_user::ebpf::object::OBJECT;
+use ftp_user::ebpf::program::{self, Constants, Sizes};
 use ftp_user::pins::Pins;
 use std::ffi::CStr;
 use std::io;
@@ -31,7 +31,7 @@ pub fn costs() -> Vec<(String, u32)> {
     std::fs::create_dir(pins.path()).expect("our own");
     directory.make().unwrap_or_else(|failure| panic!("{failure}"));
     let constants = Constants::ethernet(SideName::ServersBehind);
-    let prepared = load::open(constants, &directory, 0, Sizes::default());
+    let prepared = program::open(constants, &directory, 0, Sizes::default());
     let programs = loaded_as(&prepared.unwrap_or_else(|failure| panic!("{failure}")));
     programs.unwrap_or_else(|error| panic!("{error}"))
 }

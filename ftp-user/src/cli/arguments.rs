@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use ftp_common::policy::Side;
 
 use crate::config::Flags;
-use crate::outlets::Outlets;
+use crate::export::Outlets;
 use crate::pins::Hook;
 
 /// Options that say what to attach to and what holds there.

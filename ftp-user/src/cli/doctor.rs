@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum as _};
 
 use super::arguments::PolicyArguments;
 use super::queries::Format;
+use crate::doctor::text;
 use crate::doctor::{self, Asked, Level};
-use crate::failure::{Exit, Failure};
+use crate::error::{Exit, Failure};
 use crate::import::Server;
-use crate::show;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
@@ -27,7 +27,7 @@ impl DoctorArguments {
     pub(super) async fn execute(self, pin_dir: &Path) -> Result<(), Failure> {
         let asked = Asked { flags: self.policy.into_flags(), ftp_configs: self.ftp_config };
         let findings = doctor::examine(&asked, pin_dir).await?;
-        self.format.print(&findings[..], show::findings)?;
+        self.format.print(&findings[..], text::findings)?;
         match doctor::worst(&findings) {
             Level::Error => Err(Failure::shown(Exit::Failed)),
             Level::Warning => Err(Failure::shown(Exit::Warned)),

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::shells;
 
 use super::{Cli, print};
-use crate::failure::{Failure, OrFail as _};
+use crate::error::{Failure, OrFail as _};
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArguments {

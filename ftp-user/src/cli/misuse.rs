@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Cli;
-use crate::failure::Failure;
+use crate::error::Failure;
 
 /// Help and version as they are; anything else as [`line`].
 pub(super) fn report(error: &clap::Error) -> ExitCode {

@@ -7,11 +7,19 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::failure::{Failure, OrFail as _};
-use crate::install::{Asked, install};
-use crate::plan::Absent;
-use crate::tables::Tables;
-use crate::{capability, detach, diagnostics, metrics, query, run, show, top, watch};
+use crate::attach::plan::Absent;
+use crate::attach::setup::{Asked, install};
+use crate::attach::teardown;
+use crate::commands::run;
+use crate::commands::watch;
+use crate::ebpf::log;
+use crate::ebpf::maps::Tables;
+use crate::error::{Failure, OrFail as _};
+use crate::export::metrics;
+use crate::query;
+use crate::query::table;
+use crate::sys::capability;
+use crate::top;
 
 mod arguments;
 mod doctor;
@@ -182,7 +190,7 @@ impl Cli {
         let pins = || query::pins(pin_dir);
         match self.command {
             Command::Run(arguments) => {
-                diagnostics::init(arguments.verbose);
+                log::init(arguments.verbose);
                 let RunArguments { policy, outlets, force, verbose } = *arguments;
                 let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
                 run::run(&asked, pin_dir, outlets.into_outlets()).await
@@ -201,7 +209,8 @@ impl Cli {
             }
             Command::Policy { command } => command.execute(pin_dir).await,
             Command::Detach(DetachArguments { interface, all }) => {
-                let records = if all { detach::all(pin_dir).await? } else { detach::some(pin_dir, &interface).await? };
+                let records =
+                    if all { teardown::all(pin_dir).await? } else { teardown::some(pin_dir, &interface).await? };
                 print(&records.iter().map(|record| format!("detached: {}\n", record.name)).collect::<String>())
             }
             Command::Doctor(arguments) => arguments.execute(pin_dir).await,
@@ -213,18 +222,18 @@ impl Cli {
                     whole.set(query::whole(&status));
                     Ok(status)
                 };
-                list.show(status, show::status).await?;
+                list.show(status, table::status).await?;
                 whole.into_inner()
             }
-            Command::Stats(list) => list.show(async || query::stats(Tables::new(&pins()?)), show::stats).await,
+            Command::Stats(list) => list.show(async || query::stats(Tables::new(&pins()?)), table::stats).await,
             Command::Sessions(list) => {
-                list.show(async || query::sessions(Tables::new(&pins()?)), |rows| show::sessions(rows)).await
+                list.show(async || query::sessions(Tables::new(&pins()?)), |rows| table::sessions(rows)).await
             }
             Command::Expectations(list) => {
-                list.show(async || query::expectations(Tables::new(&pins()?)), |rows| show::expectations(rows)).await
+                list.show(async || query::expectations(Tables::new(&pins()?)), |rows| table::expectations(rows)).await
             }
             Command::Flows(list) => {
-                list.show(async || query::flows(Tables::new(&pins()?)), |rows| show::flows(rows)).await
+                list.show(async || query::flows(Tables::new(&pins()?)), |rows| table::flows(rows)).await
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Top => top::top(pin_dir).await,

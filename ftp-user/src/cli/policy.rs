@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Format, print};
+use crate::commands::policy;
 use crate::config::{self, USUAL};
-use crate::failure::Failure;
-use crate::policy::row::PolicyRow;
-use crate::{capability, import, manage, query};
+use crate::error::Failure;
+use crate::import;
+use crate::query;
+use crate::query::policy_row::PolicyRow;
+use crate::sys::capability;
 
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
@@ -55,18 +58,18 @@ impl PolicyCommand {
         match self {
             Self::Show(format) => {
                 let pins = query::pins(pin_dir)?;
-                let in_force = manage::in_force(&pins)?;
+                let in_force = policy::in_force(&pins)?;
                 let records = pins.records()?;
-                format.print(&PolicyRow::from(&in_force), |_| manage::show(&in_force, &records))
+                format.print(&PolicyRow::from(&in_force), |_| policy::show(&in_force, &records))
             }
             Self::Check { file } => {
                 let configuration = config::of_file(&file)?;
-                print(&manage::checked(&file, &configuration))
+                print(&policy::checked(&file, &configuration))
             }
             Self::Apply { file, force } => {
                 let configuration = config::of_file(&file)?;
                 let pins = query::pins(pin_dir)?;
-                let applied = manage::apply(&configuration, &pins, force).await?;
+                let applied = policy::apply(&configuration, &pins, force).await?;
                 eprint!("{}", applied.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>());
                 print(&applied.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
             }

@@ -8,12 +8,12 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
 use super::{print, shown};
-use crate::events::{Events, Form, Output};
-use crate::failure::{Failure, OrFail as _};
-use crate::flush::{What, flush};
+use crate::ebpf::maps::Tables;
+use crate::error::{Failure, OrFail as _};
+use crate::events::line::EventLines;
+use crate::events::reader::{Events, Form, Output};
 use crate::query;
-use crate::show::EventLines;
-use crate::tables::Tables;
+use crate::query::flush::{What, flush};
 
 /// For whom something is shown.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Format;
 use super::arguments::RuleArguments;
 use crate::config::Flags;
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::replay::{self, Asked, ReportRow};
 
 #[derive(Debug, Args)]

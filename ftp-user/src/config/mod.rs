@@ -11,8 +11,8 @@ use std::path::Path;
 
 use ftp_common::policy::Side;
 
-use crate::failure::{Failure, OrFail as _};
-use crate::load::Sizes;
+use crate::ebpf::program::Sizes;
+use crate::error::{Failure, OrFail as _};
 use crate::pins::Hook;
 use crate::policy::Policy;
 

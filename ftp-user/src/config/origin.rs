@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::value::Wrong;
-use crate::failure::{Failure, Line};
+use crate::error::{Failure, Line};
 
 /// A value and where it was given.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, Level};
-use crate::bpffs::{USUAL, in_private_mount_namespace, is_bpffs, parent};
+use crate::sys::bpffs::{USUAL, in_private_mount_namespace, is_bpffs, parent};
 
 /// Whether pins can be made, and who sees them.
 pub(super) fn check(pin_dir: &Path) -> Finding {

@@ -1,7 +1,7 @@
 //! What this process may do.
 
 use super::{Finding, Level};
-use crate::capability;
+use crate::sys::capability;
 
 /// Whether it could attach.
 pub(super) fn check() -> Finding {

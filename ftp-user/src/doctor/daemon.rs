@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use super::ftp_server::{CHECK, is_usual};
 use super::{Finding, Level};
-use crate::clock;
+use crate::attach::listeners::listening_as;
 use crate::import::Server;
-use crate::listeners::listening_as;
+use crate::sys::clock;
 
 /// A change this soon after the start is none: whoever writes a file and then starts the server may meet a clock that
 /// was set in between.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::ground::{From, Ground, Place};
 use super::settings::File;
 use super::{Finding, Level, daemon};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::import::{self, Findings, Found, Server, Warning};
 use crate::policy::{Ftps, PortRange, Rules};
 

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::{Asked, Finding, Level};
+use crate::attach::observe::{Seen, State, survey};
+use crate::commands::policy;
 use crate::config::{InterfaceChoice, USUAL};
-use crate::failure::Failure;
-use crate::interface::SideName;
-use crate::manage;
-use crate::netlink::{Link, Netlink};
+use crate::ebpf::interface::SideName;
+use crate::error::Failure;
 use crate::pins::{Hook, Pins, Record};
 use crate::policy::{Policy, Rules};
 use crate::query;
-use crate::survey::{Seen, State, survey};
+use crate::sys::netlink::{Link, Netlink};
 
 /// Where the policy comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -226,7 +226,7 @@ fn in_force(pin_dir: &Path, pins: &Pins, findings: &mut Vec<Finding>) -> Option<
     if Pins::all(pin_dir).is_empty() {
         return None;
     }
-    match query::pins(pin_dir).and_then(|pins| manage::in_force(&pins)) {
+    match query::pins(pin_dir).and_then(|pins| policy::in_force(&pins)) {
         Ok(in_force) => Some(in_force.policy),
         Err(failure) if Pins::all(pin_dir).iter().all(|other| other == pins) => {
             findings.push(Finding::not_checked("policy", failure.complaint()));

@@ -6,13 +6,13 @@ use aya::programs::SchedClassifier;
 
 use super::ground::{Ground, Place};
 use super::{Finding, Level};
-use crate::bpf;
-use crate::detach::our_filter;
-use crate::failure::Failure;
-use crate::features::Features;
-use crate::interface::Interface;
+use crate::attach::observe::State;
+use crate::attach::teardown::our_filter;
+use crate::ebpf::features::Features;
+use crate::ebpf::interface::Interface;
+use crate::error::Failure;
 use crate::pins::{DIRECTIONS, Direction, Hook};
-use crate::survey::State;
+use crate::sys::bpf;
 
 const CHECK: &str = "interface";
 

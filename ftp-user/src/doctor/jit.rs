@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::AsFd as _;
 
 use super::{Finding, Level};
-use crate::bpf;
+use crate::sys::bpf;
 
 /// It is not there in network namespaces other than the first.
 const SETTING: &str = "/proc/sys/net/core/bpf_jit_enable";

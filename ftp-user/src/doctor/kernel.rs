@@ -1,7 +1,7 @@
 //! What the kernel has.
 
 use super::{Finding, Level};
-use crate::features::Features;
+use crate::ebpf::features::Features;
 
 /// Whether the programs can do their work here, and by which hook.
 pub(super) fn check() -> Vec<Finding> {

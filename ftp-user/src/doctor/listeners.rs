@@ -2,8 +2,8 @@
 
 use super::ground::Ground;
 use super::{Finding, Level};
+use crate::attach::listeners::Listeners;
 use crate::import::LocalPorts;
-use crate::listeners::Listeners;
 
 const CHECK: &str = "listeners";
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::Flags;
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::import::Server;
 
 mod bpffs;
@@ -22,6 +22,7 @@ mod jit;
 mod kernel;
 mod listeners;
 mod settings;
+pub mod text;
 
 use ground::Ground;
 

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::config::origin::Complaints;
 use crate::config::read_text;
-use crate::failure::{Failure, OrFail as _};
+use crate::error::{Failure, OrFail as _};
 use crate::policy::toml::{self, Detail};
 use crate::policy::{Ftps, PortRange, Rules};
 

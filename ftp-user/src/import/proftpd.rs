@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::proftpd_lines::{Directive, directives};
 use super::{Findings, Found, Place, bound_address};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::policy::{ActivePort, CONTROL_PORT, FIRST_PASSIVE, Ftps, PortRange};
 
 /// Directives of a section, each as it counts.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Findings, Place, Text};
-use crate::failure::Failure;
+use crate::error::Failure;
 
 /// Files within files that proftpd itself would follow no further.
 const DEPTH: usize = 16;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Findings, Found, Place, Text, bound_address};
 use crate::config::value::number;
-use crate::failure::{Failure, OrFail as _};
+use crate::error::{Failure, OrFail as _};
 use crate::policy::{CONTROL_PORT, FIRST_PASSIVE, Ftps, PortRange};
 
 /// Letters of options that have a value, as `pure-ftpd --help` lists them.

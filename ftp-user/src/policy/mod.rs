@@ -1,5 +1,5 @@
 //! A policy that holds together: which servers, and what holds for each. It says nothing of where it
-//! came from: [`crate::config`] makes it of arguments and files, [`in_force`] reads it back from the kernel.
+//! came from: [`crate::config`] makes it of arguments and files, [`crate::ebpf::policy_maps`] reads it back from the kernel.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,10 +7,8 @@ use std::ops::RangeInclusive;
 use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
 use ipnet::IpNet;
 
-pub mod in_force;
-mod kernel;
+pub(crate) mod encode;
 mod notes;
-pub mod row;
 pub mod toml;
 
 /// Seconds that an expectation lives after the server's word, unless a transfer renews it.

@@ -39,7 +39,7 @@ fn about(names: &[&str], servers: usize) -> String {
 
 fn name(prefixes: &[IpNet]) -> String {
     let more = prefixes.len().saturating_sub(1);
-    let first = prefixes.first().map(crate::servers::shown).unwrap_or_default();
+    let first = prefixes.first().map(crate::ebpf::server_keys::shown).unwrap_or_default();
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 

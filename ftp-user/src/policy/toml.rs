@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 
 use super::{ActivePort, Policy, Rules};
-use crate::servers::shown;
+use crate::ebpf::server_keys::shown;
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -15,15 +15,15 @@ use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ipnet::IpNet;
 
 use super::time::Times;
-use crate::bpf;
-use crate::events::parse;
-use crate::failure::{Failure, OrFail as _};
-use crate::load::{self, Sizes};
-use crate::object::INGRESS;
+use crate::ebpf::object::INGRESS;
+use crate::ebpf::pod::Wire;
+use crate::ebpf::program::{self, Sizes};
+use crate::ebpf::server_keys;
+use crate::error::{Failure, OrFail as _};
+use crate::events::reader::parse;
 use crate::policy::Policy;
-use crate::rows::Stats;
-use crate::servers;
-use crate::wire::Wire;
+use crate::query::rows::Stats;
+use crate::sys::bpf;
 
 const REMEDY: &str = "report this with the output of uname -r";
 const GENERATION: u32 = 1;
@@ -64,7 +64,7 @@ impl Engine {
     ///
     /// The kernel's refusal.
     pub(super) fn load(policy: &Policy, sizes: Sizes) -> Result<Self, Failure> {
-        let mut ebpf = load::apart(sizes)?;
+        let mut ebpf = program::apart(sizes)?;
         let mut config: Array<_, Wire<Config>> = take(&mut ebpf, "CONFIG")?;
         let mut ports: Array<_, Wire<PortClasses>> = take(&mut ebpf, "PORTS")?;
         let mut policies: Array<_, Wire<ServerPolicy>> = take(&mut ebpf, "POLICIES")?;
@@ -75,7 +75,7 @@ impl Engine {
             policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("POLICIES", REMEDY)?;
         }
         ports.set(half, Wire(*policy.port_classes()), 0).or_fail("PORTS", REMEDY)?;
-        for (key, place) in servers::entries(GENERATION, &policy.places(&BTreeSet::new())) {
+        for (key, place) in server_keys::entries(GENERATION, &policy.places(&BTreeSet::new())) {
             servers.insert(&key, place, 0).or_fail("SERVERS", REMEDY)?;
         }
         let in_force = Config { generation: GENERATION, options: policy.options() };
@@ -99,7 +99,7 @@ impl Engine {
     ///
     /// The kernel's refusal.
     pub(super) fn learn(&mut self, address: IpAddr) -> Result<(), Failure> {
-        for (key, place) in servers::entries(GENERATION, &BTreeMap::from([(IpNet::from(address), OWN)])) {
+        for (key, place) in server_keys::entries(GENERATION, &BTreeMap::from([(IpNet::from(address), OWN)])) {
             self.servers.insert(&key, place, 0).or_fail("SERVERS", "name the servers with --server")?;
         }
         Ok(())

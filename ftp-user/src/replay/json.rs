@@ -4,10 +4,10 @@ use ftp_common::event::EventKind;
 use serde::Serialize;
 
 use super::Report;
-use super::story::{Entry, What};
-use crate::policy::row::PolicyRow;
-use crate::rows::{BothWays, Stats};
-use crate::show::EventRow;
+use super::timeline::{Entry, What};
+use crate::events::json::EventRow;
+use crate::query::policy_row::PolicyRow;
+use crate::query::rows::{BothWays, Stats};
 
 /// What `replay --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,11 +3,11 @@
 //! ```text
 //! player.rs   takes one packet after the other:
 //! reader.rs   pcap, pcapng, gzip ─▶ link.rs  any link layer becomes ethernet ─▶ packet.rs  where is TCP, what was cut off
-//!    └─ cut.rs  what is too large becomes segments ─▶ engine.rs  BPF_PROG_TEST_RUN ─▶ events
+//!    └─ resegment.rs  what is too large becomes segments ─▶ engine.rs  BPF_PROG_TEST_RUN ─▶ events
 //!          ├─ time.rs   the capture's time passes in the program's maps
-//!          ├─ held.rs   what the program holds back comes again, as TCP would repeat it
-//!          ├─ lacks.rs  what is not in the capture
-//!          └─ story.rs  what was told, in the capture's time ─▶ text.rs, json.rs
+//!          ├─ reorder.rs   what the program holds back comes again, as TCP would repeat it
+//!          ├─ gaps.rs  what is not in the capture
+//!          └─ timeline.rs  what was told, in the capture's time ─▶ text.rs, json.rs
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,34 +17,34 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use crate::config::Flags;
-use crate::failure::Failure;
-use crate::load::Sizes;
-use crate::policy::in_force::InForce;
+use crate::ebpf::policy_maps::InForce;
+use crate::ebpf::program::Sizes;
+use crate::error::Failure;
 use crate::policy::{FIRST_PASSIVE, Policy, PortRange};
-use crate::rows::Stats;
+use crate::query::rows::Stats;
 
-pub mod cut;
 mod engine;
-mod held;
+pub mod gaps;
 mod json;
-pub mod lacks;
 pub mod link;
 pub mod packet;
 mod player;
 pub mod reader;
-pub mod story;
+mod reorder;
+pub mod resegment;
 mod text;
 mod time;
+pub mod timeline;
 
 pub use json::ReportRow;
 pub use text::text;
 
 use engine::Engine;
-use lacks::Sum;
+use gaps::Sum;
 use link::Link;
 use player::Player;
 use reader::{Capture, Damage};
-use story::Story;
+use timeline::Story;
 
 /// What is to be replayed, and by which policy.
 #[derive(Clone, Debug)]

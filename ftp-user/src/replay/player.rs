@@ -7,17 +7,17 @@ use ftp_common::event::{Event, EventKind};
 use ftp_common::flow::tcp::{ACK, RST, SYN};
 
 use super::Read;
-use super::cut::{self, CutOff};
 use super::engine::Engine;
-use super::held::{Direction, Held};
-use super::lacks::Lacks;
+use super::gaps::Lacks;
 use super::link::Link;
 use super::packet::{Found, Tcp, find};
 use super::reader::Record;
-use super::story::Story;
-use crate::failure::Failure;
+use super::reorder::{Direction, Held};
+use super::resegment::{self, CutOff};
+use super::timeline::Story;
+use crate::ebpf::server_keys::MAX_NAMED;
+use crate::error::Failure;
 use crate::policy::Policy;
-use crate::servers::MAX_NAMED;
 
 /// Takes one packet after the other.
 pub(super) struct Player {
@@ -93,7 +93,7 @@ impl Player {
                 self.read.headers_cut += 1;
                 Ok(())
             }
-            Found::Ip => self.run(cut::headers_only(&frame)).map(drop),
+            Found::Ip => self.run(resegment::headers_only(&frame)).map(drop),
             Found::Tcp(segment) => self.segment(&frame, &segment),
         };
         self.frame = frame;
@@ -113,12 +113,12 @@ impl Player {
         if segment.cut_off != 0 {
             *(if is_control { &mut self.read.text_cut } else { &mut self.read.payload_cut }) += 1;
         }
-        if cut::is_too_large(frame, segment) {
+        if resegment::is_too_large(frame, segment) {
             self.read.too_large += 1;
         }
         let cut_off = if is_control { CutOff::Lost } else { CutOff::Filled };
         let mut piece = std::mem::take(&mut self.piece);
-        let done = cut::pieces(frame, segment, cut_off, &mut piece, |piece| self.present(piece, segment.ends()));
+        let done = resegment::pieces(frame, segment, cut_off, &mut piece, |piece| self.present(piece, segment.ends()));
         self.piece = piece;
         done
     }

@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use pcap_parser::traits::{PcapNGPacketBlock as _, PcapReaderIterator};
 use pcap_parser::{Block, PcapBlockOwned, PcapError, PcapHeader, create_reader};
 
-use crate::failure::{Failure, OrFail as _};
+use crate::error::{Failure, OrFail as _};
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 1 << 20;

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use ftp_common::event::{Event, EventKind};
 
-use super::story::{Entry, Session, What, shown};
+use super::timeline::{Entry, Session, What, shown};
 use super::{Read, Report};
-use crate::clock;
-use crate::plan::server_lines;
+use crate::attach::plan::server_lines;
+use crate::events::json::verb;
+use crate::events::line::EventLines;
 use crate::policy::Policy;
-use crate::show::{self, EventLines, verb};
+use crate::query::table;
+use crate::sys::clock;
 
 /// All that a replay has shown.
 #[must_use]
@@ -27,7 +29,7 @@ pub fn text(report: &Report) -> String {
         text += "\nnot in the capture\n";
         text.extend(lacks.iter().map(|line| format!("  {line}\n")));
     }
-    text + "\nwhat was counted\n" + &show::stats(&report.stats)
+    text + "\nwhat was counted\n" + &table::stats(&report.stats)
 }
 
 fn head(report: &Report) -> String {

@@ -16,8 +16,8 @@ use ftp_common::session::Session;
 
 use super::engine::take;
 use super::packet::Tcp;
-use crate::failure::{Failure, OrFail as _};
-use crate::wire::Wire;
+use crate::ebpf::pod::Wire;
+use crate::error::{Failure, OrFail as _};
 
 /// Less than that is let go by: a tenth of the shortest time that the program knows, which is half a second.
 /// Nanoseconds.

@@ -15,8 +15,8 @@ use crossterm::event::EventStream;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::failure::{Failure, OrFail as _};
-use crate::stop::Stop;
+use crate::error::{Failure, OrFail as _};
+use crate::sys::signals::Stop;
 
 pub mod keys;
 pub mod rates;

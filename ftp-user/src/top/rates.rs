@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::clock;
-use crate::rows::{BothWays, FlowRow};
+use crate::query::rows::{BothWays, FlowRow};
+use crate::sys::clock;
 
 /// How long a transfer that has ended is still shown, in seconds.
 const LINGERS: f64 = 5.0;

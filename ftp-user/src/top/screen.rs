@@ -9,7 +9,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 
-use crate::failure::{Failure, OrFail as _};
+use crate::error::{Failure, OrFail as _};
 
 /// A terminal of ours alone.
 pub struct Screen {

@@ -10,10 +10,12 @@ use ftp_common::event::Event;
 use rustix::fs::{FlockOperation, flock};
 use tokio::io::unix::AsyncFd;
 
-use crate::failure::{Failure, OrFail as _};
-use crate::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
-use crate::tables::Tables;
-use crate::{clock, events, query};
+use crate::ebpf::maps::Tables;
+use crate::error::{Failure, OrFail as _};
+use crate::events::reader;
+use crate::query;
+use crate::query::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
+use crate::sys::clock;
 
 /// How long the kernel program takes us to be there after we have said so: nanoseconds.
 const LEASE: u64 = 5_000_000_000;
@@ -138,7 +140,7 @@ impl View {
 
     fn open(tables: Tables<'_>, id: u32) -> Result<Self, Failure> {
         let only = hold(tables.pins().root())?;
-        let ring = events::watch(tables.view()?).or_fail("VIEW", "report this")?;
+        let ring = reader::watch(tables.view()?).or_fail("VIEW", "report this")?;
         Ok(Self { id, ring, viewer: tables.viewer()?, since: clock::monotonic(), _only: only })
     }
 
@@ -152,7 +154,7 @@ impl View {
         let mut ready = self.ring.readable_mut().await.or_fail("VIEW", "report this")?;
         let mut all = Vec::new();
         while let Some(item) = ready.get_inner_mut().next() {
-            all.extend(events::parse(&item).filter(|event| event.time >= since));
+            all.extend(reader::parse(&item).filter(|event| event.time >= since));
         }
         ready.clear_ready();
         Ok(all)

@@ -7,7 +7,7 @@ use ftp_common::event::Event;
 use super::rates::{Rates, Transfer};
 use super::source::Snapshot;
 use super::talk::Talk;
-use crate::rows::{ExpectationRow, FlowRow, SessionRow};
+use crate::query::rows::{ExpectationRow, FlowRow, SessionRow};
 
 /// Events that are kept while the picture stands still.
 const BEHIND: usize = 20_000;

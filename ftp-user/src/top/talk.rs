@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use ftp_common::event::{Event, EventKind};
 
-use crate::clock;
-use crate::rows::pair;
-use crate::show::{EventLines, verb};
+use crate::events::json::verb;
+use crate::events::line::EventLines;
+use crate::query::rows::pair;
+use crate::sys::clock;
 
 /// Lines that are kept of a session.
 const LINES: usize = 500;

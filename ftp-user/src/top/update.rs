@@ -8,7 +8,7 @@ use ftp_common::event::Event;
 use super::keys::Key;
 use super::source::Snapshot;
 use super::state::{List, Page, State, control};
-use crate::failure::Failure;
+use crate::error::Failure;
 
 /// Something that came.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::rows::{BothWays, FlowRow, SessionRow};
+use crate::query::rows::{BothWays, FlowRow, SessionRow};
 use crate::top::state::Theme;
 use ftp_common::event::EventKind;
 

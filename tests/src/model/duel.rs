@@ -9,7 +9,7 @@ use ftp_common::expectation::{Expectation, HALF_OPEN};
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::session::{Handshake, Session};
-use ftp_user::clock;
+use ftp_user::sys::clock;
 
 use super::judge::Judge;
 use super::script::{Script, Setting};

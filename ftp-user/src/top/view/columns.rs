@@ -26,7 +26,7 @@ pub(super) const SESSIONS: Columns = Columns {
     give_way: &[(2, 8), (0, 8), (1, 15), (2, 0)],
     rows: |state, first, count| {
         let rows = state.sessions().into_iter().skip(first).take(count);
-        let row = |row: &crate::rows::SessionRow| {
+        let row = |row: &crate::query::rows::SessionRow| {
             let waits = if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") };
             let mode = row.mode.unwrap_or("-").to_owned();
             let (user, client, server) = (shown(row.user.as_deref()), row.client.clone(), row.server.clone());
@@ -65,7 +65,7 @@ pub(super) const EXPECTATIONS: Columns = Columns {
     give_way: &[(1, 15), (2, 15)],
     rows: |state, first, count| {
         let rows = state.expectations().into_iter().skip(first).take(count);
-        let row = |row: &crate::rows::ExpectationRow| {
+        let row = |row: &crate::query::rows::ExpectationRow| {
             let client = row.client.map_or_else(|| "any".to_owned(), |address| address.to_string());
             let (client, server) = match row.mode {
                 "active" => (format!("{client} port {}", row.port), row.server.to_string()),

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::state::{Page, State};
-use crate::clock;
+use crate::sys::clock;
 
 mod amounts;
 mod columns;

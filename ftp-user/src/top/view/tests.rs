@@ -1,5 +1,5 @@
 use super::*;
-use crate::rows::{BothWays, ExpectationRow, FlowRow, SessionRow};
+use crate::query::rows::{BothWays, ExpectationRow, FlowRow, SessionRow};
 use crate::top::source::Snapshot;
 use crate::top::state::Theme;
 use crate::top::update::Message;

@@ -1,0 +1,11 @@
+//! Filters onto interfaces, kept there, and taken off again.
+
+pub mod addresses;
+pub mod adopt;
+pub mod hook;
+pub mod listeners;
+pub mod observe;
+pub mod plan;
+pub mod reconcile;
+pub mod setup;
+pub mod teardown;

@@ -1,0 +1,93 @@
+//! Which interfaces are guarded, of those that are to be: what is remembered, compared to what is there.
+
+use std::os::fd::AsFd as _;
+
+use crate::attach::teardown::our_filter;
+use crate::error::Failure;
+use crate::pins::{DIRECTIONS, Direction, Hook, Pins, Record, network_namespace};
+use crate::sys::bpf;
+use crate::sys::netlink::{Link, Netlink};
+
+/// How an interface that is to be guarded stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// Both programs are in force.
+    Attached,
+    /// It is there, and one program at least is not in force.
+    Bare,
+    /// There is no such interface.
+    Absent,
+}
+
+/// An interface that is to be guarded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// What is remembered of it.
+    pub record: Record,
+    /// The interface; none if it is absent, or in another network namespace.
+    pub link: Option<Link>,
+    /// How it stands.
+    pub state: State,
+}
+
+/// Looks at all interfaces that are to be guarded.
+///
+/// # Errors
+///
+/// A record can't be read, or the kernel doesn't answer.
+pub async fn survey(pins: &Pins, netlink: &Netlink) -> Result<Vec<Seen>, Failure> {
+    let links = netlink.links().await?;
+    let here = network_namespace()?;
+    let mut seen = Vec::new();
+    for record in pins.records()? {
+        let mut in_force = 0;
+        for direction in DIRECTIONS {
+            in_force += usize::from(is_in_force(pins, netlink, &record, direction).await?);
+        }
+        // A name says nothing where the programs are in force: the interface may have been renamed.
+        let is_it = |link: &&Link| if in_force > 0 { link.index == record.index } else { link.name == record.name };
+        let link = links.iter().find(is_it).filter(|_| record.namespace == here).cloned();
+        let state = match (in_force, &link) {
+            (2, _) => State::Attached,
+            (1, _) | (_, Some(_)) => State::Bare,
+            _ => State::Absent,
+        };
+        seen.push(Seen { record, link, state });
+    }
+    // Two interfaces may have swapped their names: one that is guarded under another name isn't bare.
+    let guarded: Vec<_> =
+        seen.iter().filter(|each| each.state == State::Attached).map(|each| each.record.index).collect();
+    for each in seen.iter_mut().filter(|each| each.state == State::Bare) {
+        if each.link.as_ref().is_some_and(|link| guarded.contains(&link.index)) {
+            (each.link, each.state) = (None, State::Absent);
+        }
+    }
+    // A new interface may have the name of a guarded one that was renamed.
+    let newcomers = newcomers(&seen, &links);
+    seen.extend(newcomers);
+    Ok(seen)
+}
+
+fn newcomers(seen: &[Seen], links: &[Link]) -> Vec<Seen> {
+    let is_known = |link: &Link| seen.iter().filter_map(|each| each.link.as_ref()).any(|known| known == link);
+    let renamed = |each: &&Seen| each.link.as_ref().is_some_and(|link| link.name != each.record.name);
+    let newcomer = |each: &Seen| {
+        let link = links.iter().find(|link| link.name == each.record.name && !is_known(link))?;
+        let record = Record { index: 0, made_qdisc: false, version: String::new(), ..each.record.clone() };
+        Some(Seen { record, link: Some(link.clone()), state: State::Bare })
+    };
+    seen.iter().filter(renamed).filter_map(newcomer).collect()
+}
+
+async fn is_in_force(pins: &Pins, netlink: &Netlink, record: &Record, direction: Direction) -> Result<bool, Failure> {
+    match record.hook {
+        _ if record.index == 0 => Ok(false),
+        Hook::Tcx => {
+            let link = bpf::open_pinned(&pins.link(&record.name, direction));
+            Ok(link.and_then(|link| bpf::tcx_interface(link.as_fd())).is_ok_and(|index| index == record.index))
+        }
+        // From elsewhere it can't be seen.
+        Hook::Clsact if record.namespace != network_namespace()? => Ok(false),
+        Hook::Clsact => Ok(our_filter(netlink, pins, record, direction).await?.is_some()),
+    }
+}

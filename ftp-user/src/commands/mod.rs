@@ -1,0 +1,5 @@
+//! What the command's verbs do, a file each.
+
+pub mod policy;
+pub mod run;
+pub mod watch;

@@ -1,0 +1,88 @@
+//! `ftptrack run`: check everything, attach, show what happens, and take everything out again.
+
+use std::io;
+use std::path::Path;
+
+use crate::attach::plan::{Absent, refuse_leftovers};
+use crate::attach::reconcile::{Follower, Holding};
+use crate::attach::setup::{Asked, Installed, install};
+use crate::attach::teardown;
+use crate::ebpf::log;
+use crate::ebpf::maps::Tables;
+use crate::error::{Failure, OrFail as _};
+use crate::events::line::EventLines;
+use crate::events::reader::{Events, Form, Output};
+use crate::export::{Open, Outlets};
+use crate::pins::Pins;
+use crate::sys::netlink::Changes;
+use crate::sys::signals::Stop;
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+///
+/// The first check that fails, before anything was made; or a failure later, after everything that
+/// was made has been removed.
+pub async fn run(asked: &Asked, pin_dir: &Path, outlets: Outlets) -> Result<(), Failure> {
+    refuse_leftovers(pin_dir)?;
+    let mut stop = Stop::listen()?;
+    // Before the addresses are read: no change of them goes unseen.
+    let changes = Changes::listen()?;
+    let outlets = outlets.open()?;
+    let (installed, hold) = install(asked, pin_dir, Absent::Refuse).await?;
+    let pins = Pins::new(pin_dir);
+    let result = show(installed, pin_dir, changes, &mut stop, asked.verbose, outlets).await;
+    // Whatever happened: nothing stays half attached.
+    let removed = teardown::everything(&pins).await;
+    hold.release();
+    result.and(removed)
+}
+
+/// Shows what happens until it is to stop.
+async fn show(
+    installed: Installed,
+    pin_dir: &Path,
+    changes: Changes,
+    stop: &mut Stop,
+    verbose: u8,
+    outlets: Open,
+) -> Result<(), Failure> {
+    let pins = Pins::new(pin_dir);
+    let lines = || Events::open(Tables::new(&pins), Form::Lines(EventLines::default()));
+    let mut events = (!outlets.has_journal()).then(lines).transpose()?;
+    let mut output = Output::default();
+    for note in &installed.notes {
+        eprintln!("note: {note}");
+    }
+    let mut objects = installed.objects;
+    for (_, object) in &mut objects {
+        if verbose != 0
+            && let Err(failure) = log::show(object)
+        {
+            eprintln!("note: {failure}");
+        }
+    }
+    installed.lines.iter().for_each(|line| output.line(line));
+    output.flush();
+    outlets.start(pin_dir, events.as_mut())?;
+    let mut follower = Follower::new(pin_dir, changes, Holding::Already, objects)?;
+    loop {
+        tokio::select! {
+            () = stop.wait() => return Ok(()),
+            shown = next(events.as_mut(), &mut output) => shown.or_fail("EVENTS", "report this")?,
+            reason = follower.reason() => {
+                reason?;
+                follower.look().await.iter().for_each(|line| output.line(line));
+                output.flush();
+            }
+        }
+    }
+}
+
+/// Waits for events, for ever where others read them.
+async fn next(events: Option<&mut Events>, output: &mut Output) -> io::Result<()> {
+    match events {
+        Some(events) => events.next(output).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,52 @@
+//! The kernel program's own diagnostics, for `-v`.
+
+use aya::Ebpf;
+use aya_log::{EbpfLogger, Level};
+use log::LevelFilter;
+
+use crate::error::{Failure, OrFail as _};
+use crate::events::reader::watch;
+
+/// The level at which the kernel program logs, given how often `-v` was given. 0 is off: the
+/// verifier then removes all of it.
+#[must_use]
+pub const fn level(verbose: u8) -> u8 {
+    match verbose {
+        0 => 0,
+        1 => Level::Debug as u8,
+        _ => Level::Trace as u8,
+    }
+}
+
+/// Lets diagnostics out on standard error.
+pub fn init(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::Debug,
+        _ => LevelFilter::Trace,
+    };
+    env_logger::Builder::new()
+        .filter_level(LevelFilter::Warn)
+        // It warns of every attribute that is newer than itself.
+        .filter_module("netlink_packet_route", LevelFilter::Error)
+        .filter_module("ftptrack", level)
+        .init();
+}
+
+/// Begins to show what an object's programs log.
+///
+/// # Errors
+///
+/// The object logs nothing, or the kernel refuses.
+pub fn show(object: &mut Ebpf) -> Result<(), Failure> {
+    let remedy = "go on without -v";
+    let logger = EbpfLogger::init(object).or_fail("-v", remedy)?;
+    let mut logger = watch(logger).or_fail("-v", remedy)?;
+    tokio::spawn(async move {
+        while let Ok(mut ready) = logger.readable_mut().await {
+            ready.get_inner_mut().flush();
+            ready.clear_ready();
+        }
+    });
+    Ok(())
+}

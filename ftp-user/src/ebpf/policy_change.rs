@@ -1,0 +1,183 @@
+//! A policy comes into force: its entries are written beside the present ones, then one word
+//! selects them.
+//!
+//! What is in force stands in the kernel's maps alone, so whoever changes a part of it (`run` the
+//! interfaces' own addresses, `policy apply` all the rest) reads it from there first. A lock on the
+//! directory of the maps keeps such changes apart; the kernel releases it when its holder ends.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::time::Duration;
+
+use aya::maps::{Array, MapData};
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, class};
+use ipnet::IpNet;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::thread::{MembarrierCommand, membarrier};
+use tokio::time::{Instant, sleep};
+
+use crate::ebpf::maps::Tables;
+use crate::ebpf::pod::Wire;
+use crate::ebpf::policy_maps::{InForce, PolicyMaps};
+use crate::ebpf::server_keys::{self, ServersKey};
+use crate::error::{Failure, OrFail as _};
+use crate::pins::Pins;
+use crate::policy::Policy;
+
+const REMEDY: &str = "name networks instead of single addresses";
+/// How long another process's change is waited for; it takes some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is asked for meanwhile: there is no event to wait for that could be given up.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A change of the policy, during which nobody else changes it.
+pub struct Change {
+    maps: PolicyMaps,
+    ports: Array<MapData, Wire<PortClasses>>,
+    _lock: File,
+}
+
+impl Change {
+    /// Waits until nobody else changes the policy.
+    ///
+    /// # Errors
+    ///
+    /// Another process doesn't finish, or the maps can't be opened.
+    pub async fn begin(pins: &Pins) -> Result<Self, Failure> {
+        let directory = pins.maps();
+        let given = directory.display().to_string();
+        let lock = File::open(&directory).or_fail(&given, "run as root, while ftptrack is attached")?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) if Instant::now() < end => sleep(PAUSE).await,
+                Err(Errno::WOULDBLOCK) => {
+                    let remedy = "wait for it, or end it: it holds a lock on this directory";
+                    return Err(Failure::failed(given, "another ftptrack is changing the policy", remedy));
+                }
+                Err(error) => return Err(error).or_fail(given, "choose another pin directory"),
+            }
+        }
+        let tables = Tables::new(pins);
+        Ok(Self { maps: PolicyMaps::open(tables)?, ports: tables.ports()?, _lock: lock })
+    }
+
+    /// What is in force, until this change brings something else.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub fn in_force(&self) -> Result<InForce, Failure> {
+        self.maps.in_force()
+    }
+
+    /// Brings a policy into force, all at once, and returns its generation. `own` are the addresses of the
+    /// interfaces, for a policy that follows them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal; then what was in force still is.
+    pub fn bring(&mut self, policy: &Policy, own: &BTreeSet<IpNet>) -> Result<u32, Failure> {
+        let present = self.maps.generation()?;
+        // Of a writer that was killed. A packet in flight may still go by it.
+        let left_over = self.keys_but(present)?;
+        if !left_over.is_empty() {
+            wait_for_readers();
+            self.forget(&left_over);
+        }
+        let generation = following(present);
+        let entries = server_keys::entries(generation, &policy.places(own));
+        if let Err(failure) = self.write(generation, policy, &entries) {
+            self.forget(&entries.into_iter().map(|(key, _)| key).collect());
+            return Err(failure);
+        }
+        let before = self.keys_but(generation)?;
+        if !before.is_empty() {
+            wait_for_readers();
+            self.forget(&before);
+        }
+        Ok(generation)
+    }
+
+    fn write(&mut self, generation: u32, policy: &Policy, entries: &[(ServersKey, u32)]) -> Result<(), Failure> {
+        let half = generation & 1;
+        // An empty place ends them, where there is room for one.
+        let places = policy.to_kernel().into_iter().chain([ServerPolicy::default()]);
+        for (place, rules) in (0..MAX_POLICIES).zip(places) {
+            self.maps.policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("policy", REMEDY)?;
+        }
+        for (key, place) in entries {
+            let given = format_args!("{} server addresses", entries.len());
+            self.maps.servers.insert(key, place, 0).or_fail(given, REMEDY)?;
+        }
+        self.write_ports(half, policy)?;
+        let config = Config { generation, options: policy.options() };
+        self.maps.config.set(0, Wire(config), 0).or_fail("policy generation", REMEDY)
+    }
+
+    /// The classes of ports, with what the kernel program has marked in the present ones: where clients
+    /// listen for connections from any port. It may mark more meanwhile, so they are looked at again.
+    fn write_ports(&mut self, half: u32, policy: &Policy) -> Result<(), Failure> {
+        let mut marked = self.expected_ports(half ^ 1)?;
+        loop {
+            let mut classes = policy.port_classes();
+            marked.iter().for_each(|port| classes.mark(*port, class::EXPECTED));
+            self.ports.set(half, Wire(*classes), 0).or_fail("port classes", REMEDY)?;
+            let again = self.expected_ports(half ^ 1)?;
+            if again == marked {
+                return Ok(());
+            }
+            marked = again;
+        }
+    }
+
+    fn expected_ports(&self, half: u32) -> Result<Vec<u16>, Failure> {
+        let classes = self.ports.get(&half, 0).or_fail("port classes", REMEDY)?.0;
+        let is_expected = |port: &u16| classes.of(port.to_be()) & class::EXPECTED != 0;
+        Ok((0..=u16::MAX).filter(is_expected).collect())
+    }
+
+    /// The keys of servers of all generations but one.
+    fn keys_but(&self, generation: u32) -> Result<Vec<ServersKey>, Failure> {
+        let keys: Result<Vec<_>, _> = self.maps.servers.keys().collect();
+        let keys = keys.or_fail("SERVERS", "run as root")?;
+        Ok(keys.into_iter().filter(|key| server_keys::generation(key) != generation).collect())
+    }
+
+    fn forget(&mut self, keys: &Vec<ServersKey>) {
+        for key in keys {
+            // One that was never written isn't there.
+            let _ = self.maps.servers.remove(key);
+        }
+    }
+}
+
+/// The generation after another: never 0, which stands for none, and always of the other parity.
+const fn following(generation: u32) -> u32 {
+    match generation.wrapping_add(1) {
+        0 => 2,
+        next => next,
+    }
+}
+
+/// A packet that is being looked at may still use the generation before. The kernel's membarrier
+/// waits for all such readers (it is `synchronize_rcu`); without it they'd find no server and pass.
+fn wait_for_readers() {
+    if membarrier(MembarrierCommand::Global).is_err() {
+        eprintln!("note: membarrier is refused here: a packet in flight may have passed unguarded");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_alternate_in_parity_and_are_never_0() {
+        assert_eq!(following(0), 1);
+        assert_eq!(following(1), 2);
+        assert_eq!(following(u32::MAX), 2);
+    }
+}

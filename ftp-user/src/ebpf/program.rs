@@ -1,0 +1,232 @@
+//! The kernel object, loaded once for each interface: its constants differ, its maps are shared.
+
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::thread;
+
+use aya::maps::MapData;
+use aya::programs::{Program, ProgramError, SchedClassifier};
+use aya::{Ebpf, EbpfLoader};
+use aya_log::LEVEL;
+use ftp_common::policy::Side;
+
+use crate::ebpf::interface::{Interface, SideName};
+use crate::ebpf::maps::{SHARED, Tables};
+use crate::ebpf::object::OBJECT;
+use crate::error::{Failure, OrFail as _};
+use crate::pins::{Direction, Pins};
+
+const REMEDY: &str = "report this with the output of uname -r";
+
+/// The name of a direction's program in the object.
+#[must_use]
+pub const fn program_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => crate::ebpf::object::EGRESS,
+        Direction::Ingress => crate::ebpf::object::INGRESS,
+    }
+}
+
+/// What an object's programs know of the interface that they are attached to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Constants {
+    side: SideName,
+    link_header: u8,
+    loopback: u8,
+}
+
+impl Constants {
+    /// Of an interface.
+    #[must_use]
+    pub const fn of(interface: &Interface, side: SideName) -> Self {
+        Self { side, link_header: interface.link_header, loopback: interface.loopback as u8 }
+    }
+
+    /// Of an ethernet interface, which most are.
+    #[must_use]
+    pub const fn ethernet(side: SideName) -> Self {
+        Self { side, link_header: 14, loopback: 0 }
+    }
+}
+
+/// Loads the object for an interface, and verifies both programs. The shared maps are made and
+/// pinned by the first object that is loaded; later ones take them.
+///
+/// # Errors
+///
+/// The kernel's or its verifier's refusal, or a pinned map of another shape.
+pub fn load(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
+    let mut ebpf = open(constants, pins, log_level, Sizes::default())?;
+    verify(&mut ebpf)?;
+    Ok(ebpf)
+}
+
+/// How much the maps have room for, where it is not as the object says. It is decided when they are made.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sizes {
+    /// Sessions, their handshakes and expectations.
+    pub sessions: Option<u32>,
+    /// Flows.
+    pub flows: Option<u32>,
+}
+
+/// Makes and pins the shared maps, in front of all that uses them.
+///
+/// # Errors
+///
+/// See [`load`].
+pub fn make_maps(pins: &Pins, sizes: Sizes) -> Result<(), Failure> {
+    open(Constants::ethernet(SideName::ServersBehind), pins, 0, sizes).map(drop)
+}
+
+/// Loaded objects, so that an interface that comes is not bare for as long as verifying takes.
+#[derive(Debug, Default)]
+pub struct Stock {
+    /// Number of the CONFIG map that they use: others may have replaced it.
+    maps: Option<u32>,
+    objects: Vec<Loaded>,
+}
+
+/// A loaded object, and what it was loaded for.
+pub type Loaded = (Constants, Ebpf);
+
+impl Stock {
+    /// Those that are loaded already, with the maps that are pinned now.
+    ///
+    /// # Errors
+    ///
+    /// The maps can't be opened.
+    pub fn of(objects: Vec<Loaded>, pins: &Pins) -> Result<Self, Failure> {
+        Ok(Self { maps: Some(config_map(pins)?), objects })
+    }
+
+    /// An object for such an interface, loaded if it isn't yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`load`].
+    pub fn get(&mut self, constants: Constants, pins: &Pins) -> Result<&mut Ebpf, Failure> {
+        let maps = Some(config_map(pins)?);
+        if self.maps != maps {
+            *self = Self { maps, objects: Vec::new() };
+        }
+        let found = self.objects.iter().position(|(of, _)| *of == constants);
+        let index = match found {
+            Some(index) => index,
+            None => {
+                self.objects.push((constants, load(constants, pins, 0)?));
+                self.objects.len() - 1
+            }
+        };
+        Ok(&mut self.objects[index].1)
+    }
+}
+
+fn config_map(pins: &Pins) -> Result<u32, Failure> {
+    let place = pins.map("CONFIG");
+    let config = MapData::from_pin(&place).or_fail(place.display(), "run as root")?;
+    Ok(config.info().or_fail(place.display(), "run as root")?.id())
+}
+
+/// Makes the object ready; its programs are not in the kernel yet.
+///
+/// # Errors
+///
+/// The kernel's refusal, or a pinned map of another shape.
+pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
+    let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
+    let globals = Globals::of(constants, log_level);
+    let mut loader = globals.loader(sizes);
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path.as_path());
+    }
+    let ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
+    Tables::new(pins).check()?;
+    Ok(ebpf)
+}
+
+/// Loads an object with maps of its own, that is pinned nowhere and attached to nothing, and verifies its
+/// program for packets that come in. It takes frames of ethernet from both sides, as on the loopback
+/// interface: one place hears both voices, and counts what both send.
+///
+/// # Errors
+///
+/// The kernel's or its verifier's refusal.
+pub fn apart(sizes: Sizes) -> Result<Ebpf, Failure> {
+    let globals = Globals { side: Side::Both.number(), link_header: 14, loopback: 1, log_level: 0 };
+    let mut ebpf = globals.loader(sizes).load(OBJECT).or_fail("kernel object", REMEDY)?;
+    program(&mut ebpf, Direction::Ingress)?.load().map_err(|error| refused(&error))?;
+    Ok(ebpf)
+}
+
+/// What is set in an object before it is loaded.
+struct Globals {
+    side: u8,
+    link_header: u8,
+    loopback: u8,
+    log_level: u8,
+}
+
+impl Globals {
+    fn of(constants: Constants, log_level: u8) -> Self {
+        let Constants { side, link_header, loopback } = constants;
+        Self { side: Side::from(side).number(), link_header, loopback, log_level }
+    }
+
+    fn loader(&self, sizes: Sizes) -> EbpfLoader<'_> {
+        let mut loader = EbpfLoader::new();
+        loader
+            // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
+            .btf(None)
+            .override_global("SIDE", &self.side, true)
+            .override_global("LINK_HEADER", &self.link_header, true)
+            .override_global("LOOPBACK", &self.loopback, true)
+            .override_global(LEVEL, &self.log_level, false);
+        let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"].map(|name| (name, sizes.sessions));
+        for (name, size) in of_sessions.into_iter().chain([("FLOWS", sizes.flows)]) {
+            if let Some(size) = size {
+                loader.map_max_entries(name, size);
+            }
+        }
+        loader
+    }
+}
+
+/// Has the kernel verify all programs, side by side: it takes most of the time of starting.
+fn verify(ebpf: &mut Ebpf) -> Result<(), Failure> {
+    let verify_one = |program: &mut Program| -> Result<(), ProgramError> {
+        let program: &mut SchedClassifier = program.try_into()?;
+        program.load()
+    };
+    thread::scope(|scope| {
+        let programs = ebpf.programs_mut();
+        let threads: Vec<_> = programs.map(|(_, program)| scope.spawn(move || verify_one(program))).collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(verified) => verified.map_err(|error| refused(&error)),
+            Err(panic) => resume_unwind(panic),
+        })
+    })
+}
+
+/// A direction's program.
+///
+/// # Errors
+///
+/// It isn't in the object.
+pub fn program(ebpf: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifier, Failure> {
+    let name = program_name(direction);
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| Failure::failed("kernel object", format_args!("it has no program {name}"), "rebuild ftptrack"))
+}
+
+/// The verifier's log is long; its last lines say why.
+fn refused(error: &ProgramError) -> Failure {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return Failure::failed("kernel program", error, REMEDY);
+    };
+    let log = verifier_log.to_string();
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(3)..].join(" / ");
+    Failure::failed("kernel program", format_args!("the kernel refused it: {io_error}: {last}"), REMEDY)
+}

@@ -1,0 +1,6 @@
+//! What the kernel program reports, read in one place.
+
+pub mod json;
+pub mod line;
+pub mod reader;
+pub mod totals;

@@ -1,0 +1,173 @@
+//! `--journal`: events in the systemd journal, each with fields (systemd.journal-fields(7)), from a thread of their own.
+//!
+//! A journal that is slow delays nothing but this thread: events then stay in the kernel's buffer, and what finds no
+//! room there is counted, and told when it goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use ftp_common::event::{Event, EventKind};
+use log::{Level, Record};
+use serde_json::{Map, Value};
+use systemd_journal_logger::JournalLog;
+use tokio::time::sleep;
+
+use crate::ebpf::maps::Tables;
+use crate::error::{Failure, OrFail as _};
+use crate::events::json::EventRow;
+use crate::events::line::EventLines;
+use crate::events::reader::{Events, Form, Told};
+use crate::events::totals::Carried;
+use crate::query;
+
+/// How long after events could not be read it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether other maps were put in the place of these: nothing tells.
+const AT_LEAST: Duration = Duration::from_secs(5);
+/// The event of those that the journal did not take.
+const NOT_TAKEN: &str = "journal_lost";
+
+/// The journal, reached.
+pub struct Journal {
+    log: JournalLog,
+    lines: EventLines,
+    /// Events that it did not take since it took one.
+    lost: u64,
+}
+
+impl Journal {
+    /// Finds it, before anything else is done.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn open() -> Result<Self, Failure> {
+        let log =
+            JournalLog::empty().or_fail("--journal", "run it where systemd-journald runs, or without --journal")?;
+        let log = log.with_syslog_identifier("ftptrack".to_owned());
+        Ok(Self { log, lines: EventLines::default(), lost: 0 })
+    }
+
+    /// Writes what happens from now on, as long as the process lives. What ended data connections have carried is
+    /// counted in `carried`.
+    ///
+    /// # Errors
+    ///
+    /// A thread can't be had.
+    pub fn start(mut self, pin_dir: PathBuf, carried: Arc<Carried>) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.or_fail("--journal", "free some memory or descriptors")?;
+        let write = move || {
+            runtime.block_on(async {
+                let mut noted = None;
+                loop {
+                    let Err(failure) = self.write_all(&pin_dir, &carried).await else { continue };
+                    let text = failure.to_string();
+                    if noted.as_ref() != Some(&text) {
+                        eprintln!("note: {text}");
+                        noted = Some(text);
+                    }
+                    sleep(AGAIN).await;
+                }
+            });
+        };
+        thread::Builder::new().name("journal".to_owned()).spawn(write).or_fail("--journal", "free some memory")?;
+        Ok(())
+    }
+
+    /// Writes events until other maps are put in the place of these.
+    async fn write_all(&mut self, pin_dir: &Path, carried: &Arc<Carried>) -> Result<(), Failure> {
+        let pins = query::pins(pin_dir)?;
+        let mut events = Events::open(Tables::new(&pins), Form::Json)?;
+        events.count_in(Arc::clone(carried));
+        while events.is_of(Tables::new(&pins)) {
+            tokio::select! {
+                shown = events.next_with(|_, told| self.write(&told)) => shown.or_fail("EVENTS", "report this")?,
+                () = sleep(AT_LEAST) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, told: &Told<'_>) {
+        let Some(entry) = Entry::new(told, &mut self.lines) else { return };
+        if self.lost != 0 {
+            let lost = Entry::not_taken(self.lost);
+            if lost.send(&self.log).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if let Err(error) = entry.send(&self.log) {
+            if self.lost == 0 {
+                eprintln!("note: the journal can't be reached ({error}): guarding goes on without");
+            }
+            self.lost += 1;
+        }
+    }
+}
+
+/// One entry: what people read, and what programs do.
+struct Entry {
+    level: Level,
+    message: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Entry {
+    /// `None` for an event of a later version.
+    fn new(told: &Told<'_>, lines: &mut EventLines) -> Option<Self> {
+        match told {
+            Told::Event(event) => {
+                let Value::Object(row) = serde_json::to_value(EventRow::new(event)?).ok()? else { return None };
+                Some(Self { level: level(event), message: lines.text(event)?, fields: fields(&row) })
+            }
+            Told::Untold(untold) => {
+                let fields = vec![field("EVENT", untold.counter.name()), field("TIMES", untold.count)];
+                Some(Self { level: Level::Warn, message: untold.to_string(), fields })
+            }
+        }
+    }
+
+    fn not_taken(count: u64) -> Self {
+        let message = format!("lost      the journal could not be reached: events not shown: {count}");
+        Self { level: Level::Warn, message, fields: vec![field("EVENT", NOT_TAKEN), field("TIMES", count)] }
+    }
+
+    fn send(&self, log: &JournalLog) -> std::io::Result<()> {
+        let fields: Vec<_> = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut record = Record::builder();
+        record.level(self.level).target("ftptrack").key_values(&fields);
+        log.journal_send(&record.args(format_args!("{}", self.message)).build())
+    }
+}
+
+/// Of syslog's priorities: warning (what was lost), notice (what was not let through), info.
+fn level(event: &Event) -> Level {
+    let told = |kind: EventKind| event.kind == kind.number();
+    if told(EventKind::Denied) || told(EventKind::Refused) { Level::Info } else { Level::Debug }
+}
+
+/// Those of `events --json`, one deep: `FTPTRACK_PACKETS_CLIENT`.
+fn fields(row: &Map<String, Value>) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (name, value) in row {
+        match value {
+            Value::Object(parts) => {
+                all.extend(parts.iter().map(|(part, value)| field(&format!("{name}_{part}"), plain(value))));
+            }
+            value => all.push(field(name, plain(value))),
+        }
+    }
+    all
+}
+
+fn field(name: &str, value: impl ToString) -> (String, String) {
+    (format!("FTPTRACK_{}", name.to_uppercase()), value.to_string())
+}
+
+/// Without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,83 @@
+//! Taking entries out of the maps: a session, an expectation, a flow, or all.
+
+use std::io;
+
+use aya::maps::{HashMap, Map, MapData, MapError};
+use ftp_common::expectation::Expectation;
+use ftp_common::flow::Flow;
+use ftp_common::keys::{ConnectionKey, ExpectationKey};
+use ftp_common::session::Session;
+
+use crate::ebpf::maps::Tables;
+use crate::ebpf::pod::Wire;
+use crate::error::{Failure, OrFail as _};
+use crate::query::read;
+use crate::query::rows::{ExpectationRow, pair};
+
+/// Which entries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum What {
+    /// Control connections; what they negotiated goes with them.
+    Sessions,
+    /// Negotiated data connections.
+    Expectations,
+    /// Data connections: their counts go, they themselves go on.
+    Flows,
+}
+
+/// Takes out the entry of that name, as the lists show it, or all; how many there were.
+///
+/// # Errors
+///
+/// There is no such entry, or a map can't be changed.
+pub fn flush(tables: Tables<'_>, what: What, name: Option<&str>) -> Result<usize, Failure> {
+    let count = match what {
+        What::Sessions => {
+            remove::<ConnectionKey, Session>(tables.sessions()?, |key, _| wanted(name, &connection(key)))?
+        }
+        What::Expectations => remove::<ExpectationKey, Expectation>(tables.expectations()?, |key, value| {
+            wanted(name, &ExpectationRow::new(key, value, 0).name())
+        })?,
+        What::Flows => remove::<ConnectionKey, Flow>(tables.flows()?, |key, _| wanted(name, &connection(key)))?,
+    };
+    match name {
+        Some(name) if count == 0 => {
+            let list = match what {
+                What::Sessions => "ftptrack sessions: CLIENT-SERVER, each with its port",
+                What::Expectations => "ftptrack expectations: MODE:CLIENT-SERVER:PORT",
+                What::Flows => "ftptrack flows: CLIENT-SERVER, each with its port",
+            };
+            Err(Failure::failed(name, "there is no such entry", format_args!("name one of {list}")))
+        }
+        _ => Ok(count),
+    }
+}
+
+fn wanted(name: Option<&str>, entry: &str) -> bool {
+    name.is_none_or(|name| name == entry)
+}
+
+fn connection(key: &ConnectionKey) -> String {
+    pair(key.client, key.client_port, key.server, key.server_port)
+}
+
+fn remove<K, V>(map: MapData, wanted: impl Fn(&K, &V) -> bool) -> Result<usize, Failure>
+where
+    Wire<K>: aya::Pod + Default,
+    Wire<V>: aya::Pod + Default,
+{
+    let entries: Vec<(Wire<K>, Wire<V>)> = read(&map)?;
+    let mut map: HashMap<_, Wire<K>, Wire<V>> =
+        HashMap::try_from(Map::LruHashMap(map)).or_fail("pinned map", "run ftptrack detach --all")?;
+    let mut count = 0;
+    for (key, _) in entries.iter().filter(|(key, value)| wanted(&key.0, &value.0)) {
+        match map.remove(key) {
+            Ok(()) => count += 1,
+            // It ended by itself meanwhile.
+            Err(MapError::KeyNotFound) => {}
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).or_fail("pinned map", "run as root"),
+        }
+    }
+    Ok(count)
+}

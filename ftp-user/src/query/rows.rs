@@ -1,0 +1,257 @@
+//! What is shown, in the shape that `--json` prints.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::expectation::Expectation;
+use ftp_common::flow::{Flow, state};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::session::Session;
+use ftp_common::session::kind;
+use serde::{Serialize, Serializer};
+
+use crate::ebpf::features::Features;
+use crate::ebpf::interface::SideName;
+use crate::pins::Hook;
+use crate::query::policy_row::PolicyRow;
+use crate::sys::clock;
+
+/// A pair of numbers, of the client and of the server.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct BothWays {
+    /// From the client.
+    pub client: u64,
+    /// From the server.
+    pub server: u64,
+}
+
+impl From<[u64; 2]> for BothWays {
+    fn from([client, server]: [u64; 2]) -> Self {
+        Self { client, server }
+    }
+}
+
+/// One control connection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionRow {
+    /// Address and port.
+    pub client: String,
+    /// Address and port.
+    pub server: String,
+    /// Whether it can open anything: `in step`, `finding step` or `opaque`.
+    pub state: &'static str,
+    /// What the last USER said, if it was sent in the clear; bytes that are no text are replaced, and it is
+    /// cut to 32 bytes.
+    pub user: Option<String>,
+    /// How its data connections are made, by the last negotiation: `passive`, `active`, or `range` where an
+    /// encrypted session has opened the passive range to its client.
+    pub mode: Option<&'static str>,
+    /// Since it was first seen.
+    pub age_seconds: f64,
+    /// Commands without a reply yet.
+    pub waiting: u32,
+    /// Their kinds, the oldest first: `PASV`, `EPSV`, `PORT` (or EPRT), `transfer`, `REIN`, `ABOR`, `other`.
+    pub waits_for: Vec<&'static str>,
+}
+
+/// One data connection that was negotiated and has not begun.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExpectationRow {
+    /// Address; `None` if any client may connect.
+    pub client: Option<IpAddr>,
+    /// Address.
+    pub server: IpAddr,
+    /// The listening port: the server's in passive mode, the client's in active mode.
+    pub port: u16,
+    /// `passive` or `active`.
+    pub mode: &'static str,
+    /// Until it expires.
+    pub expires_in_seconds: f64,
+    /// Its control connection, `client:port-server:port`.
+    pub session: String,
+}
+
+/// One data connection that was let in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FlowRow {
+    /// Address and port.
+    pub client: String,
+    /// Address and port.
+    pub server: String,
+    /// `passive` or `active`.
+    pub mode: &'static str,
+    /// `begun`, `answered`, `established`, `ended` or `denied`.
+    pub state: &'static str,
+    /// Packets each way.
+    pub packets: BothWays,
+    /// TCP payload bytes each way.
+    pub bytes: BothWays,
+    /// Since its first SYN.
+    pub age_seconds: f64,
+    /// Its control connection, `client:port-server:port`.
+    pub control: String,
+}
+
+/// One interface that is to be guarded.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct InterfaceRow {
+    /// Its name.
+    pub name: String,
+    /// Its index; 0 before it was there.
+    pub index: u32,
+    /// Where servers are, seen from it.
+    pub side: SideName,
+    /// How the programs hang on it.
+    pub hook: Hook,
+    /// Whether both programs are in force.
+    pub attached: bool,
+    /// `attached`, `bare` (it is there and not guarded) or `absent`.
+    pub state: &'static str,
+    /// Version of the ftptrack that attached to it last.
+    pub version: String,
+}
+
+/// What `status` shows.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// This program's version.
+    pub version: &'static str,
+    /// Version of the maps' shapes.
+    pub abi: u32,
+    /// The pin directory.
+    pub pin_dir: String,
+    /// What the kernel has, as it was found when something was attached.
+    pub kernel: Option<Features>,
+    /// Interfaces that are to be guarded.
+    pub interfaces: Vec<InterfaceRow>,
+    /// Addresses of theirs that are not yet servers', though the policy goes by them.
+    pub bare_addresses: Vec<String>,
+    /// The policy in force.
+    pub policy: PolicyRow,
+    /// Number of sessions.
+    pub sessions: usize,
+    /// Number of expectations that stand.
+    pub expectations: usize,
+    /// Number of flows.
+    pub flows: usize,
+}
+
+/// All counters, in their order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stats(pub Vec<(Counter, u64)>);
+
+/// As an object: counts by the counters' names.
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(counter, count)| (counter.name(), count)))
+    }
+}
+
+impl SessionRow {
+    /// The row of an entry of the SESSIONS map, at a time of the kernel's.
+    #[must_use]
+    pub fn new(key: &ConnectionKey, session: &Session, opens_range: bool, now: u64) -> Self {
+        let user = session.client.parser.user();
+        let waits_for: Vec<_> = session.pending_commands().map(|command| kind_name(command.asked())).collect();
+        let state = if session.server.opaque != 0 {
+            "opaque"
+        } else if session.is_in_sync() {
+            "in step"
+        } else {
+            "finding step"
+        };
+        Self {
+            client: endpoint(key.client, key.client_port),
+            server: endpoint(key.server, key.server_port),
+            state,
+            user: (!user.is_empty()).then(|| String::from_utf8_lossy(user).into_owned()),
+            mode: match session.server.standing.mode {
+                _ if opens_range => Some("range"),
+                0 => None,
+                mode => Some(Mode::from_number(mode).name()),
+            },
+            age_seconds: clock::seconds_since(session.since, now),
+            waiting: session.pending(),
+            waits_for,
+        }
+    }
+}
+
+/// What a waiting command is.
+const fn kind_name(asked: u8) -> &'static str {
+    match asked {
+        kind::PASV => "PASV",
+        kind::EPSV => "EPSV",
+        kind::PORT => "PORT",
+        kind::TRANSFER => "transfer",
+        kind::REIN => "REIN",
+        kind::ABOR => "ABOR",
+        _ => "other",
+    }
+}
+
+impl ExpectationRow {
+    /// The row of an entry of the EXPECTATIONS map, at a time of the kernel's.
+    #[must_use]
+    pub fn new(key: &ExpectationKey, expectation: &Expectation, now: u64) -> Self {
+        let session = &expectation.session;
+        Self {
+            client: (key.client != Address::ANY).then(|| key.client.into()),
+            server: key.server.into(),
+            port: key.port,
+            mode: Mode::from_number(key.mode).name(),
+            expires_in_seconds: clock::seconds(expectation.expires.saturating_sub(now)),
+            session: pair(session.client, session.client_port, session.server, session.server_port),
+        }
+    }
+}
+
+impl ExpectationRow {
+    /// How `ftptrack flush` knows it: `MODE:CLIENT-SERVER:PORT`, the client `any` if any may connect.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let client = self.client.map_or_else(|| "any".to_owned(), |address| address.to_string());
+        let Self { mode, server, port, .. } = self;
+        format!("{mode}:{client}-{server}:{port}")
+    }
+}
+
+impl FlowRow {
+    /// The row of an entry of the FLOWS map, at a time of the kernel's.
+    #[must_use]
+    pub fn new(key: &ConnectionKey, flow: &Flow, now: u64) -> Self {
+        Self {
+            client: endpoint(key.client, key.client_port),
+            server: endpoint(key.server, key.server_port),
+            mode: Mode::from_number(flow.mode).name(),
+            state: match flow.state {
+                state::SYN_SENT => "begun",
+                state::SYN_RECV => "answered",
+                state::ESTABLISHED => "established",
+                state::ENDED => "ended",
+                _ => "denied",
+            },
+            packets: flow.packets.into(),
+            bytes: flow.bytes.into(),
+            age_seconds: clock::seconds_since(flow.since, now),
+            control: pair(key.client, flow.control_client_port, key.server, flow.control_server_port),
+        }
+    }
+}
+
+/// `address:port`, `[address]:port` for IPv6.
+#[must_use]
+pub fn endpoint(address: Address, port: u16) -> String {
+    SocketAddr::new(address.into(), port).to_string()
+}
+
+/// `client:port-server:port`.
+#[must_use]
+pub fn pair(client: Address, client_port: u16, server: Address, server_port: u16) -> String {
+    format!("{}-{}", endpoint(client, client_port), endpoint(server, server_port))
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

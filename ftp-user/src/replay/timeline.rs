@@ -1,0 +1,106 @@
+//! What the kernel program told of a capture, in the capture's time, by session.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use ftp_common::event::{Event, EventKind};
+
+use super::gaps::Missing;
+use crate::sys::clock;
+
+/// One control connection.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The client's end.
+    pub client: String,
+    /// The server's end.
+    pub server: String,
+    /// Its beginning was followed; else it was met in the middle.
+    pub began: bool,
+    /// Its end was followed.
+    pub ended: bool,
+    /// What happened, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Nanoseconds since 1970, UTC.
+    pub time: i64,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// The kernel program told it. The event's own time is that of the replay.
+    Told(Event),
+    /// Bytes of the control connection are not in the capture.
+    Missing(Missing),
+}
+
+/// All that was told.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// Control connections, in the order in which they were first told of.
+    pub sessions: Vec<Session>,
+    /// What belongs to no session.
+    pub strays: Vec<Entry>,
+    by_generation: HashMap<u64, usize>,
+    by_ends: HashMap<[SocketAddr; 2], usize>,
+}
+
+impl Story {
+    /// Adds what the program told when it saw a packet of this time.
+    pub fn tell(&mut self, time: i64, event: &Event) {
+        let Some(kind) = EventKind::from_number(event.kind) else { return };
+        let entry = Entry { time, what: What::Told(*event) };
+        if event.session == 0 {
+            self.strays.push(entry);
+            return;
+        }
+        let session = self.session(event);
+        match kind {
+            EventKind::SessionStarted => session.began = true,
+            EventKind::SessionEnded => session.ended = true,
+            _ => {}
+        }
+        session.entries.push(entry);
+    }
+
+    /// Adds that bytes of a control connection are missing; its ends in any order.
+    pub fn miss(&mut self, time: i64, ends: [SocketAddr; 2], missing: Missing) {
+        let [one, other] = ends;
+        let index = self.by_ends.get(&[one, other]).or_else(|| self.by_ends.get(&[other, one]));
+        if let Some(session) = index.and_then(|index| self.sessions.get_mut(*index))
+            && !session.ended
+        {
+            session.entries.push(Entry { time, what: What::Missing(missing) });
+        }
+    }
+
+    fn session(&mut self, event: &Event) -> &mut Session {
+        let next = self.sessions.len();
+        let index = *self.by_generation.entry(event.session).or_insert(next);
+        if index == next {
+            let client = SocketAddr::new(event.client.into(), event.client_port);
+            let server = SocketAddr::new(event.server.into(), event.server_port);
+            self.by_ends.insert([client, server], index);
+            let (client, server) = (client.to_string(), server.to_string());
+            self.sessions.push(Session { client, server, ..Session::default() });
+        }
+        &mut self.sessions[index]
+    }
+}
+
+/// A time of a capture as people read it, to the millisecond.
+#[must_use]
+pub fn shown(time: i64) -> String {
+    clock::time_of_day(time)
+}
+
+#[cfg(test)]
+#[path = "timeline_tests.rs"]
+mod tests;

@@ -1,0 +1,11 @@
+//! What the operating system offers: nothing here knows of FTP.
+
+pub(crate) mod bpf;
+pub mod bpffs;
+pub mod capability;
+pub mod clock;
+pub mod netlink;
+pub mod proc_syscall;
+pub mod sd_notify;
+pub mod signals;
+pub mod sock_diag;
