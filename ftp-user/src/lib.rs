@@ -24,6 +24,7 @@ pub mod commands;
 pub mod config;
 pub mod doctor;
 pub mod ebpf;
+pub mod endpoint;
 pub mod error;
 pub mod events;
 pub mod export;

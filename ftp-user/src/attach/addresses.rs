@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use crate::ebpf::interface::SideName;
+use crate::ebpf::policy_change::Change;
 use crate::error::Failure;
+use crate::pins::{Pins, Record};
+use crate::policy::attachment::SideName;
 use crate::sys::netlink::Netlink;
 
 /// Interfaces whose addresses are servers'.
@@ -39,4 +41,29 @@ impl OwnAddresses {
         let loopback = netlink.addresses(&self.loopback).await?;
         Ok(ordinary.iter().map(|net| net.addr().into()).chain(loopback.iter().map(IpNet::trunc)).collect())
     }
+}
+
+/// Brings the addresses that the interfaces have now into force, if the policy goes by them and by others so
+/// far. Returns them then.
+///
+/// # Errors
+///
+/// It can't be done; then what was in force still is.
+pub async fn follow_addresses(pins: &Pins, netlink: &Netlink) -> Result<Option<BTreeSet<IpNet>>, Failure> {
+    // Whatever policy is in force by now, it goes by the addresses of now. They are read while nobody else
+    // can change it: whoever is next reads later ones.
+    let mut change = Change::begin(pins).await?;
+    let in_force = change.in_force()?;
+    let own = own_addresses(&pins.records()?).now(netlink).await?;
+    if in_force.policy.own.is_none() || in_force.policy.without_named(&own) == in_force.own {
+        return Ok(None);
+    }
+    change.bring(&in_force.policy, &own)?;
+    Ok(Some(own))
+}
+
+/// Those of the interfaces that are to be guarded.
+#[must_use]
+pub fn own_addresses(records: &[Record]) -> OwnAddresses {
+    OwnAddresses::of(records.iter().map(|record| (record.index, record.side)))
 }

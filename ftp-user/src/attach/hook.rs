@@ -11,12 +11,13 @@ use aya::programs::tc::{
 };
 use aya::programs::{LinkOrder, TcAttachType};
 
-use crate::attach::plan::Attachment;
+use crate::attach::attachment::Attachment;
 use crate::attach::teardown::our_filter;
 use crate::ebpf::interface::Interface;
 use crate::ebpf::program::program;
 use crate::error::{Failure, OrFail as _};
-use crate::pins::{DIRECTIONS, Direction, Hook, Pins, absent_is_fine};
+use crate::pins::{Pins, absent_is_fine};
+use crate::policy::attachment::{DIRECTIONS, Direction, Hook};
 use crate::sys::bpf;
 use crate::sys::netlink::{Filter, Netlink};
 

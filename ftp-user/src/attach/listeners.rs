@@ -3,36 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::error::Failure;
-use crate::policy::{PortRange, Rules};
-
-/// The TCP sockets of this process's network namespace.
-const FAMILIES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-/// State of a listening socket in /proc/net/tcp (`TCP_LISTEN`).
-const LISTEN: &str = "0A";
-
-/// A TCP socket of this network namespace, with its local address.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Socket {
-    address: IpAddr,
-    port: u16,
-    listens: bool,
-    inode: u64,
-}
-
-/// A process, as far as it matters here.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Process {
-    name: String,
-    parent: u32,
-    sockets: BTreeSet<u64>,
-}
+use crate::policy::attachment::SideName;
+use crate::policy::{Policy, PortRange, Rules};
+use crate::sys::capability;
+use crate::sys::netlink::Netlink;
+use crate::sys::proc::{Process, Socket, listening, processes, tcp_sockets};
 
 /// Somebody who listens inside the passive range, and is no FTP server.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -98,7 +78,7 @@ impl Listeners {
             return BTreeSet::new();
         }
         let is_control = |socket: &Socket| rules.control_ports.contains(&socket.port);
-        let control = FAMILIES.into_iter().flat_map(sockets).filter(is_control);
+        let control = tcp_sockets().filter(is_control);
         let control: BTreeSet<u64> = control.map(|socket| socket.inode).collect();
         let processes = processes();
         // A listener of the FTP server itself may have closed while the processes were read: it has no owner then.
@@ -119,18 +99,36 @@ impl Listeners {
     }
 }
 
-/// The listening sockets. The kernel lists a family's first: the rest, maybe a million, need not be read.
-fn listening() -> impl Iterator<Item = Socket> {
-    FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
-}
-
-/// The processes whose names begin with `name` that listen on one of these ports, in this network namespace.
-#[must_use]
-pub fn listening_as(name: &str, ports: &[u16]) -> Vec<u32> {
-    let sockets: BTreeSet<u64> =
-        listening().filter(|socket| ports.contains(&socket.port)).map(|socket| socket.inode).collect();
-    let is_it = |process: &Process| process.name.starts_with(name) && !process.sockets.is_disjoint(&sockets);
-    processes().into_iter().filter(|(_, process)| is_it(process)).map(|(id, _)| id).collect()
+/// Only servers on this host can have neighbours that would be cut off, and in monitor mode nobody is
+/// cut off: then it is only said.
+///
+/// # Errors
+///
+/// The list of them.
+pub async fn check_listeners(
+    policy: &Policy,
+    own: &BTreeSet<IpNet>,
+    sides: impl IntoIterator<Item = SideName>,
+    netlink: &Netlink,
+) -> Result<(), Failure> {
+    if sides.into_iter().all(|side| side == SideName::ServersBeyond) {
+        return Ok(());
+    }
+    let listeners = Listeners::now(netlink.all_addresses().await?);
+    let own_rules = policy.own.iter().map(|rules| (rules, own.iter().copied().collect::<Vec<_>>()));
+    let named = policy.named.iter().map(|named| (&named.rules, named.prefixes.clone()));
+    for (rules, servers) in own_rules.chain(named) {
+        match listeners.check(rules, &servers) {
+            Err(failure) if rules.monitor => eprintln!("note: {}", failure.complaint()),
+            // A listener of the FTP server's own can't be told from others then: a service that restarts in the middle
+            // of a transfer must not fail for it.
+            Err(failure) if !capability::sees_processes() => {
+                eprintln!("note: {}; whose they are can't be seen without CAP_SYS_PTRACE", failure.complaint());
+            }
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Those that belong to no FTP server, each once.
@@ -163,55 +161,6 @@ fn is_ftp_server(id: u32, control: &BTreeSet<u64>, processes: &BTreeMap<u32, Pro
         id = process.parent;
     }
     false
-}
-
-fn sockets(family: &str) -> impl Iterator<Item = Socket> {
-    // IPv6 may be off.
-    let file = fs::File::open(family).ok().into_iter();
-    file.flat_map(|file| BufReader::new(file).lines().skip(1).map_while(Result::ok)).filter_map(|line| socket(&line))
-}
-
-/// A line of /proc/net/tcp: number, local address, remote address, state, …, inode tenth.
-fn socket(line: &str) -> Option<Socket> {
-    let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let (address, port) = fields.get(1)?.split_once(':')?;
-    Some(Socket {
-        address: hexadecimal_address(address)?,
-        port: u16::from_str_radix(port, 16).ok()?,
-        listens: *fields.get(3)? == LISTEN,
-        inode: fields.get(9)?.parse().ok()?,
-    })
-}
-
-/// Words of the address in the machine's byte order, in hexadecimal.
-fn hexadecimal_address(text: &str) -> Option<IpAddr> {
-    let word = |at: usize| u32::from_str_radix(text.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
-    if text.len() == 8 {
-        return Some(Ipv4Addr::from(word(0)?).into());
-    }
-    let words = [word(0)?, word(8)?, word(16)?, word(24)?];
-    let bytes: [u8; 16] = words.concat().try_into().ok()?;
-    Some(Ipv6Addr::from(bytes).to_canonical())
-}
-
-fn processes() -> BTreeMap<u32, Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|id| Some((id, process(id)?)))
-        .collect()
-}
-
-fn process(id: u32) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name stands in brackets and may hold brackets itself; behind it: state, parent.
-    let (before, after) = stat.rsplit_once(')')?;
-    let name = before.split_once('(')?.1.to_owned();
-    let parent = after.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let descriptors = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
-    let socket = |link: std::path::PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
-    let sockets = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).filter_map(socket).collect();
-    Some(Process { name, parent, sockets })
 }
 
 #[cfg(test)]

@@ -40,17 +40,6 @@ fn others_are_named_even_as_children_of_an_init_that_holds_the_control_port() {
 }
 
 #[test]
-fn lines_of_proc_are_read() {
-    let line = "   0: 0100000A:2CEB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0";
-    assert_eq!(socket(line), Some(listener("10.0.0.1", 11499, 4242)));
-    assert!(!socket(&line.replace(" 0A ", " 01 ")).unwrap().listens);
-    assert_eq!(socket("  sl  local_address rem_address"), None);
-    assert_eq!(hexadecimal_address("00000000000000000000000001000000"), Some("::1".parse().unwrap()));
-    assert_eq!(hexadecimal_address("0000000000000000FFFF00000100000A"), Some("10.0.0.1".parse().unwrap()));
-    assert_eq!(hexadecimal_address("xyz"), None);
-}
-
-#[test]
 fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
     let local = BTreeSet::from(["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
     let concerns = |address: &str, port, servers: &str| {
@@ -65,12 +54,4 @@ fn only_listeners_on_a_servers_address_in_the_range_are_concerned() {
     assert!(!concerns("0.0.0.0", 20481, "10.0.0.1/32"));
     // A gateway's own sockets are none of the servers behind it.
     assert!(!concerns("0.0.0.0", 10240, "192.0.2.0/24"));
-}
-
-#[test]
-fn this_process_is_found_with_its_sockets() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let inode = FAMILIES.into_iter().flat_map(sockets).find(|socket| socket.port == port).unwrap().inode;
-    assert!(process(std::process::id()).unwrap().sockets.contains(&inode));
 }

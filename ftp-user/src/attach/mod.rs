@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod adopt;
+pub mod attachment;
 pub mod hook;
 pub mod listeners;
 pub mod observe;

@@ -4,9 +4,11 @@ use std::os::fd::AsFd as _;
 
 use crate::attach::teardown::our_filter;
 use crate::error::Failure;
-use crate::pins::{DIRECTIONS, Direction, Hook, Pins, Record, network_namespace};
+use crate::pins::{Pins, Record};
+use crate::policy::attachment::{DIRECTIONS, Direction, Hook};
 use crate::sys::bpf;
 use crate::sys::netlink::{Link, Netlink};
+use crate::sys::netns::network_namespace;
 
 /// How an interface that is to be guarded stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

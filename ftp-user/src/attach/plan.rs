@@ -6,17 +6,47 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::attach::addresses::OwnAddresses;
-use crate::attach::listeners::Listeners;
+use crate::attach::attachment::Attachment;
+use crate::attach::listeners::check_listeners;
 use crate::attach::observe::Seen;
-use crate::attach::setup::Asked;
+use crate::config::{Configuration, Flags};
 use crate::ebpf::features::Features;
-use crate::ebpf::interface::{Interface, SideName};
-use crate::ebpf::server_keys;
+use crate::ebpf::interface::Interface;
 use crate::error::Failure;
-use crate::pins::{Hook, Pins, Record, network_namespace};
-use crate::policy::{Policy, Rules};
-use crate::sys::capability;
-use crate::sys::netlink::{Link, Netlink};
+use crate::pins::{Pins, Record};
+use crate::policy::Policy;
+use crate::policy::attachment::SideName;
+use crate::policy::summary::server_lines;
+use crate::sys::netlink::Netlink;
+use crate::sys::netns::network_namespace;
+
+/// What a command that attaches was asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Interfaces and policy.
+    pub configuration: Configuration,
+    /// Whether a policy was asked for: else one that is in force holds on.
+    pub policy_is_given: bool,
+    /// Go on in spite of listeners in the passive range.
+    pub force: bool,
+    /// Put it in the place of whatever is there, and keep nothing of that.
+    pub replace: bool,
+    /// Times that `-v` was given.
+    pub verbose: u8,
+}
+
+impl Asked {
+    /// What options ask for.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
+    pub fn resolve(flags: &Flags) -> Result<Self, Failure> {
+        let policy_is_given = flags.say_what_holds();
+        let configuration = flags.resolve()?;
+        Ok(Self { configuration, policy_is_given, force: false, replace: false, verbose: 0 })
+    }
+}
 
 /// What is to be attached, and with which policy.
 #[derive(Debug)]
@@ -33,51 +63,6 @@ pub struct Plan {
     sides: Vec<SideName>,
     /// To look at interfaces and addresses again.
     pub netlink: Netlink,
-}
-
-/// An interface that is to be attached to.
-#[derive(Clone, Debug)]
-pub struct Attachment {
-    /// Its name in records and pins.
-    pub name: String,
-    /// The interface.
-    pub interface: Interface,
-    /// Where servers are, seen from it.
-    pub side: SideName,
-    /// How to attach to it.
-    pub hook: Hook,
-    /// What is remembered under its name.
-    pub before: Option<Record>,
-}
-
-impl Attachment {
-    /// One that was remembered, where it is now.
-    ///
-    /// # Errors
-    ///
-    /// Packets of the interface can't be read.
-    pub fn again(record: Record, link: &Link) -> Result<Self, Failure> {
-        let interface = Interface::of(link)?;
-        let side = interface.side(record.side.into());
-        Ok(Self { name: record.name.clone(), side, hook: record.hook, interface, before: Some(record) })
-    }
-
-    /// What is to be remembered of it.
-    ///
-    /// # Errors
-    ///
-    /// `/proc` isn't there.
-    pub fn record(&self) -> Result<Record, Failure> {
-        Ok(Record {
-            name: self.name.clone(),
-            index: self.interface.index,
-            side: self.side,
-            hook: self.hook,
-            made_qdisc: false,
-            namespace: network_namespace()?,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
-    }
 }
 
 /// What to do with an interface that isn't there.
@@ -216,69 +201,6 @@ impl Plan {
     }
 }
 
-/// Only servers on this host can have neighbours that would be cut off, and in monitor mode nobody is
-/// cut off: then it is only said.
-///
-/// # Errors
-///
-/// The list of them.
-pub async fn check_listeners(
-    policy: &Policy,
-    own: &BTreeSet<IpNet>,
-    sides: impl IntoIterator<Item = SideName>,
-    netlink: &Netlink,
-) -> Result<(), Failure> {
-    if sides.into_iter().all(|side| side == SideName::ServersBeyond) {
-        return Ok(());
-    }
-    let listeners = Listeners::now(netlink.all_addresses().await?);
-    let own_rules = policy.own.iter().map(|rules| (rules, own.iter().copied().collect::<Vec<_>>()));
-    let named = policy.named.iter().map(|named| (&named.rules, named.prefixes.clone()));
-    for (rules, servers) in own_rules.chain(named) {
-        match listeners.check(rules, &servers) {
-            Err(failure) if rules.monitor => eprintln!("note: {}", failure.complaint()),
-            // A listener of the FTP server's own can't be told from others then: a service that restarts in the middle
-            // of a transfer must not fail for it.
-            Err(failure) if !capability::sees_processes() => {
-                eprintln!("note: {}; whose they are can't be seen without CAP_SYS_PTRACE", failure.complaint());
-            }
-            other => other?,
-        }
-    }
-    Ok(())
-}
-
-/// What holds for which servers, a line for each. `own` are the interfaces' own addresses, if they are known.
-#[must_use]
-pub fn server_lines(policy: &Policy, own: Option<&BTreeSet<IpNet>>) -> Vec<String> {
-    let own_addresses = || own.map_or_else(|| "the interfaces' own addresses".to_owned(), listed);
-    let own = policy.own.iter().map(|rules| server_line(&own_addresses(), rules));
-    let named =
-        policy.named.iter().map(|named| server_line(&listed(&named.prefixes.iter().copied().collect()), &named.rules));
-    own.chain(named).collect()
-}
-
-fn server_line(servers: &str, rules: &Rules) -> String {
-    let refused = || "refused".to_owned();
-    let control: Vec<_> = rules.control_ports.iter().map(ToString::to_string).collect();
-    let passive = rules.passive_range.filter(|_| rules.passive).map_or_else(refused, |range| range.to_string());
-    let active = if rules.allows_active() { rules.active_port.to_string() } else { refused() };
-    let mode = if rules.monitor { "; monitor" } else { "" };
-    format!("servers {servers}; control {}; passive {passive}; active {active}{mode}", control.join(", "))
-}
-
-/// Servers on one line: the first few, as a gateway's list is long.
-#[must_use]
-pub fn listed(nets: &BTreeSet<IpNet>) -> String {
-    const SHOWN: usize = 8;
-    let names: Vec<_> = nets.iter().take(SHOWN).map(server_keys::shown).collect();
-    match nets.len().saturating_sub(SHOWN) {
-        0 if names.is_empty() => "none".to_owned(),
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
 /// Refuses a directory where something is in force: it would be taken away at the end.
 ///
 /// # Errors
@@ -299,22 +221,4 @@ pub fn refuse_leftovers(pin_dir: &Path) -> Result<(), Failure> {
             pin_dir.display()
         ),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn servers(count: u8) -> BTreeSet<IpNet> {
-        (1..=count).map(|last| IpNet::new([10, 0, 0, last].into(), 32).unwrap()).collect()
-    }
-
-    #[test]
-    fn single_addresses_go_without_their_length_and_long_lists_end() {
-        assert_eq!(listed(&servers(0)), "none");
-        assert_eq!(listed(&servers(2)), "10.0.0.1, 10.0.0.2");
-        assert_eq!(listed(&BTreeSet::from(["10.0.0.0/8".parse().unwrap()])), "10.0.0.0/8");
-        assert!(listed(&servers(8)).ends_with("10.0.0.8"));
-        assert!(listed(&servers(11)).ends_with("10.0.0.8 and 3 more"));
-    }
 }

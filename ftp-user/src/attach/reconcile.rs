@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::attach::addresses::follow_addresses;
+use crate::attach::attachment::Attachment;
 use crate::attach::hook::attach;
 use crate::attach::observe::{Seen, State, survey};
-use crate::attach::plan::{Attachment, listed};
 use crate::attach::setup::{adopt_older, make_room};
-use crate::commands::policy::follow_addresses;
 use crate::ebpf::interface::Interface;
 use crate::ebpf::program::{Constants, Loaded, Stock};
 use crate::error::Failure;
 use crate::pins::Pins;
-use crate::pins::lock::Hold;
+use crate::pins::lock::PinDirLock;
+use crate::policy::summary::listed;
 use crate::sys::clock;
 use crate::sys::netlink::{Changes, Netlink};
 
@@ -154,7 +155,7 @@ impl Follower {
     async fn mend(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
         let hold = match self.holding {
             Holding::Already => None,
-            Holding::WhenNeeded => Some(Hold::take(&self.pin_dir).await?),
+            Holding::WhenNeeded => Some(PinDirLock::acquire(&self.pin_dir).await?),
         };
         let result = self.attach_bare(lines).await;
         if let Some(hold) = hold {

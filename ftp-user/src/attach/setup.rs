@@ -6,52 +6,25 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::attach::adopt;
+use crate::attach::attachment::Attachment;
 use crate::attach::hook::attach;
 use crate::attach::observe::{Seen, State, survey};
-use crate::attach::plan::{Absent, Attachment, Plan};
+use crate::attach::plan::{Absent, Asked, Plan};
 use crate::attach::teardown;
-use crate::config::{Configuration, Flags};
 use crate::ebpf::features::Features;
 use crate::ebpf::log;
 use crate::ebpf::maps::Tables;
 use crate::ebpf::policy_change::Change;
 use crate::ebpf::policy_maps::PolicyMaps;
 use crate::ebpf::program;
-use crate::ebpf::program::{Constants, Loaded, Sizes};
+use crate::ebpf::program::{Constants, Loaded};
 use crate::error::{Failure, OrFail as _};
-use crate::pins::lock::Hold;
+use crate::pins::lock::PinDirLock;
 use crate::pins::{Pins, Record};
 use crate::policy::Policy;
+use crate::policy::attachment::Sizes;
 use crate::sys::bpffs;
 use crate::sys::netlink::Netlink;
-
-/// What a command that attaches was asked for.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// Interfaces and policy.
-    pub configuration: Configuration,
-    /// Whether a policy was asked for: else one that is in force holds on.
-    pub policy_is_given: bool,
-    /// Go on in spite of listeners in the passive range.
-    pub force: bool,
-    /// Put it in the place of whatever is there, and keep nothing of that.
-    pub replace: bool,
-    /// Times that `-v` was given.
-    pub verbose: u8,
-}
-
-impl Asked {
-    /// What options ask for.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with them.
-    pub fn resolve(flags: &Flags) -> Result<Self, Failure> {
-        let policy_is_given = flags.say_what_holds();
-        let configuration = flags.resolve()?;
-        Ok(Self { configuration, policy_is_given, force: false, replace: false, verbose: 0 })
-    }
-}
 
 /// What was put in force.
 pub struct Installed {
@@ -70,7 +43,7 @@ pub struct Installed {
 ///
 /// The first check that fails, before anything was made; or a failure later, after what this call has made was
 /// removed.
-pub async fn install(asked: &Asked, pin_dir: &Path, absent: Absent) -> Result<(Installed, Hold), Failure> {
+pub async fn install(asked: &Asked, pin_dir: &Path, absent: Absent) -> Result<(Installed, PinDirLock), Failure> {
     Features::now()?.check()?;
     let netlink = Netlink::open()?;
     // What doesn't need the directory is checked before it is made.
@@ -79,7 +52,7 @@ pub async fn install(asked: &Asked, pin_dir: &Path, absent: Absent) -> Result<(I
         check_listeners(asked, &plan).await?;
     }
     let mounted = bpffs::prepare(pin_dir)?;
-    let hold = Hold::take(pin_dir).await?;
+    let hold = PinDirLock::acquire(pin_dir).await?;
     match install_held(asked, pin_dir, netlink, absent).await {
         Ok(mut installed) => {
             if mounted && bpffs::in_private_mount_namespace() {
@@ -226,7 +199,7 @@ async fn put_in_force(
     pins: &Pins,
 ) -> Result<Vec<Loaded>, Failure> {
     pins.make()?;
-    pins.remember_features(Features::now()?)?;
+    Features::now()?.save(pins)?;
     // The first object makes the maps, as it says; other sizes must be said before.
     let sizes = asked.configuration.sizes;
     if plan.attachments.is_empty() || sizes != Sizes::default() && !pins.map("CONFIG").exists() {

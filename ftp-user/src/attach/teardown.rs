@@ -8,13 +8,15 @@ use aya::programs::links::Link as _;
 use aya::programs::tc::SchedClassifierLink;
 use aya::programs::{SchedClassifier, TcAttachType};
 
+use crate::attach::addresses::follow_addresses;
 use crate::attach::observe::{Seen, survey};
-use crate::commands::policy::follow_addresses;
 use crate::error::{Failure, OrFail as _};
-use crate::pins::lock::Hold;
-use crate::pins::{DIRECTIONS, Direction, Hook, Pins, Record, network_namespace};
+use crate::pins::lock::PinDirLock;
+use crate::pins::{Pins, Record};
+use crate::policy::attachment::{DIRECTIONS, Direction, Hook};
 use crate::sys::bpf;
 use crate::sys::netlink::{Filter, Netlink};
+use crate::sys::netns::network_namespace;
 
 /// `ftptrack detach --all`: removes all that is in force, of whatever version. Returns the interfaces.
 ///
@@ -23,7 +25,7 @@ use crate::sys::netlink::{Filter, Netlink};
 /// A process that runs holds the directory, nothing is there, or the kernel refuses.
 pub async fn all(pin_dir: &Path) -> Result<Vec<Record>, Failure> {
     refuse_nothing(pin_dir)?;
-    let hold = Hold::take(pin_dir).await?;
+    let hold = PinDirLock::acquire(pin_dir).await?;
     let result = async {
         let mut records = Vec::new();
         for pins in Pins::all(pin_dir) {
@@ -46,7 +48,7 @@ pub async fn all(pin_dir: &Path) -> Result<Vec<Record>, Failure> {
 /// kernel refuses.
 pub async fn some(pin_dir: &Path, names: &[String]) -> Result<Vec<Record>, Failure> {
     refuse_nothing(pin_dir)?;
-    let hold = Hold::take(pin_dir).await?;
+    let hold = PinDirLock::acquire(pin_dir).await?;
     let result = some_of(&Pins::new(pin_dir), names).await;
     hold.release();
     result

@@ -8,7 +8,7 @@ use ftp_common::policy::Side;
 
 use crate::config::Flags;
 use crate::export::Outlets;
-use crate::pins::Hook;
+use crate::policy::attachment::Hook;
 
 /// Options that say what to attach to and what holds there.
 #[derive(Debug, Args)]
@@ -137,6 +137,14 @@ impl RuleArguments {
             ..where_to
         }
     }
+}
+
+/// Whether other listeners in the passive range matter.
+#[derive(Debug, Args)]
+pub(super) struct ForceArgument {
+    /// Go on in spite of other programs that listen in the passive range
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// Options that say where else it is told what happens.

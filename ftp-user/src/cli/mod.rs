@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::attach::plan::Absent;
-use crate::attach::setup::{Asked, install};
+use crate::attach::plan::Asked;
+use crate::attach::setup::install;
 use crate::attach::teardown;
 use crate::commands::run;
 use crate::commands::watch;
@@ -16,7 +17,9 @@ use crate::ebpf::log;
 use crate::ebpf::maps::Tables;
 use crate::error::{Failure, OrFail as _};
 use crate::export::metrics;
+use crate::pins::Pins;
 use crate::query;
+use crate::query::status;
 use crate::query::table;
 use crate::sys::capability;
 use crate::top;
@@ -29,7 +32,7 @@ mod policy;
 mod queries;
 mod replay;
 
-use arguments::{OutletArguments, PolicyArguments};
+use arguments::{ForceArgument, OutletArguments, PolicyArguments};
 use doctor::DoctorArguments;
 use generate::{CompletionsArguments, ManArguments};
 use policy::PolicyCommand;
@@ -105,9 +108,8 @@ struct DetachArguments {
 struct AttachArguments {
     #[command(flatten)]
     policy: PolicyArguments,
-    /// Go on in spite of other programs that listen in the passive range
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceArgument,
     /// Put it in the place of whatever is in force, which need not be of the same shape: sessions are forgotten
     #[arg(long)]
     replace: bool,
@@ -119,9 +121,8 @@ struct WatchArguments {
     policy: PolicyArguments,
     #[command(flatten)]
     outlets: OutletArguments,
-    /// Go on in spite of other programs that listen in the passive range
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceArgument,
 }
 
 #[derive(Debug, Args)]
@@ -130,9 +131,8 @@ struct RunArguments {
     policy: PolicyArguments,
     #[command(flatten)]
     outlets: OutletArguments,
-    /// Go on in spite of other programs that listen in the passive range
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceArgument,
     /// Show the kernel program's diagnostics; twice for more
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -187,16 +187,16 @@ impl Cli {
     async fn execute(self) -> Result<(), Failure> {
         self.command.check_capabilities()?;
         let pin_dir = self.pin_dir.as_path();
-        let pins = || query::pins(pin_dir);
+        let pins = || Pins::attached(pin_dir);
         match self.command {
             Command::Run(arguments) => {
                 log::init(arguments.verbose);
-                let RunArguments { policy, outlets, force, verbose } = *arguments;
+                let RunArguments { policy, outlets, force: ForceArgument { force }, verbose } = *arguments;
                 let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
                 run::run(&asked, pin_dir, outlets.into_outlets()).await
             }
             Command::Attach(arguments) => {
-                let AttachArguments { policy, force, replace } = *arguments;
+                let AttachArguments { policy, force: ForceArgument { force }, replace } = *arguments;
                 let asked = Asked { force, replace, ..Asked::resolve(&policy.into_flags())? };
                 let (installed, hold) = install(&asked, pin_dir, Absent::Refuse).await?;
                 hold.release();
@@ -204,7 +204,7 @@ impl Cli {
                 print(&installed.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
             }
             Command::Watch(arguments) => {
-                let WatchArguments { policy, outlets, force } = *arguments;
+                let WatchArguments { policy, outlets, force: ForceArgument { force } } = *arguments;
                 watch::watch(&policy.into_flags(), force, pin_dir, outlets.into_outlets()).await
             }
             Command::Policy { command } => command.execute(pin_dir).await,
@@ -218,8 +218,8 @@ impl Cli {
                 let pins = pins()?;
                 let whole = Cell::new(Ok(()));
                 let status = async || {
-                    let status = query::status(pin_dir, &pins).await?;
-                    whole.set(query::whole(&status));
+                    let status = status::status(pin_dir, &pins).await?;
+                    whole.set(status::whole(&status));
                     Ok(status)
                 };
                 list.show(status, table::status).await?;

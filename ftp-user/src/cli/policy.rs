@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use super::arguments::ForceArgument;
 use super::{Format, print};
 use crate::commands::policy;
 use crate::config::{self, USUAL};
+use crate::ebpf::policy_maps;
 use crate::error::Failure;
 use crate::import;
-use crate::query;
+use crate::pins::Pins;
 use crate::query::policy_row::PolicyRow;
 use crate::sys::capability;
 
@@ -29,9 +31,8 @@ pub(super) enum PolicyCommand {
         /// The file
         #[arg(default_value = USUAL)]
         file: PathBuf,
-        /// Go on in spite of other programs that listen in the passive range
-        #[arg(long)]
-        force: bool,
+        #[command(flatten)]
+        force: ForceArgument,
     },
     /// Write the policy that fits an FTP server's own configuration
     Import {
@@ -57,8 +58,8 @@ impl PolicyCommand {
     pub(super) async fn execute(self, pin_dir: &Path) -> Result<(), Failure> {
         match self {
             Self::Show(format) => {
-                let pins = query::pins(pin_dir)?;
-                let in_force = policy::in_force(&pins)?;
+                let pins = Pins::attached(pin_dir)?;
+                let in_force = policy_maps::in_force(&pins)?;
                 let records = pins.records()?;
                 format.print(&PolicyRow::from(&in_force), |_| policy::show(&in_force, &records))
             }
@@ -66,9 +67,9 @@ impl PolicyCommand {
                 let configuration = config::of_file(&file)?;
                 print(&policy::checked(&file, &configuration))
             }
-            Self::Apply { file, force } => {
+            Self::Apply { file, force: ForceArgument { force } } => {
                 let configuration = config::of_file(&file)?;
-                let pins = query::pins(pin_dir)?;
+                let pins = Pins::attached(pin_dir)?;
                 let applied = policy::apply(&configuration, &pins, force).await?;
                 eprint!("{}", applied.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>());
                 print(&applied.lines.iter().map(|line| format!("{line}\n")).collect::<String>())

@@ -11,8 +11,10 @@ use super::{print, shown};
 use crate::ebpf::maps::Tables;
 use crate::error::{Failure, OrFail as _};
 use crate::events::line::EventLines;
-use crate::events::reader::{Events, Form, Output};
-use crate::query;
+use crate::events::message::Form;
+use crate::events::output::Output;
+use crate::events::reader::Events;
+use crate::pins::Pins;
 use crate::query::flush::{What, flush};
 
 /// For whom something is shown.
@@ -85,7 +87,7 @@ pub(super) struct EventsArguments {
 
 impl EventsArguments {
     pub(super) async fn execute(&self, pin_dir: &Path) -> Result<(), Failure> {
-        let pins = query::pins(pin_dir)?;
+        let pins = Pins::attached(pin_dir)?;
         let form = if self.json { Form::Json } else { Form::Lines(EventLines::default()) };
         let mut events = Events::open(Tables::new(&pins), form)?;
         let mut output = Output::for_a_reader();
@@ -127,7 +129,7 @@ impl FlushArguments {
             ListName::Expectations => What::Expectations,
             ListName::Flows => What::Flows,
         };
-        let pins = query::pins(pin_dir)?;
+        let pins = Pins::attached(pin_dir)?;
         let count = flush(Tables::new(&pins), what, self.entry.as_deref())?;
         print(&format!("flushed: {count}\n"))
     }

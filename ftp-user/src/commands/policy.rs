@@ -1,35 +1,19 @@
 //! Looking at the policy in force, and bringing another in its place while traffic goes on.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use ipnet::IpNet;
-
-use crate::attach::addresses::OwnAddresses;
-use crate::attach::plan::{check_listeners, server_lines};
+use crate::attach::addresses::own_addresses;
+use crate::attach::listeners::check_listeners;
 use crate::config::Configuration;
-use crate::ebpf::interface::SideName;
-use crate::ebpf::maps::Tables;
 use crate::ebpf::policy_change::Change;
-use crate::ebpf::policy_maps::{InForce, PolicyMaps};
+use crate::ebpf::policy_maps::InForce;
 use crate::error::Failure;
-use crate::pins::{Hook, Pins, Record, network_namespace};
+use crate::pins::{Pins, Record};
+use crate::policy::attachment::{Hook, SideName};
+use crate::policy::summary::server_lines;
 use crate::policy::toml::{self, Detail, quoted};
 use crate::sys::netlink::Netlink;
-
-/// What is in force.
-///
-/// # Errors
-///
-/// A map can't be read, or no policy is in force yet.
-pub fn in_force(pins: &Pins) -> Result<InForce, Failure> {
-    let in_force = PolicyMaps::open(Tables::new(pins))?.in_force()?;
-    if in_force.generation == 0 {
-        let given = pins.maps().display().to_string();
-        return Err(Failure::failed(given, "no policy is in force yet", "wait until ftptrack has started"));
-    }
-    Ok(in_force)
-}
+use crate::sys::netns::network_namespace;
 
 /// What is in force, as a configuration file that would bring the same.
 #[must_use]
@@ -108,31 +92,6 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
     let generation = change.bring(policy, &own)?;
     let servers = server_lines(policy, Some(&own)).into_iter().map(|line| format!("policy: {line}"));
     Ok(Applied { notes, lines: servers.chain([format!("in force: generation {generation}")]).collect() })
-}
-
-/// Brings the addresses that the interfaces have now into force, if the policy goes by them and by others so
-/// far. Returns them then.
-///
-/// # Errors
-///
-/// It can't be done; then what was in force still is.
-pub async fn follow_addresses(pins: &Pins, netlink: &Netlink) -> Result<Option<BTreeSet<IpNet>>, Failure> {
-    // Whatever policy is in force by now, it goes by the addresses of now. They are read while nobody else
-    // can change it: whoever is next reads later ones.
-    let mut change = Change::begin(pins).await?;
-    let in_force = change.in_force()?;
-    let own = own_addresses(&pins.records()?).now(netlink).await?;
-    if in_force.policy.own.is_none() || in_force.policy.without_named(&own) == in_force.own {
-        return Ok(None);
-    }
-    change.bring(&in_force.policy, &own)?;
-    Ok(Some(own))
-}
-
-/// Those of the interfaces that are to be guarded.
-#[must_use]
-pub fn own_addresses(records: &[Record]) -> OwnAddresses {
-    OwnAddresses::of(records.iter().map(|record| (record.index, record.side)))
 }
 
 /// Applying neither attaches nor detaches.

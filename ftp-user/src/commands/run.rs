@@ -3,15 +3,18 @@
 use std::io;
 use std::path::Path;
 
+use crate::attach::plan::Asked;
 use crate::attach::plan::{Absent, refuse_leftovers};
 use crate::attach::reconcile::{Follower, Holding};
-use crate::attach::setup::{Asked, Installed, install};
+use crate::attach::setup::{Installed, install};
 use crate::attach::teardown;
 use crate::ebpf::log;
 use crate::ebpf::maps::Tables;
 use crate::error::{Failure, OrFail as _};
 use crate::events::line::EventLines;
-use crate::events::reader::{Events, Form, Output};
+use crate::events::message::Form;
+use crate::events::output::Output;
+use crate::events::reader::Events;
 use crate::export::{Open, Outlets};
 use crate::pins::Pins;
 use crate::sys::netlink::Changes;

@@ -6,14 +6,15 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::attach::plan::Absent;
+use crate::attach::plan::Asked;
 use crate::attach::reconcile::{Follower, Holding};
-use crate::attach::setup::{Asked, install};
+use crate::attach::setup::install;
 use crate::commands::policy;
 use crate::config::Flags;
 use crate::error::{Failure, OrFail as _};
 use crate::export::Outlets;
 use crate::pins::Pins;
-use crate::pins::lock::Watcher;
+use crate::pins::lock;
 use crate::sys::netlink::Changes;
 use crate::sys::sd_notify;
 use crate::sys::signals::Stop;
@@ -32,7 +33,7 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, outlets: Outlets)
     let outlets = outlets.open()?;
     let (installed, hold) = install(&asked, pin_dir, Absent::Await).await?;
     let pins = Pins::new(pin_dir);
-    let _watcher = Watcher::become_the_one(&pins)?;
+    let _watcher = lock::watch(&pins)?;
     hold.release();
     for note in &installed.notes {
         eprintln!("note: {note}");

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::origin::{Complaints, Given, Origin};
 use super::value::Wrong;
-use crate::pins::Hook;
+use crate::policy::attachment::Hook;
 use crate::policy::{ActivePort, Ftps, Mark, PortRange};
 
 /// What was asked for. Each value is right by itself.

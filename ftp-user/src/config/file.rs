@@ -10,9 +10,8 @@ use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::fields::{Fields, Source, boolean, kind, number, string};
 use super::origin::{Complaints, Given, Origin};
 use super::value::{self, Wrong};
-use crate::ebpf::server_keys;
-use crate::pins::Hook;
 use crate::policy::ActivePort;
+use crate::policy::attachment::Hook;
 
 /// Reads the text of the file with this name.
 pub fn read(name: &str, text: &str, complaints: &mut Complaints) -> Draft {
@@ -128,7 +127,7 @@ fn server<'a>(
     let mut server = ServerDraft {
         origin: Some(origin),
         broken: false,
-        addresses: fields.each("address", string(server_keys::parse)),
+        addresses: fields.each("address", string(value::prefix)),
         control_ports: fields.each("control-ports", number(value::port)),
         passive_range: fields.one("passive-range", string(value::passive_range)),
         passive: fields.one("passive", boolean),

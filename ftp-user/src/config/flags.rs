@@ -9,8 +9,7 @@ use super::USUAL;
 use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given, Origin};
 use super::value::{self, Wrong};
-use crate::ebpf::server_keys;
-use crate::pins::Hook;
+use crate::policy::attachment::Hook;
 
 /// Options that make up a policy, or override that of a file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -146,7 +145,7 @@ impl Flags {
         let before = complaints.len();
         let mut reader = Reader { complaints, first: None };
         let mut server = ServerDraft {
-            addresses: reader.each("--server", &self.servers, server_keys::parse),
+            addresses: reader.each("--server", &self.servers, value::prefix),
             control_ports: reader.each("--control-port", &self.control_ports, value::port),
             passive_range: reader.one("--passive-range", self.passive_range.as_deref(), value::passive_range),
             passive: reader.switch("--no-passive", self.no_passive, false),

@@ -11,10 +11,9 @@ use std::path::Path;
 
 use ftp_common::policy::Side;
 
-use crate::ebpf::program::Sizes;
 use crate::error::{Failure, OrFail as _};
-use crate::pins::Hook;
 use crate::policy::Policy;
+use crate::policy::attachment::{Hook, Sizes};
 
 pub mod draft;
 mod fields;

@@ -9,9 +9,9 @@ use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given};
 use super::value::Wrong;
 use super::{Configuration, InterfaceChoice};
-use crate::ebpf::program::Sizes;
-use crate::ebpf::server_keys::{MAX_NAMED, shown};
-use crate::policy::{ActivePort, Ftps, Named, Policy, PortRange, Rules};
+use crate::policy::attachment::Sizes;
+use crate::policy::summary::shown;
+use crate::policy::{ActivePort, Ftps, MAX_NAMED, Named, Policy, PortRange, Rules};
 
 const APART: &str = "choose a passive range without it, here and in the server's configuration";
 

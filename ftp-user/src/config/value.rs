@@ -1,9 +1,11 @@
 //! Text becomes values, each checked by itself. Options and files share it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
+use ipnet::IpNet;
 
 use crate::policy::{ActivePort, EXPECTATION_TIMEOUT, FIRST_PASSIVE, Ftps, MAX_EXPECTATION_TIMEOUT, Mark, PortRange};
 
@@ -201,4 +203,61 @@ pub fn mark(text: &str) -> Result<Mark, Wrong> {
         ));
     }
     Ok(Mark { value, mask })
+}
+
+/// Reads an address or a prefix.
+///
+/// # Errors
+///
+/// What it is not, or which prefix may have been meant.
+pub fn prefix(text: &str) -> Result<IpNet, Wrong> {
+    let net = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        Wrong::new("it is no address or prefix", "write it like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32")
+    })?;
+    if let IpNet::V6(v6) = net
+        && v6.prefix_len() >= 96
+        && let Some(v4) = v6.addr().to_ipv4_mapped()
+    {
+        return Err(Wrong::new("it is an IPv4 address in IPv6's clothes", format_args!("write it as {v4}")));
+    }
+    if net.addr() != net.network() {
+        let (host, prefix) = (net.addr(), net.trunc());
+        return Err(Wrong::new(
+            "the address has bits behind the prefix",
+            format_args!("write {prefix} for the network or {host} for the one address"),
+        ));
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::summary::shown;
+
+    fn wrong(text: &str) -> String {
+        let Wrong { wrong, remedy } = prefix(text).unwrap_err();
+        format!("{wrong}; {remedy}")
+    }
+
+    #[test]
+    fn addresses_and_prefixes_are_taken_and_shown_as_written() {
+        for text in ["10.0.0.1", "10.0.0.0/8", "::1", "fe80::/10", "::/0"] {
+            assert_eq!(shown(&prefix(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn what_is_meant_must_be_clear() {
+        assert_eq!(
+            wrong("ftp.example"),
+            "it is no address or prefix; write it like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+        );
+        assert_eq!(
+            wrong("10.0.0.1/24"),
+            "the address has bits behind the prefix; write 10.0.0.0/24 for the network or 10.0.0.1 for the one address"
+        );
+        assert_eq!(wrong("::ffff:10.0.0.1"), "it is an IPv4 address in IPv6's clothes; write it as 10.0.0.1");
+        assert!(wrong("10.0.0.0/33").contains("no address or prefix"));
+    }
 }

@@ -5,20 +5,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::ftp_server::{CHECK, is_usual};
-use super::{Finding, Level};
-use crate::attach::listeners::listening_as;
+use super::settings::{is_usual, restart};
+use super::{FTP_SERVER, Finding, Level};
 use crate::import::Server;
-use crate::sys::clock;
+use crate::sys::proc::{listening_as, started};
 
 /// A change this soon after the start is none: whoever writes a file and then starts the server may meet a clock that
 /// was set in between.
 const SOON: Duration = Duration::from_secs(1);
-
-/// The command that makes a server read its configuration.
-pub(super) fn restart(server: Server) -> String {
-    format!("systemctl restart {}", server.name())
-}
 
 /// Says of a server that listens on one of these ports that it is older than its configuration, which is these files.
 /// Nothing is said where that can't be told: where inetd or systemd listens, or another file may be meant.
@@ -35,7 +29,7 @@ pub(super) fn check(server: Server, path: &Path, files: &[PathBuf], ports: &[u16
     let what = format!("{name} (pid {id}) is older than {file}: it may still go by what the file said before");
     let why = "an FTP server reads its configuration when it starts: what is said here of the file need not be so of the \
                server";
-    Some(Finding::new(Level::Warning, CHECK, what).because(why).mend(restart(server)))
+    Some(Finding::new(Level::Warning, FTP_SERVER, what).because(why).mend(restart(server)))
 }
 
 /// A file, or all files of a directory.
@@ -66,13 +60,4 @@ fn goes_by(id: u32, server: Server, path: &Path) -> bool {
     // To vsftpd a word is a configuration.
     let names_another = server == Server::Vsftpd && !told.is_empty();
     !names_another && is_usual(server, path) && is_it(path)
-}
-
-/// When a process was started.
-fn started(id: u32) -> Option<SystemTime> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // Field 22 of proc_pid_stat(5); the name, the second, may hold blanks and brackets.
-    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    let per_second = rustix::param::clock_ticks_per_second();
-    clock::since_boot(Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?))
 }

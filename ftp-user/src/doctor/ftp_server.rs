@@ -3,23 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::ground::{From, Ground, Place};
-use super::settings::File;
-use super::{Finding, Level, daemon};
+use super::settings::{File, USUAL};
+use super::{FTP_SERVER, Finding, Level, daemon};
 use crate::error::Failure;
 use crate::import::{self, Findings, Found, Server, Warning};
 use crate::policy::{Ftps, PortRange, Rules};
 
-pub(super) const CHECK: &str = "ftp-server";
-/// Where packages put them.
-const USUAL: [(Server, &str); 7] = [
-    (Server::Vsftpd, "/etc/vsftpd.conf"),
-    (Server::Vsftpd, "/etc/vsftpd/vsftpd.conf"),
-    (Server::Proftpd, "/etc/proftpd/proftpd.conf"),
-    (Server::Proftpd, "/etc/proftpd.conf"),
-    (Server::PureFtpd, "/etc/pure-ftpd/conf"),
-    (Server::PureFtpd, "/etc/pure-ftpd/pure-ftpd.conf"),
-    (Server::PureFtpd, "/etc/pure-ftpd.conf"),
-];
 /// What is proposed where nobody says which.
 const PROPOSED: PortRange = PortRange { first: 10240, last: 20480 };
 const OUTSIDE: &str = "what the server names outside of the policy's range is refused, and not guarded: where a firewall \
@@ -55,21 +44,16 @@ pub(super) fn check(ground: &Ground, all: Vec<Read>) -> Vec<Finding> {
     if all.is_empty() {
         let what = "no configuration of vsftpd, proftpd or pure-ftpd is at a usual place: name one with \
                     --ftp-config SERVER=PATH";
-        return vec![Finding::not_checked(CHECK, what)];
+        return vec![Finding::not_checked(FTP_SERVER, what)];
     }
     let mut findings = Vec::new();
     for Read { server, path, found } in all {
         match found {
             Ok(found) => findings.extend(Config { ground, server, path: &path, found }.check()),
-            Err(failure) => findings.push(Finding::not_checked(CHECK, failure.complaint())),
+            Err(failure) => findings.push(Finding::not_checked(FTP_SERVER, failure.complaint())),
         }
     }
     findings
-}
-
-/// Whether it is where the server looks for it by itself.
-pub(super) fn is_usual(server: Server, path: &Path) -> bool {
-    USUAL.iter().any(|(of, usual)| *of == server && Path::new(usual) == path)
 }
 
 /// A server's configuration.
@@ -88,14 +72,15 @@ impl Config<'_> {
                 Some(rules) => findings.extend(self.compare(found, rules)),
                 None => {
                     let place = &found.place;
-                    findings.push(Finding::not_checked(CHECK, format!("{place}: there is no policy to compare with")));
+                    findings
+                        .push(Finding::not_checked(FTP_SERVER, format!("{place}: there is no policy to compare with")));
                 }
             }
         }
         findings.extend(self.age());
         if findings.is_empty() {
             let name = self.server.name();
-            findings.push(Finding::ok(CHECK, format!("{name}: {} fits the policy", self.path.display())));
+            findings.push(Finding::ok(FTP_SERVER, format!("{name}: {} fits the policy", self.path.display())));
         }
         findings
     }
@@ -105,10 +90,10 @@ impl Config<'_> {
         if warning.is_of_range {
             let meant = self.found.servers.iter().find_map(|found| found.reversed);
             let range = meant.or_else(|| self.policy_range()).unwrap_or(PROPOSED);
-            return Finding::new(Level::Error, CHECK, what).because(OUTSIDE).mend(self.file().set_range(range));
+            return Finding::new(Level::Error, FTP_SERVER, what).because(OUTSIDE).mend(self.file().set_range(range));
         }
         let remedy = warning.remedy.split(", and import it again").next().unwrap_or_default();
-        let finding = Finding::new(Level::Warning, CHECK, format!("{what}; {remedy}"));
+        let finding = Finding::new(Level::Warning, FTP_SERVER, format!("{what}; {remedy}"));
         match warning.setting {
             Some((name, value)) => finding.mend(self.file().set(name, value)),
             None => finding,
@@ -152,7 +137,7 @@ impl Config<'_> {
         findings.extend(unread.map(|port| {
             Finding::new(
                 Level::Error,
-                CHECK,
+                FTP_SERVER,
                 format!("{place}: {name} listens on port {port}, which is no control port of the policy"),
             )
             .because("its sessions are not read, so its data connections are denied")
@@ -161,7 +146,7 @@ impl Config<'_> {
         if found.rules.ftps == Ftps::ClientRange && rules.ftps == Ftps::Deny {
             let what = format!("{place}: {name} offers FTPS, and the policy has ftps = \"deny\"");
             findings.push(
-                Finding::new(Level::Warning, CHECK, what)
+                Finding::new(Level::Warning, FTP_SERVER, what)
                     .because(
                         "encrypted sessions can't be read: their passive data connections are denied. With \
                               client-range such a session's client may use the whole passive range while it lives",
@@ -178,7 +163,7 @@ impl Config<'_> {
             return Some(
                 Finding::new(
                     Level::Error,
-                    CHECK,
+                    FTP_SERVER,
                     format!("{place}: {name} uses {theirs}, and the policy has no passive range"),
                 )
                 .because("passive negotiations are refused, and no passive port is guarded")
@@ -195,7 +180,7 @@ impl Config<'_> {
         if ours.contains(theirs.first) && ours.contains(theirs.last) {
             let what = format!("{place}: {name} uses {theirs}, and the policy guards more: {ours}");
             return Some(
-                Finding::new(Level::Note, CHECK, what)
+                Finding::new(Level::Note, FTP_SERVER, what)
                     .because("other programs can't use the ports between")
                     .mend(self.file().set_range(ours)),
             );
@@ -203,7 +188,7 @@ impl Config<'_> {
         Some(
             Finding::new(
                 Level::Error,
-                CHECK,
+                FTP_SERVER,
                 format!("{place}: {name} uses {theirs}, and the policy's range is {ours}"),
             )
             .because(OUTSIDE)

@@ -8,13 +8,12 @@ use ipnet::IpNet;
 
 use super::{Asked, Finding, Level};
 use crate::attach::observe::{Seen, State, survey};
-use crate::commands::policy;
 use crate::config::{InterfaceChoice, USUAL};
-use crate::ebpf::interface::SideName;
+use crate::ebpf::policy_maps;
 use crate::error::Failure;
-use crate::pins::{Hook, Pins, Record};
+use crate::pins::{Pins, Record};
+use crate::policy::attachment::{Hook, SideName};
 use crate::policy::{Policy, Rules};
-use crate::query;
 use crate::sys::netlink::{Link, Netlink};
 
 /// Where the policy comes from.
@@ -226,7 +225,7 @@ fn in_force(pin_dir: &Path, pins: &Pins, findings: &mut Vec<Finding>) -> Option<
     if Pins::all(pin_dir).is_empty() {
         return None;
     }
-    match query::pins(pin_dir).and_then(|pins| policy::in_force(&pins)) {
+    match Pins::attached(pin_dir).and_then(|pins| policy_maps::in_force(&pins)) {
         Ok(in_force) => Some(in_force.policy),
         Err(failure) if Pins::all(pin_dir).iter().all(|other| other == pins) => {
             findings.push(Finding::not_checked("policy", failure.complaint()));

@@ -11,7 +11,7 @@ use crate::attach::teardown::our_filter;
 use crate::ebpf::features::Features;
 use crate::ebpf::interface::Interface;
 use crate::error::Failure;
-use crate::pins::{DIRECTIONS, Direction, Hook};
+use crate::policy::attachment::{DIRECTIONS, Direction, Hook};
 use crate::sys::bpf;
 
 const CHECK: &str = "interface";

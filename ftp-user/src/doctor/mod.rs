@@ -26,6 +26,9 @@ pub mod text;
 
 use ground::Ground;
 
+/// The check that two files make.
+const FTP_SERVER: &str = "ftp-server";
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]

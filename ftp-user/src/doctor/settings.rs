@@ -1,10 +1,30 @@
-//! Commands that write a setting into an FTP server's configuration.
+//! Where an FTP server's configuration is, and commands that write a setting into it.
 
 use std::path::Path;
 
-use super::daemon::restart;
 use crate::import::Server;
 use crate::policy::PortRange;
+
+/// Where packages put them.
+pub(super) const USUAL: [(Server, &str); 7] = [
+    (Server::Vsftpd, "/etc/vsftpd.conf"),
+    (Server::Vsftpd, "/etc/vsftpd/vsftpd.conf"),
+    (Server::Proftpd, "/etc/proftpd/proftpd.conf"),
+    (Server::Proftpd, "/etc/proftpd.conf"),
+    (Server::PureFtpd, "/etc/pure-ftpd/conf"),
+    (Server::PureFtpd, "/etc/pure-ftpd/pure-ftpd.conf"),
+    (Server::PureFtpd, "/etc/pure-ftpd.conf"),
+];
+
+/// Whether it is where the server looks for it by itself.
+pub(super) fn is_usual(server: Server, path: &Path) -> bool {
+    USUAL.iter().any(|(of, usual)| *of == server && Path::new(usual) == path)
+}
+
+/// The command that makes a server read its configuration.
+pub(super) fn restart(server: Server) -> String {
+    format!("systemctl restart {}", server.name())
+}
 
 /// A configuration that is to be written.
 pub(super) struct File<'a> {

@@ -7,10 +7,24 @@ use std::os::fd::AsFd as _;
 use aya::Pod;
 use aya::maps::{MapData, MapError};
 
+use crate::error::{Failure, OrFail as _};
 use crate::sys::bpf;
 
 /// Entries asked for at a time, at first: a session is over a kilobyte.
 const CHUNK: usize = 256;
+
+/// All entries of a map.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn read<K, V>(map: &MapData) -> Result<Vec<(K, V)>, Failure>
+where
+    K: Pod + Default,
+    V: Pod + Default,
+{
+    entries(map).or_fail("pinned map", "run as root")
+}
 
 /// All entries of a hash map. Entries that come and go meanwhile may or may not be among them; the
 /// others are, once.
@@ -18,7 +32,7 @@ const CHUNK: usize = 256;
 /// # Errors
 ///
 /// The kernel's refusal, or an `InvalidInput` where the sizes of `K` and `V` aren't the map's.
-pub fn entries<K: Pod + Default, V: Pod + Default>(map: &MapData) -> io::Result<Vec<(K, V)>> {
+fn entries<K: Pod + Default, V: Pod + Default>(map: &MapData) -> io::Result<Vec<(K, V)>> {
     check_sizes::<K, V>(map)?;
     let mut keys = vec![K::default(); CHUNK];
     let mut values = vec![V::default(); CHUNK];

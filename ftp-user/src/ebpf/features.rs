@@ -13,7 +13,8 @@ use aya::sys::{is_map_supported, is_program_supported};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, OrFail as _};
-use crate::pins::Hook;
+use crate::pins::Pins;
+use crate::policy::attachment::Hook;
 use crate::sys::bpf;
 
 /// An interface that every network namespace has.
@@ -79,6 +80,24 @@ impl Features {
             format_args!("it has no {}", missing.join(", no ")),
             "use Linux 5.10 or later, with CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF and CONFIG_NET_CLS_ACT",
         ))
+    }
+
+    /// Remembers them in the pins.
+    ///
+    /// # Errors
+    ///
+    /// The file system's refusal.
+    pub fn save(&self, pins: &Pins) -> Result<(), Failure> {
+        pins.remember_kernel(self)
+    }
+
+    /// Those that were found when something was attached; none if whoever did it didn't look.
+    ///
+    /// # Errors
+    ///
+    /// They were remembered by a version that this one doesn't understand.
+    pub fn saved(pins: &Pins) -> Result<Option<Self>, Failure> {
+        pins.kernel()
     }
 
     /// What can't be done without and is not there, with the version that brought it.

@@ -1,9 +1,9 @@
 //! The interface to attach to: which it is, and how its packets begin.
 
 use ftp_common::policy::Side;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
+use crate::policy::attachment::SideName;
 use crate::sys::netlink::{Link, Netlink};
 
 /// `ARPHRD_` types whose packets begin with an ethernet header at TC.
@@ -92,50 +92,6 @@ fn link_header(kind: u16) -> Option<u8> {
         Some(0)
     } else {
         None
-    }
-}
-
-/// A [`Side`] as it is recorded and shown.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SideName {
-    /// See [`Side::ServersBehind`].
-    ServersBehind,
-    /// See [`Side::ServersBeyond`].
-    ServersBeyond,
-    /// See [`Side::Both`].
-    Both,
-}
-
-impl SideName {
-    /// The name in options and in output.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ServersBehind => "servers-behind",
-            Self::ServersBeyond => "servers-beyond",
-            Self::Both => "both",
-        }
-    }
-}
-
-impl From<Side> for SideName {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::ServersBehind => Self::ServersBehind,
-            Side::ServersBeyond => Self::ServersBeyond,
-            Side::Both => Self::Both,
-        }
-    }
-}
-
-impl From<SideName> for Side {
-    fn from(name: SideName) -> Self {
-        match name {
-            SideName::ServersBehind => Self::ServersBehind,
-            SideName::ServersBeyond => Self::ServersBeyond,
-            SideName::Both => Self::Both,
-        }
     }
 }
 

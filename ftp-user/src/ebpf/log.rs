@@ -4,8 +4,8 @@ use aya::Ebpf;
 use aya_log::{EbpfLogger, Level};
 use log::LevelFilter;
 
+use crate::ebpf::ring::watch;
 use crate::error::{Failure, OrFail as _};
-use crate::events::reader::watch;
 
 /// The level at which the kernel program logs, given how often `-v` was given. 0 is off: the
 /// verifier then removes all of it.

@@ -10,4 +10,5 @@ pub mod pod;
 pub mod policy_change;
 pub mod policy_maps;
 pub mod program;
+pub mod ring;
 pub mod server_keys;

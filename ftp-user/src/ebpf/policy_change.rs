@@ -6,16 +6,10 @@
 //! directory of the maps keeps such changes apart; the kernel releases it when its holder ends.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::time::Duration;
 
-use aya::maps::{Array, MapData};
-use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, class};
+use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class};
 use ipnet::IpNet;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use rustix::thread::{MembarrierCommand, membarrier};
-use tokio::time::{Instant, sleep};
 
 use crate::ebpf::maps::Tables;
 use crate::ebpf::pod::Wire;
@@ -23,19 +17,14 @@ use crate::ebpf::policy_maps::{InForce, PolicyMaps};
 use crate::ebpf::server_keys::{self, ServersKey};
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
+use crate::pins::lock::{self, Lock};
 use crate::policy::Policy;
 
 const REMEDY: &str = "name networks instead of single addresses";
-/// How long another process's change is waited for; it takes some milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is asked for meanwhile: there is no event to wait for that could be given up.
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// A change of the policy, during which nobody else changes it.
 pub struct Change {
     maps: PolicyMaps,
-    ports: Array<MapData, Wire<PortClasses>>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Change {
@@ -45,23 +34,8 @@ impl Change {
     ///
     /// Another process doesn't finish, or the maps can't be opened.
     pub async fn begin(pins: &Pins) -> Result<Self, Failure> {
-        let directory = pins.maps();
-        let given = directory.display().to_string();
-        let lock = File::open(&directory).or_fail(&given, "run as root, while ftptrack is attached")?;
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(Errno::WOULDBLOCK) if Instant::now() < end => sleep(PAUSE).await,
-                Err(Errno::WOULDBLOCK) => {
-                    let remedy = "wait for it, or end it: it holds a lock on this directory";
-                    return Err(Failure::failed(given, "another ftptrack is changing the policy", remedy));
-                }
-                Err(error) => return Err(error).or_fail(given, "choose another pin directory"),
-            }
-        }
-        let tables = Tables::new(pins);
-        Ok(Self { maps: PolicyMaps::open(tables)?, ports: tables.ports()?, _lock: lock })
+        let lock = lock::policy(pins).await?;
+        Ok(Self { maps: PolicyMaps::open(Tables::new(pins))?, _lock: lock })
     }
 
     /// What is in force, until this change brings something else.
@@ -89,7 +63,7 @@ impl Change {
         }
         let generation = following(present);
         let entries = server_keys::entries(generation, &policy.places(own));
-        if let Err(failure) = self.write(generation, policy, &entries) {
+        if let Err(failure) = self.maps.write(generation, policy, &entries) {
             self.forget(&entries.into_iter().map(|(key, _)| key).collect());
             return Err(failure);
         }
@@ -101,20 +75,46 @@ impl Change {
         Ok(generation)
     }
 
-    fn write(&mut self, generation: u32, policy: &Policy, entries: &[(ServersKey, u32)]) -> Result<(), Failure> {
+    /// The keys of servers of all generations but one.
+    fn keys_but(&self, generation: u32) -> Result<Vec<ServersKey>, Failure> {
+        let keys: Result<Vec<_>, _> = self.maps.servers.keys().collect();
+        let keys = keys.or_fail("SERVERS", "run as root")?;
+        Ok(keys.into_iter().filter(|key| server_keys::generation(key) != generation).collect())
+    }
+
+    fn forget(&mut self, keys: &Vec<ServersKey>) {
+        for key in keys {
+            // One that was never written isn't there.
+            let _ = self.maps.servers.remove(key);
+        }
+    }
+}
+
+impl PolicyMaps {
+    /// Writes a policy as a generation, with these entries of the SERVERS map, and then the word that selects it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal; entries of the SERVERS map may be left.
+    pub(crate) fn write(
+        &mut self,
+        generation: u32,
+        policy: &Policy,
+        entries: &[(ServersKey, u32)],
+    ) -> Result<(), Failure> {
         let half = generation & 1;
         // An empty place ends them, where there is room for one.
         let places = policy.to_kernel().into_iter().chain([ServerPolicy::default()]);
         for (place, rules) in (0..MAX_POLICIES).zip(places) {
-            self.maps.policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("policy", REMEDY)?;
+            self.policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("policy", REMEDY)?;
         }
         for (key, place) in entries {
             let given = format_args!("{} server addresses", entries.len());
-            self.maps.servers.insert(key, place, 0).or_fail(given, REMEDY)?;
+            self.servers.insert(key, place, 0).or_fail(given, REMEDY)?;
         }
         self.write_ports(half, policy)?;
         let config = Config { generation, options: policy.options() };
-        self.maps.config.set(0, Wire(config), 0).or_fail("policy generation", REMEDY)
+        self.config.set(0, Wire(config), 0).or_fail("policy generation", REMEDY)
     }
 
     /// The classes of ports, with what the kernel program has marked in the present ones: where clients
@@ -137,20 +137,6 @@ impl Change {
         let classes = self.ports.get(&half, 0).or_fail("port classes", REMEDY)?.0;
         let is_expected = |port: &u16| classes.of(port.to_be()) & class::EXPECTED != 0;
         Ok((0..=u16::MAX).filter(is_expected).collect())
-    }
-
-    /// The keys of servers of all generations but one.
-    fn keys_but(&self, generation: u32) -> Result<Vec<ServersKey>, Failure> {
-        let keys: Result<Vec<_>, _> = self.maps.servers.keys().collect();
-        let keys = keys.or_fail("SERVERS", "run as root")?;
-        Ok(keys.into_iter().filter(|key| server_keys::generation(key) != generation).collect())
-    }
-
-    fn forget(&mut self, keys: &Vec<ServersKey>) {
-        for key in keys {
-            // One that was never written isn't there.
-            let _ = self.maps.servers.remove(key);
-        }
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use aya::maps::{Array, LpmTrie, MapData};
 use ftp_common::keys::ServerKey;
-use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, option};
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, option};
 use ipnet::IpNet;
 
 use crate::ebpf::maps::Tables;
 use crate::ebpf::pod::Wire;
 use crate::ebpf::server_keys;
 use crate::error::{Failure, OrFail as _};
+use crate::pins::Pins;
 use crate::policy::encode::OWN;
 use crate::policy::{Named, Policy, Rules};
 
@@ -28,11 +29,26 @@ pub struct InForce {
     pub own: BTreeSet<IpNet>,
 }
 
+/// What is in force.
+///
+/// # Errors
+///
+/// A map can't be read, or no policy is in force yet.
+pub fn in_force(pins: &Pins) -> Result<InForce, Failure> {
+    let in_force = PolicyMaps::open(Tables::new(pins))?.in_force()?;
+    if in_force.generation == 0 {
+        let given = pins.maps().display().to_string();
+        return Err(Failure::failed(given, "no policy is in force yet", "wait until ftptrack has started"));
+    }
+    Ok(in_force)
+}
+
 /// The maps that hold the policy.
 pub struct PolicyMaps {
     pub(crate) config: Array<MapData, Wire<Config>>,
     pub(crate) policies: Array<MapData, Wire<ServerPolicy>>,
     pub(crate) servers: LpmTrie<MapData, Wire<ServerKey>, u32>,
+    pub(crate) ports: Array<MapData, Wire<PortClasses>>,
 }
 
 impl PolicyMaps {
@@ -42,7 +58,12 @@ impl PolicyMaps {
     ///
     /// A map can't be opened, or is of another shape.
     pub fn open(tables: Tables<'_>) -> Result<Self, Failure> {
-        Ok(Self { config: tables.config()?, policies: tables.policies()?, servers: tables.servers()? })
+        Ok(Self {
+            config: tables.config()?,
+            policies: tables.policies()?,
+            servers: tables.servers()?,
+            ports: tables.ports()?,
+        })
     }
 
     /// The generation in force; 0 before the first.

@@ -10,11 +10,12 @@ use aya::{Ebpf, EbpfLoader};
 use aya_log::LEVEL;
 use ftp_common::policy::Side;
 
-use crate::ebpf::interface::{Interface, SideName};
+use crate::ebpf::interface::Interface;
 use crate::ebpf::maps::{SHARED, Tables};
 use crate::ebpf::object::OBJECT;
 use crate::error::{Failure, OrFail as _};
-use crate::pins::{Direction, Pins};
+use crate::pins::Pins;
+use crate::policy::attachment::{Direction, SideName, Sizes};
 
 const REMEDY: &str = "report this with the output of uname -r";
 
@@ -59,15 +60,6 @@ pub fn load(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Fa
     let mut ebpf = open(constants, pins, log_level, Sizes::default())?;
     verify(&mut ebpf)?;
     Ok(ebpf)
-}
-
-/// How much the maps have room for, where it is not as the object says. It is decided when they are made.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Sizes {
-    /// Sessions, their handshakes and expectations.
-    pub sessions: Option<u32>,
-    /// Flows.
-    pub flows: Option<u32>,
 }
 
 /// Makes and pins the shared maps, in front of all that uses them.

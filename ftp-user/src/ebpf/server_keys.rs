@@ -1,4 +1,4 @@
-//! Server addresses and prefixes, as they are written and as the kernel looks them up.
+//! Server addresses and prefixes, as the kernel looks them up.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,52 +8,17 @@ use ftp_common::address::Address;
 use ftp_common::keys::ServerKey;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::config::value::Wrong;
 use crate::ebpf::pod::Wire;
 
 /// Key of the SERVERS map.
 pub type ServersKey = Key<Wire<ServerKey>>;
 
-/// Addresses and prefixes that a policy may name: two generations of them, with the interfaces' own,
-/// fit into the SERVERS map.
-pub const MAX_NAMED: usize = 8_000;
 /// Stands where a policy's place would: not a server. Above every place, so the kernel finds none.
 const NO_POLICY: u32 = u32::MAX;
 /// Bits of a key in front of the address: the generation.
 const GENERATION_BITS: u32 = 32;
 /// Bits in front of an IPv4 address in its mapped form.
 const MAPPED_BITS: u32 = 96;
-
-/// Reads an address or a prefix.
-///
-/// # Errors
-///
-/// What it is not, or which prefix may have been meant.
-pub fn parse(text: &str) -> Result<IpNet, Wrong> {
-    let net = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>()).map_err(|_| {
-        Wrong::new("it is no address or prefix", "write it like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32")
-    })?;
-    if let IpNet::V6(v6) = net
-        && v6.prefix_len() >= 96
-        && let Some(v4) = v6.addr().to_ipv4_mapped()
-    {
-        return Err(Wrong::new("it is an IPv4 address in IPv6's clothes", format_args!("write it as {v4}")));
-    }
-    if net.addr() != net.network() {
-        let (host, prefix) = (net.addr(), net.trunc());
-        return Err(Wrong::new(
-            "the address has bits behind the prefix",
-            format_args!("write {prefix} for the network or {host} for the one address"),
-        ));
-    }
-    Ok(net)
-}
-
-/// A prefix as people write it: an address goes without its length.
-#[must_use]
-pub fn shown(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
-}
 
 /// The entries of the SERVERS map for these servers and the places of their policies, in one
 /// generation.
@@ -107,35 +72,10 @@ pub fn from_entry(key: &ServersKey, place: u32) -> Option<(u32, IpNet, u32)> {
 mod tests {
     use super::*;
 
-    fn wrong(text: &str) -> String {
-        let Wrong { wrong, remedy } = parse(text).unwrap_err();
-        format!("{wrong}; {remedy}")
-    }
-
     /// Each at a place of its own.
     fn places(texts: &[&str]) -> BTreeMap<IpNet, u32> {
-        (7..).zip(texts).map(|(place, text)| (parse(text).unwrap(), place)).collect()
-    }
-
-    #[test]
-    fn addresses_and_prefixes_are_taken_and_shown_as_written() {
-        for text in ["10.0.0.1", "10.0.0.0/8", "::1", "fe80::/10", "::/0"] {
-            assert_eq!(shown(&parse(text).unwrap()), text);
-        }
-    }
-
-    #[test]
-    fn what_is_meant_must_be_clear() {
-        assert_eq!(
-            wrong("ftp.example"),
-            "it is no address or prefix; write it like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
-        );
-        assert_eq!(
-            wrong("10.0.0.1/24"),
-            "the address has bits behind the prefix; write 10.0.0.0/24 for the network or 10.0.0.1 for the one address"
-        );
-        assert_eq!(wrong("::ffff:10.0.0.1"), "it is an IPv4 address in IPv6's clothes; write it as 10.0.0.1");
-        assert!(wrong("10.0.0.0/33").contains("no address or prefix"));
+        let net = |text: &str| text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).unwrap();
+        (7..).zip(texts).map(|(place, text)| (net(text), place)).collect()
     }
 
     #[test]

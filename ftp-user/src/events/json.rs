@@ -8,7 +8,7 @@ use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::Mode;
 use serde::Serialize;
 
-use crate::query::rows::{BothWays, endpoint};
+use crate::endpoint::{BothWays, endpoint};
 use crate::sys::clock;
 
 /// What `events --json` prints, one object a line. Fields that have no meaning for an event are left out.

@@ -8,8 +8,8 @@ use ftp_common::counter::Counter;
 use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::Mode;
 
+use crate::endpoint::endpoint;
 use crate::events::json::verb;
-use crate::query::rows::endpoint;
 use crate::sys::clock;
 
 /// Sessions whose client is remembered, at most: ends may be among events that were lost.

@@ -2,5 +2,7 @@
 
 pub mod json;
 pub mod line;
+pub mod message;
+pub mod output;
 pub mod reader;
 pub mod totals;

@@ -18,9 +18,10 @@ use crate::ebpf::maps::Tables;
 use crate::error::{Failure, OrFail as _};
 use crate::events::json::EventRow;
 use crate::events::line::EventLines;
-use crate::events::reader::{Events, Form, Told};
+use crate::events::message::{Form, Told};
+use crate::events::reader::Events;
 use crate::events::totals::Carried;
-use crate::query;
+use crate::pins::Pins;
 
 /// How long after events could not be read it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -79,7 +80,7 @@ impl Journal {
 
     /// Writes events until other maps are put in the place of these.
     async fn write_all(&mut self, pin_dir: &Path, carried: &Arc<Carried>) -> Result<(), Failure> {
-        let pins = query::pins(pin_dir)?;
+        let pins = Pins::attached(pin_dir)?;
         let mut events = Events::open(Tables::new(&pins), Form::Json)?;
         events.count_in(Arc::clone(carried));
         while events.is_of(Tables::new(&pins)) {

@@ -1,4 +1,13 @@
-//! Locks: one process attaches and detaches at a time, and one watches.
+//! All locks, each on a directory of the pins (flock(2)). The kernel releases a lock when its process ends, however it
+//! ends.
+//!
+//! | directory | whose lock |
+//! |---|---|
+//! | the pin directory | of who attaches or detaches, and of `run` until it ends |
+//! | a version's own | of who reads the live view |
+//! | `maps` | of who changes the policy |
+//! | `interfaces` | of `watch` |
+//! | `links` | of who reads the events |
 
 use std::fs::{self, File};
 use std::io;
@@ -13,26 +22,31 @@ use tokio::time::{Instant, sleep};
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
 
-/// How long another process is waited for. Attaching takes less; `run` holds on until it ends.
+/// How long another process is waited for that attaches or detaches. It takes less; `run` goes on until it ends.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long another process is waited for that changes the policy; it takes some milliseconds.
+const PATIENCE_FOR_A_CHANGE: Duration = Duration::from_secs(5);
 /// How often it is asked for meanwhile: there is no event to wait for that could be given up.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// The pin directory, held against every other process that would attach or detach. The kernel releases
-/// it when the process ends, however it ends.
+/// A lock, held for as long as it lives.
 #[derive(Debug)]
-pub struct Hold {
+pub struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+/// The lock on the pin directory, against every other process that would attach or detach.
+#[derive(Debug)]
+pub struct PinDirLock {
     path: PathBuf,
-    _directory: File,
+    _lock: Lock,
 }
 
-impl Hold {
-    /// Makes the directory if need be, and takes it; waits a while if another process has it.
+impl PinDirLock {
+    /// Makes the directory if need be, and locks it; waits a while if another process has it locked.
     ///
     /// # Errors
     ///
     /// Another process keeps it, or the file system refuses.
-    pub async fn take(pin_dir: &Path) -> Result<Self, Failure> {
+    pub async fn acquire(pin_dir: &Path) -> Result<Self, Failure> {
         let given = format!("--pin-dir {}", pin_dir.display());
         let end = Instant::now() + PATIENCE;
         loop {
@@ -45,29 +59,109 @@ impl Hold {
             let Some(directory) = open(pin_dir).or_fail(&given, "run as root")? else {
                 continue;
             };
-            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if is_still_there(pin_dir, &directory) => {
-                    return Ok(Self { path: pin_dir.to_owned(), _directory: directory });
-                }
-                Ok(()) => {}
-                Err(Errno::WOULDBLOCK) if Instant::now() < end => sleep(PAUSE).await,
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(Failure::failed(
-                        given,
-                        "a running ftptrack uses it",
-                        "stop that one first, or give each its own --pin-dir",
-                    ));
-                }
-                Err(error) => return Err(error).or_fail(given, "choose another pin directory"),
+            if !lock_until(&directory, end).await.or_fail(&given, "choose another pin directory")? {
+                return Err(Failure::failed(
+                    given,
+                    "a running ftptrack uses it",
+                    "stop that one first, or give each its own --pin-dir",
+                ));
+            }
+            if is_still_there(pin_dir, &directory) {
+                return Ok(Self { path: pin_dir.to_owned(), _lock: Lock(directory) });
             }
         }
     }
 
-    /// Removes the directory if nothing is in it, and lets go.
+    /// Removes the directory if nothing is in it, and unlocks it.
     pub fn release(self) {
         // Refused while something is in it, or where it is a mount's root: then it stays.
         let _ = fs::remove_dir(&self.path);
     }
+}
+
+/// The right to change the policy: waits until nobody else does.
+///
+/// # Errors
+///
+/// Another process doesn't finish, or nothing is attached.
+pub async fn policy(pins: &Pins) -> Result<Lock, Failure> {
+    let directory = pins.maps();
+    let given = directory.display().to_string();
+    let file = File::open(&directory).or_fail(&given, "run as root, while ftptrack is attached")?;
+    let end = Instant::now() + PATIENCE_FOR_A_CHANGE;
+    if lock_until(&file, end).await.or_fail(&given, "choose another pin directory")? {
+        return Ok(Lock(file));
+    }
+    let remedy = "wait for it, or end it: it holds a lock on this directory";
+    Err(Failure::failed(given, "another ftptrack is changing the policy", remedy))
+}
+
+/// The right to re-attach what lost its filter: of one process at a time.
+///
+/// # Errors
+///
+/// Another has it, or the pins are not there.
+pub fn watch(pins: &Pins) -> Result<Lock, Failure> {
+    let directory = pins.interfaces();
+    let given = directory.display().to_string();
+    let file = File::open(directory).or_fail(&given, "run as root")?;
+    if try_lock(&file).or_fail(&given, "choose another pin directory")? {
+        return Ok(Lock(file));
+    }
+    let remedy = "one is enough: it follows all interfaces that are attached";
+    Err(Failure::failed(given, "another ftptrack watch runs", remedy))
+}
+
+/// The right to read events. The kernel knows one place in a ring buffer: a second reader would take events from the
+/// first.
+///
+/// # Errors
+///
+/// Another process reads them, or the pins are not there.
+pub fn events(pins: &Pins) -> Result<Lock, Failure> {
+    let given = "events";
+    let file = File::open(pins.links()).or_fail(given, "run as root")?;
+    if try_lock(&file).or_fail(given, "run as root")? {
+        return Ok(Lock(file));
+    }
+    let wrong = "another process shows them already";
+    let remedy = "read them there (a service's: journalctl -t ftptrack), or end that ftptrack run, watch or events";
+    Err(Failure::failed(given, wrong, remedy))
+}
+
+/// The right to read the live view, which is a ring buffer too.
+///
+/// # Errors
+///
+/// Another process reads it, or the pins are not there.
+pub fn view(pins: &Pins) -> Result<Lock, Failure> {
+    let given = "live view";
+    let file = File::open(pins.root()).or_fail(given, "run as root")?;
+    if try_lock(&file).is_ok_and(|locked| locked) {
+        return Ok(Lock(file));
+    }
+    let who = holder(&file).map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+    Err(Failure::failed(given, format_args!("{who} has it"), "end that ftptrack top"))
+}
+
+/// False if another process has it locked.
+fn try_lock(directory: &File) -> io::Result<bool> {
+    match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// False if another process has it locked all the time.
+async fn lock_until(directory: &File, end: Instant) -> io::Result<bool> {
+    while !try_lock(directory)? {
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(true)
 }
 
 fn open(directory: &Path) -> io::Result<Option<File>> {
@@ -83,27 +177,14 @@ fn is_still_there(path: &Path, directory: &File) -> bool {
     directory.metadata().is_ok_and(|ours| fs::metadata(path).is_ok_and(|now| inode(ours) == inode(now)))
 }
 
-/// The right to re-attach what lost its filter: of one process at a time.
-#[derive(Debug)]
-pub struct Watcher(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
-
-impl Watcher {
-    /// Becomes the one.
-    ///
-    /// # Errors
-    ///
-    /// Another is, or the pins are not there.
-    pub fn become_the_one(pins: &Pins) -> Result<Self, Failure> {
-        let directory = pins.interfaces();
-        let given = directory.display().to_string();
-        let file = File::open(directory).or_fail(&given, "run as root")?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(file)),
-            Err(Errno::WOULDBLOCK) => {
-                let remedy = "one is enough: it follows all interfaces that are attached";
-                Err(Failure::failed(given, "another ftptrack watch runs", remedy))
-            }
-            Err(error) => Err(error).or_fail(given, "choose another pin directory"),
-        }
-    }
+/// Who has the lock on a file (proc_locks(5)).
+fn holder(file: &File) -> Option<u32> {
+    let inode = file.metadata().ok()?.ino();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        // 1: FLOCK  ADVISORY  WRITE 4711 00:2a:815 0 EOF
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let is_it = *fields.get(1)? == "FLOCK" && fields.get(5)?.rsplit(':').next()?.parse() == Ok(inode);
+        is_it.then(|| fields.get(4)?.parse().ok()).flatten()
+    })
 }

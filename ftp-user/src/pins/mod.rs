@@ -13,82 +13,20 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use ftp_common::ABI_VERSION;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use crate::ebpf::features::Features;
-use crate::ebpf::interface::SideName;
 use crate::error::{Failure, OrFail as _};
+use crate::policy::attachment::{DIRECTIONS, Direction};
 
 pub mod lock;
+mod record;
 
-/// How programs hang on an interface.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// A link of the kernel's own (Linux 6.6).
-    Tcx,
-    /// A filter on the clsact qdisc.
-    Clsact,
-}
-
-impl Hook {
-    /// The name in options and in output.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
-        }
-    }
-}
-
-/// The two directions, in the order in which they are attached.
-pub const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
-
-/// A direction of packets at an interface.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Direction {
-    /// Out.
-    Egress,
-    /// In.
-    Ingress,
-}
-
-impl Direction {
-    /// Its name, as at the end of a link's pin.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Egress => "egress",
-            Self::Ingress => "ingress",
-        }
-    }
-}
-
-/// What is remembered of an interface that is to be guarded.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Record {
-    /// Name of the interface when it was attached to.
-    pub name: String,
-    /// Its index; 0 before it was there.
-    pub index: u32,
-    /// Where servers are, seen from it.
-    pub side: SideName,
-    /// How the programs hang on it.
-    pub hook: Hook,
-    /// For clsact: we made the qdisc, and remove it if nobody else uses it.
-    pub made_qdisc: bool,
-    /// Inode of the network namespace that the index belongs to.
-    pub namespace: u64,
-    /// Version of the ftptrack that attached last; empty before.
-    #[serde(default)]
-    pub version: String,
-}
+pub use record::Record;
 
 /// At the end of the name of a part that another is put in the place of.
 const OLD: &str = "-old";
@@ -104,6 +42,38 @@ impl Pins {
     #[must_use]
     pub fn new(pin_dir: &Path) -> Self {
         Self { root: pin_dir.join(format!("v{ABI_VERSION}")) }
+    }
+
+    /// The part for this version, where ftptrack is attached.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there.
+    pub fn attached(pin_dir: &Path) -> Result<Self, Failure> {
+        let pins = Self::new(pin_dir);
+        let given = format!("--pin-dir {}", pin_dir.display());
+        if let Err(error) = fs::read_dir(pins.maps()) {
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound => match Self::all(pin_dir).first() {
+                    Some(other) => Failure::failed(
+                        given,
+                        format_args!(
+                            "the ftptrack that is attached has maps of another shape: {} and not {}",
+                            other.version(),
+                            pins.version()
+                        ),
+                        "use the version that attached it, or run ftptrack attach --replace",
+                    ),
+                    None => Failure::failed(
+                        given,
+                        "ftptrack is not attached",
+                        "start it with ftptrack attach, or give its --pin-dir",
+                    ),
+                },
+                _ => Failure::failed(given, error, "run as root"),
+            });
+        }
+        Ok(pins)
     }
 
     /// Where the part for this version waits while another is put in its place.
@@ -264,17 +234,17 @@ impl Pins {
     /// # Errors
     ///
     /// The file system's refusal.
-    pub fn remember_features(&self, features: &Features) -> Result<(), Failure> {
+    pub(crate) fn remember_kernel<T: Serialize>(&self, kernel: &T) -> Result<(), Failure> {
         let fresh = self.links().join(format!("{KERNEL}{NEXT}"));
-        write(features, &fresh, &self.root.join(KERNEL))
+        write(kernel, &fresh, &self.root.join(KERNEL))
     }
 
-    /// What the kernel has, as it was found when something was attached; nothing if whoever did it didn't look.
+    /// What is remembered of the kernel; nothing if whoever attached didn't look.
     ///
     /// # Errors
     ///
     /// It was remembered by a version that this one doesn't understand.
-    pub fn features(&self) -> Result<Option<Features>, Failure> {
+    pub(crate) fn kernel<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         let place = self.root.join(KERNEL);
         place.is_symlink().then(|| read(&place)).transpose()
     }
@@ -343,16 +313,6 @@ fn names(directory: &Path) -> impl Iterator<Item = String> {
 fn pin_name(interface: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     interface.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
-}
-
-/// Inode of this process's network namespace.
-///
-/// # Errors
-///
-/// `/proc` isn't there.
-pub fn network_namespace() -> Result<u64, Failure> {
-    let metadata = fs::metadata("/proc/self/ns/net").or_fail("/proc/self/ns/net", "mount /proc")?;
-    Ok(metadata.ino())
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use std::ops::RangeInclusive;
 use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
 use ipnet::IpNet;
 
+pub mod attachment;
 pub(crate) mod encode;
 mod notes;
+pub mod summary;
 pub mod toml;
 
 /// Seconds that an expectation lives after the server's word, unless a transfer renews it.
@@ -19,6 +21,9 @@ pub const MAX_EXPECTATION_TIMEOUT: u32 = 86_400;
 pub const CONTROL_PORT: u16 = 21;
 /// The source port of active data connections, where none is named (RFC 959 §3.2).
 pub const ACTIVE_PORT: u16 = 20;
+/// Addresses and prefixes that a policy may name: two generations of them, with the interfaces' own,
+/// fit into the SERVERS map.
+pub const MAX_NAMED: usize = 8_000;
 /// Ports below belong to the system's services; no data connection is let in there.
 pub const FIRST_PASSIVE: u16 = 1024;
 

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::summary::shown;
 use super::{ActivePort, Ftps, Policy, Rules};
 
 /// Servers that are named in front of a note.
@@ -39,7 +40,7 @@ fn about(names: &[&str], servers: usize) -> String {
 
 fn name(prefixes: &[IpNet]) -> String {
     let more = prefixes.len().saturating_sub(1);
-    let first = prefixes.first().map(crate::ebpf::server_keys::shown).unwrap_or_default();
+    let first = prefixes.first().map(shown).unwrap_or_default();
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 

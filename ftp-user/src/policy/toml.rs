@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
+use super::summary::shown;
 use super::{ActivePort, Policy, Rules};
-use crate::ebpf::server_keys::shown;
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,11 +8,12 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::session::Session;
 
+use crate::ebpf::batch::read;
 use crate::ebpf::maps::Tables;
 use crate::ebpf::pod::Wire;
+use crate::endpoint::pair;
 use crate::error::{Failure, OrFail as _};
-use crate::query::read;
-use crate::query::rows::{ExpectationRow, pair};
+use crate::query::rows::ExpectationRow;
 
 /// Which entries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

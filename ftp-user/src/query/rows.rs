@@ -1,6 +1,6 @@
 //! What is shown, in the shape that `--json` prints.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
@@ -12,25 +12,10 @@ use ftp_common::session::kind;
 use serde::{Serialize, Serializer};
 
 use crate::ebpf::features::Features;
-use crate::ebpf::interface::SideName;
-use crate::pins::Hook;
+use crate::endpoint::{BothWays, endpoint, pair};
+use crate::policy::attachment::{Hook, SideName};
 use crate::query::policy_row::PolicyRow;
 use crate::sys::clock;
-
-/// A pair of numbers, of the client and of the server.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct BothWays {
-    /// From the client.
-    pub client: u64,
-    /// From the server.
-    pub server: u64,
-}
-
-impl From<[u64; 2]> for BothWays {
-    fn from([client, server]: [u64; 2]) -> Self {
-        Self { client, server }
-    }
-}
 
 /// One control connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -238,18 +223,6 @@ impl FlowRow {
             control: pair(key.client, flow.control_client_port, key.server, flow.control_server_port),
         }
     }
-}
-
-/// `address:port`, `[address]:port` for IPv6.
-#[must_use]
-pub fn endpoint(address: Address, port: u16) -> String {
-    SocketAddr::new(address.into(), port).to_string()
-}
-
-/// `client:port-server:port`.
-#[must_use]
-pub fn pair(client: Address, client_port: u16, server: Address, server_port: u16) -> String {
-    format!("{}-{}", endpoint(client, client_port), endpoint(server, server_port))
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ fn age(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::rows::BothWays;
+    use crate::endpoint::BothWays;
     use ftp_common::counter::Counter;
 
     #[test]

@@ -5,30 +5,29 @@ use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
-use aya::maps::{Array, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use aya::util::nr_cpus;
 use ftp_common::counter::Counter;
 use ftp_common::event::{Event, EventKind};
-use ftp_common::keys::ServerKey;
-use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ipnet::IpNet;
 
+use super::maps::take;
 use super::time::Times;
 use crate::ebpf::object::INGRESS;
-use crate::ebpf::pod::Wire;
-use crate::ebpf::program::{self, Sizes};
+use crate::ebpf::policy_maps::PolicyMaps;
+use crate::ebpf::program;
+use crate::ebpf::ring::parse;
 use crate::ebpf::server_keys;
 use crate::error::{Failure, OrFail as _};
-use crate::events::reader::parse;
 use crate::policy::Policy;
+use crate::policy::attachment::Sizes;
+use crate::policy::encode::OWN;
 use crate::query::rows::Stats;
 use crate::sys::bpf;
 
 const REMEDY: &str = "report this with the output of uname -r";
 const GENERATION: u32 = 1;
-/// The place of the rules for servers that the policy doesn't name.
-const OWN: u32 = 0;
 /// The kernel program tells a hundred denials in a second, by a count that lies in its scratch map. That is
 /// emptied before: a capture of hours passes in seconds.
 const DENIALS: u32 = 90;
@@ -38,7 +37,7 @@ const PASS: u32 = u32::MAX;
 /// The program and its maps. Nothing of it is pinned, and it is attached to nothing.
 pub(super) struct Engine {
     ebpf: Ebpf,
-    servers: LpmTrie<MapData, Wire<ServerKey>, u32>,
+    policy_maps: PolicyMaps,
     stats: PerCpuArray<MapData, u64>,
     view: RingBuf<MapData>,
     events: RingBuf<MapData>,
@@ -65,25 +64,19 @@ impl Engine {
     /// The kernel's refusal.
     pub(super) fn load(policy: &Policy, sizes: Sizes) -> Result<Self, Failure> {
         let mut ebpf = program::apart(sizes)?;
-        let mut config: Array<_, Wire<Config>> = take(&mut ebpf, "CONFIG")?;
-        let mut ports: Array<_, Wire<PortClasses>> = take(&mut ebpf, "PORTS")?;
-        let mut policies: Array<_, Wire<ServerPolicy>> = take(&mut ebpf, "POLICIES")?;
         let mut viewer: Array<_, u64> = take(&mut ebpf, "VIEWER")?;
-        let mut servers: LpmTrie<_, Wire<ServerKey>, u32> = take(&mut ebpf, "SERVERS")?;
-        let half = GENERATION & 1;
-        for (place, rules) in (0..MAX_POLICIES).zip(policy.to_kernel()) {
-            policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("POLICIES", REMEDY)?;
-        }
-        ports.set(half, Wire(*policy.port_classes()), 0).or_fail("PORTS", REMEDY)?;
-        for (key, place) in server_keys::entries(GENERATION, &policy.places(&BTreeSet::new())) {
-            servers.insert(&key, place, 0).or_fail("SERVERS", REMEDY)?;
-        }
-        let in_force = Config { generation: GENERATION, options: policy.options() };
-        config.set(0, Wire(in_force), 0).or_fail("CONFIG", REMEDY)?;
+        let mut policy_maps = PolicyMaps {
+            config: take(&mut ebpf, "CONFIG")?,
+            policies: take(&mut ebpf, "POLICIES")?,
+            servers: take(&mut ebpf, "SERVERS")?,
+            ports: take(&mut ebpf, "PORTS")?,
+        };
+        let servers = server_keys::entries(GENERATION, &policy.places(&BTreeSet::new()));
+        policy_maps.write(GENERATION, policy, &servers)?;
         // For ever: the conversations are to be told.
         viewer.set(0, u64::MAX, 0).or_fail("VIEWER", REMEDY)?;
         Ok(Self {
-            servers,
+            policy_maps,
             stats: take(&mut ebpf, "STATS")?,
             view: take(&mut ebpf, "VIEW")?,
             events: take(&mut ebpf, "EVENTS")?,
@@ -100,7 +93,7 @@ impl Engine {
     /// The kernel's refusal.
     pub(super) fn learn(&mut self, address: IpAddr) -> Result<(), Failure> {
         for (key, place) in server_keys::entries(GENERATION, &BTreeMap::from([(IpNet::from(address), OWN)])) {
-            self.servers.insert(&key, place, 0).or_fail("SERVERS", "name the servers with --server")?;
+            self.policy_maps.servers.insert(&key, place, 0).or_fail("SERVERS", "name the servers with --server")?;
         }
         Ok(())
     }
@@ -159,10 +152,4 @@ impl Scratch {
         self.denials = 0;
         bpf::clear_per_cpu(self.map.fd().as_fd(), self.value_size, self.cpus, &self.zeros).or_fail("SCRATCH", REMEDY)
     }
-}
-
-pub(super) fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, Failure> {
-    let map = ebpf.take_map(name);
-    let map = map.ok_or_else(|| Failure::failed(name, "the kernel object has no such map", "rebuild ftptrack"))?;
-    T::try_from(map).or_fail(name, "rebuild ftptrack")
 }

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::Report;
 use super::timeline::{Entry, What};
+use crate::endpoint::BothWays;
 use crate::events::json::EventRow;
 use crate::query::policy_row::PolicyRow;
-use crate::query::rows::{BothWays, Stats};
+use crate::query::rows::Stats;
 
 /// What `replay --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -18,8 +18,8 @@ use ipnet::IpNet;
 
 use crate::config::Flags;
 use crate::ebpf::policy_maps::InForce;
-use crate::ebpf::program::Sizes;
 use crate::error::Failure;
+use crate::policy::attachment::Sizes;
 use crate::policy::{FIRST_PASSIVE, Policy, PortRange};
 use crate::query::rows::Stats;
 
@@ -27,6 +27,7 @@ mod engine;
 pub mod gaps;
 mod json;
 pub mod link;
+mod maps;
 pub mod packet;
 mod player;
 pub mod reader;

@@ -15,9 +15,8 @@ use super::reader::Record;
 use super::reorder::{Direction, Held};
 use super::resegment::{self, CutOff};
 use super::timeline::Story;
-use crate::ebpf::server_keys::MAX_NAMED;
 use crate::error::Failure;
-use crate::policy::Policy;
+use crate::policy::{MAX_NAMED, Policy};
 
 /// Takes one packet after the other.
 pub(super) struct Player {

@@ -6,10 +6,10 @@ use ftp_common::event::{Event, EventKind};
 
 use super::timeline::{Entry, Session, What, shown};
 use super::{Read, Report};
-use crate::attach::plan::server_lines;
 use crate::events::json::verb;
 use crate::events::line::EventLines;
 use crate::policy::Policy;
+use crate::policy::summary::server_lines;
 use crate::query::table;
 use crate::sys::clock;
 

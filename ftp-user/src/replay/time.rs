@@ -14,7 +14,7 @@ use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, Mode};
 use ftp_common::limit::ClientSessions;
 use ftp_common::session::Session;
 
-use super::engine::take;
+use super::maps::take;
 use super::packet::Tcp;
 use crate::ebpf::pod::Wire;
 use crate::error::{Failure, OrFail as _};

@@ -5,6 +5,8 @@ pub mod bpffs;
 pub mod capability;
 pub mod clock;
 pub mod netlink;
+pub mod netns;
+pub mod proc;
 pub mod proc_syscall;
 pub mod sd_notify;
 pub mod signals;

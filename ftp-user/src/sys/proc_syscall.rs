@@ -6,13 +6,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::sys::proc::holders;
+
 /// Processes that hold a socket, by its inode, all of whose threads wait for input, and one at least
 /// for the socket's or for one of several that it watches.
 #[must_use]
 pub fn for_input(inode: u64) -> bool {
     let link = format!("socket:[{inode}]");
-    let held = |process: &PathBuf| numbered(&process.join("fd")).any(|fd| links_to(&fd, &link));
-    let mut holders = numbered(Path::new("/proc")).filter(held).peekable();
+    let mut holders = holders(inode).map(|id| PathBuf::from(format!("/proc/{id}"))).peekable();
     let mut listens = false;
     holders.peek().is_some()
         && holders.all(|process| {
@@ -38,10 +39,6 @@ pub fn for_input(inode: u64) -> bool {
 fn numbered(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())).map(|e| e.path())
-}
-
-fn links_to(path: &Path, link: &str) -> bool {
-    fs::read_link(path).is_ok_and(|target| target == Path::new(link))
 }
 
 /// A system call that waits for input.

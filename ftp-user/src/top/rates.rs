@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::query::rows::{BothWays, FlowRow};
+use crate::endpoint::BothWays;
+use crate::query::rows::FlowRow;
 use crate::sys::clock;
 
 /// How long a transfer that has ended is still shown, in seconds.

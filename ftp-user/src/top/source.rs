@@ -1,20 +1,20 @@
 //! Where all of it comes from: the pinned maps, and the ring buffer of the live view.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, MapData, RingBuf};
 use ftp_common::counter::Counter;
 use ftp_common::event::Event;
-use rustix::fs::{FlockOperation, flock};
 use tokio::io::unix::AsyncFd;
 
 use crate::ebpf::maps::Tables;
+use crate::ebpf::ring;
 use crate::error::{Failure, OrFail as _};
-use crate::events::reader;
+use crate::pins::Pins;
+use crate::pins::lock::{self, Lock};
 use crate::query;
 use crate::query::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
+use crate::query::status;
 use crate::sys::clock;
 
 /// How long the kernel program takes us to be there after we have said so: nanoseconds.
@@ -58,7 +58,7 @@ impl Source {
     ///
     /// Nothing is attached.
     pub fn open(pin_dir: &Path) -> Result<Self, Failure> {
-        Tables::new(&query::pins(pin_dir)?).check()?;
+        Tables::new(&Pins::attached(pin_dir)?).check()?;
         let mut source = Self { pin_dir: pin_dir.to_owned(), view: None, blind: None };
         source.keep_view();
         Ok(source)
@@ -71,9 +71,9 @@ impl Source {
     /// A map is gone, or can't be read.
     pub async fn snapshot(&mut self) -> Result<Snapshot, Failure> {
         self.keep_view();
-        let pins = query::pins(&self.pin_dir)?;
+        let pins = Pins::attached(&self.pin_dir)?;
         let tables = Tables::new(&pins);
-        let status = query::status(&self.pin_dir, &pins).await?;
+        let status = status::status(&self.pin_dir, &pins).await?;
         let stats = query::stats(tables)?;
         Ok(Snapshot {
             time: clock::monotonic(),
@@ -102,7 +102,7 @@ impl Source {
 
     /// Opens the view if there is none or the maps are others by now, and says that we are there.
     fn keep_view(&mut self) {
-        let kept = query::pins(&self.pin_dir).and_then(|pins| {
+        let kept = Pins::attached(&self.pin_dir).and_then(|pins| {
             let tables = Tables::new(&pins);
             let id = View::id(tables)?;
             match &mut self.view {
@@ -129,7 +129,7 @@ struct View {
     viewer: Array<MapData, u64>,
     /// What lies in it from before is another's.
     since: u64,
-    _only: File,
+    _only: Lock,
 }
 
 impl View {
@@ -139,8 +139,8 @@ impl View {
     }
 
     fn open(tables: Tables<'_>, id: u32) -> Result<Self, Failure> {
-        let only = hold(tables.pins().root())?;
-        let ring = reader::watch(tables.view()?).or_fail("VIEW", "report this")?;
+        let only = lock::view(tables.pins())?;
+        let ring = ring::watch(tables.view()?).or_fail("VIEW", "report this")?;
         Ok(Self { id, ring, viewer: tables.viewer()?, since: clock::monotonic(), _only: only })
     }
 
@@ -154,7 +154,7 @@ impl View {
         let mut ready = self.ring.readable_mut().await.or_fail("VIEW", "report this")?;
         let mut all = Vec::new();
         while let Some(item) = ready.get_inner_mut().next() {
-            all.extend(reader::parse(&item).filter(|event| event.time >= since));
+            all.extend(ring::parse(&item).filter(|event| event.time >= since));
         }
         ready.clear_ready();
         Ok(all)
@@ -166,29 +166,4 @@ impl Drop for View {
         // It would end by itself in a few seconds.
         let _ = self.viewer.set(0, 0, 0);
     }
-}
-
-/// The kernel knows one place in a ring buffer. (The directories below are locked for other purposes.)
-fn hold(root: &Path) -> Result<File, Failure> {
-    let given = "live view";
-    let directory = File::open(root).or_fail(given, "run as root")?;
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(directory),
-        Err(_) => {
-            let who = holder(&directory).map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
-            Err(Failure::failed(given, format_args!("{who} has it"), "end that ftptrack top"))
-        }
-    }
-}
-
-/// Who has the lock on a file (proc_locks(5)).
-fn holder(file: &File) -> Option<u32> {
-    let inode = file.metadata().ok()?.ino();
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        // 1: FLOCK  ADVISORY  WRITE 4711 00:2a:815 0 EOF
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let is_it = *fields.get(1)? == "FLOCK" && fields.get(5)?.rsplit(':').next()?.parse() == Ok(inode);
-        is_it.then(|| fields.get(4)?.parse().ok()).flatten()
-    })
 }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use ftp_common::event::{Event, EventKind};
 
+use crate::endpoint::pair;
 use crate::events::json::verb;
 use crate::events::line::EventLines;
-use crate::query::rows::pair;
 use crate::sys::clock;
 
 /// Lines that are kept of a session.

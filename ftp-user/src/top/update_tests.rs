@@ -1,5 +1,6 @@
 use super::*;
-use crate::query::rows::{BothWays, FlowRow, SessionRow};
+use crate::endpoint::BothWays;
+use crate::query::rows::{FlowRow, SessionRow};
 use crate::top::state::Theme;
 use ftp_common::event::EventKind;
 

@@ -12,12 +12,15 @@ use ftp_common::flow::{Flow, state};
 use ftp_common::keys::{ConnectionKey, Mode};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use crate::ebpf::batch;
 use crate::ebpf::maps::Tables;
 use crate::ebpf::pod::Wire;
 use crate::error::{Failure, OrFail as _};
 use crate::events::totals::{Entry, Totals};
+use crate::pins::Pins;
 use crate::query;
 use crate::query::rows::{ExpectationRow, SessionRow, Stats, Status};
+use crate::query::status;
 
 pub mod serve;
 
@@ -44,10 +47,10 @@ pub async fn text(pin_dir: &Path) -> Result<String, Failure> {
 
 /// The same, with what data connections have carried where that is known.
 async fn with_totals(pin_dir: &Path, totals: Option<&mut Totals>) -> Result<String, Failure> {
-    let pins = query::pins(pin_dir)?;
+    let pins = Pins::attached(pin_dir)?;
     let tables = Tables::new(&pins);
-    let status = query::status(pin_dir, &pins).await?;
-    let flows = query::read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?;
+    let status = status::status(pin_dir, &pins).await?;
+    let flows = batch::read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?;
     let page = Page(Registry::new());
     let written = page
         .status(&status)

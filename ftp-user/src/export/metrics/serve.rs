@@ -23,10 +23,11 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::with_totals;
+use crate::ebpf::batch;
 use crate::ebpf::maps::Tables;
 use crate::error::{Failure, OrFail as _};
 use crate::events::totals::{Carried, Totals};
-use crate::query;
+use crate::pins::Pins;
 
 /// Connections at a time; more wait in the kernel.
 const CONNECTIONS: usize = 16;
@@ -143,7 +144,7 @@ struct Page {
 
 impl Page {
     fn new(pin_dir: PathBuf, carried: Option<Arc<Carried>>) -> Self {
-        let flows = || query::pins(&pin_dir).and_then(|pins| query::read(&Tables::new(&pins).flows()?));
+        let flows = || Pins::attached(&pin_dir).and_then(|pins| batch::read(&Tables::new(&pins).flows()?));
         let totals = carried.map(|carried| Totals::since(carried, &flows().unwrap_or_default()));
         Self { pin_dir, totals, made: None }
     }

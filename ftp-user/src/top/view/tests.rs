@@ -1,5 +1,6 @@
 use super::*;
-use crate::query::rows::{BothWays, ExpectationRow, FlowRow, SessionRow};
+use crate::endpoint::BothWays;
+use crate::query::rows::{ExpectationRow, FlowRow, SessionRow};
 use crate::top::source::Snapshot;
 use crate::top::state::Theme;
 use crate::top::update::Message;

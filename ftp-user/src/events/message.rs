@@ -1,0 +1,63 @@
+//! What a reader of events is told: an event, or how many of them could not be told; and how that is shown.
+
+use std::fmt;
+
+use ftp_common::counter::Counter;
+use ftp_common::event::Event;
+
+use crate::events::json::EventRow;
+use crate::events::line::EventLines;
+use crate::sys::clock;
+
+/// Events that the kernel counted and did not report: the counter, and how a line tells of them.
+pub(super) const UNTOLD: [(Counter, &str); 2] = [
+    (Counter::EventsLost, "lost      more happened than could be told: events not shown"),
+    (Counter::EventsSuppressed, "denied    more connections than are shown one by one: not shown"),
+];
+
+/// What a reader of events is told.
+pub enum Told<'a> {
+    /// One of them.
+    Event(&'a Event),
+    /// Some were counted and not reported.
+    Untold(Untold),
+}
+
+/// Events that were counted and not reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Untold {
+    /// `events_lost` or `events_suppressed`.
+    pub counter: Counter,
+    /// How many, since the last time that it was told.
+    pub count: u64,
+    pub(super) text: &'static str,
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.text, self.count)
+    }
+}
+
+/// How events are shown.
+pub enum Form {
+    /// A line for people.
+    Lines(EventLines),
+    /// A line of JSON, see [`EventRow`].
+    Json,
+}
+
+impl Form {
+    /// The line that tells it; `None` for an event of a later version.
+    pub(super) fn line(&mut self, told: &Told<'_>) -> Option<String> {
+        match (self, told) {
+            (Self::Lines(lines), Told::Event(event)) => lines.line(event),
+            (Self::Json, Told::Event(event)) => EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()),
+            (Self::Lines(_), Told::Untold(untold)) => Some(format!("{} {untold}", clock::wall(clock::monotonic()))),
+            (Self::Json, Told::Untold(Untold { counter, count, .. })) => {
+                let (time, event) = (clock::unix_seconds(clock::monotonic()), counter.name());
+                Some(serde_json::json!({ "time": time, "event": event, "times": count }).to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The whole state, and whether all is guarded that is to be.
+
+use std::path::Path;
+
+use ftp_common::ABI_VERSION;
+use ftp_common::flow::Flow;
+use ftp_common::keys::ConnectionKey;
+use ftp_common::session::Session;
+use ipnet::IpNet;
+
+use crate::attach::addresses::own_addresses;
+use crate::attach::observe::{Seen, State, survey};
+use crate::ebpf::batch::read;
+use crate::ebpf::features::Features;
+use crate::ebpf::maps::Tables;
+use crate::ebpf::pod::Wire;
+use crate::ebpf::policy_maps::PolicyMaps;
+use crate::error::{Failure, Line};
+use crate::pins::{Pins, Record};
+use crate::policy::summary::shown;
+use crate::query::expectations;
+use crate::query::policy_row::PolicyRow;
+use crate::query::rows::{InterfaceRow, Status};
+use crate::sys::netlink::Netlink;
+
+/// The whole state.
+///
+/// # Errors
+///
+/// A map or an attachment can't be read.
+pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
+    let tables = Tables::new(pins);
+    let netlink = Netlink::open()?;
+    let in_force = PolicyMaps::open(tables)?.in_force()?;
+    let interfaces = survey(pins, &netlink).await?.into_iter().map(interface).collect();
+    let own = own_addresses(&pins.records()?).now(&netlink).await?;
+    let known = |net: &IpNet| in_force.own.contains(net);
+    let follows = in_force.policy.own.is_some();
+    let wanted = in_force.policy.without_named(&own);
+    let bare = wanted.iter().filter(|net| follows && !known(net));
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        abi: ABI_VERSION,
+        pin_dir: pin_dir.display().to_string(),
+        kernel: Features::saved(pins)?,
+        interfaces,
+        bare_addresses: bare.map(shown).collect(),
+        policy: PolicyRow::from(&in_force),
+        sessions: read::<Wire<ConnectionKey>, Wire<Session>>(&tables.sessions()?)?.len(),
+        expectations: expectations(tables)?.len(),
+        flows: read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?.len(),
+    })
+}
+
+fn interface(seen: Seen) -> InterfaceRow {
+    let Seen { record, link, state } = seen;
+    let Record { name, index, side, hook, version, .. } = record;
+    InterfaceRow {
+        // Renamed or not.
+        name: link.as_ref().map_or(name, |link| link.name.clone()),
+        index: link.map_or(index, |link| link.index),
+        side,
+        hook,
+        attached: state == State::Attached,
+        state: match state {
+            State::Attached => "attached",
+            State::Bare => "bare",
+            State::Absent => "absent",
+        },
+        version,
+    }
+}
+
+/// Whether all is guarded that is to be.
+///
+/// # Errors
+///
+/// What isn't.
+pub fn whole(status: &Status) -> Result<(), Failure> {
+    let line = |given: &str, wrong: &str, remedy: &str| Line::new(given, wrong, remedy, false);
+    let interfaces = status.interfaces.iter().filter_map(|row| match row.state {
+        "bare" => {
+            let wrong = "it is bare: no filter is in force there, and the passive range is open";
+            Some(line(&row.name, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself"))
+        }
+        "absent" => {
+            let wrong = "there is no such interface, and so no filter";
+            Some(line(&row.name, wrong, "have ftptrack watch running for when it comes, or run ftptrack detach -i"))
+        }
+        _ => None,
+    });
+    let addresses = status.bare_addresses.iter().map(|address| {
+        let wrong = "it is bare: the policy in force does not know this address of the interface yet";
+        line(address, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself")
+    });
+    Failure::bare(interfaces.chain(addresses).collect())
+}
