@@ -1,28 +1,21 @@
-//! Hanging the programs on an interface, first in order, so that they outlive this process.
+//! Hanging the programs on an interface, first in order, so that they outlive this process: by one of two drivers.
 
-use std::fs;
-use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use aya::Ebpf;
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::{
-    NlOptions, SchedClassifier, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
-};
-use aya::programs::{LinkOrder, TcAttachType};
+use aya::programs::SchedClassifier;
+use aya::programs::TcAttachType;
+use futures_util::future::LocalBoxFuture;
 
 use crate::attach::attachment::Attachment;
-use crate::attach::teardown::our_filter;
+use crate::attach::clsact::Clsact;
+use crate::attach::tcx::Tcx;
 use crate::ebpf::interface::Interface;
 use crate::ebpf::program::program;
-use crate::error::{Failure, OrFail as _};
-use crate::pins::{Pins, absent_is_fine};
+use crate::error::Failure;
+use crate::pins::{Pins, Record};
 use crate::policy::attachment::{DIRECTIONS, Direction, Hook};
-use crate::sys::bpf;
-use crate::sys::netlink::{Filter, Netlink};
-
-/// The first priority. Among bpf filters of one priority the newest comes first.
-const FIRST: u16 = 1;
+use crate::sys::netlink::Netlink;
 
 impl From<Direction> for TcAttachType {
     fn from(direction: Direction) -> Self {
@@ -33,129 +26,111 @@ impl From<Direction> for TcAttachType {
     }
 }
 
-/// Puts the programs that were loaded for an interface in force: where some of ours are in force already, in
-/// their place, without a packet passing between. Egress comes first, since what the server says is needed to
-/// make sense of what its clients say.
+/// A direction of an interface that is remembered in the pins: one program hangs there.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Where it is remembered.
+    pub pins: &'a Pins,
+    /// What is remembered of the interface.
+    pub record: &'a Record,
+    /// Which of the two.
+    pub direction: Direction,
+    /// To look at the interface's filters.
+    pub netlink: &'a Netlink,
+}
+
+impl Place<'_> {
+    /// The link's pin, or the program's.
+    pub(super) fn pin(&self) -> PathBuf {
+        self.pins.link(&self.record.name, self.direction)
+    }
+
+    /// The pin of the program that is to run.
+    pub(super) fn next(&self) -> PathBuf {
+        self.pins.next(&self.record.name, self.direction)
+    }
+}
+
+/// How programs hang on an interface.
+pub(super) trait HookDriver {
+    /// Remembers an interface before anything hangs on it, so that it is found however this process ends; and makes
+    /// what the programs hang on. `before` is what was remembered of that interface with this hook.
+    fn prepare(
+        &self,
+        _interface: &Interface,
+        record: &mut Record,
+        _before: Option<&Record>,
+        pins: &Pins,
+    ) -> Result<(), Failure> {
+        pins.remember(record)
+    }
+
+    /// Hangs a program where none of ours is active, in front of all others, and pins it.
+    fn attach<'a>(&self, program: &'a mut SchedClassifier, interface: &'a Interface, place: Place<'a>) -> Done<'a>;
+
+    /// Puts a program in the place of ours that is active, without a packet passing between.
+    fn replace<'a>(&self, program: &'a mut SchedClassifier, interface: &'a Interface, place: Place<'a>) -> Done<'a>;
+
+    /// Takes the programs off an interface, in both directions. Its record and pins stay.
+    fn detach<'a>(&self, pins: &'a Pins, record: &'a Record) -> Done<'a>;
+
+    /// Whether a program of ours runs there.
+    fn is_active<'a>(&self, place: Place<'a>) -> LocalBoxFuture<'a, Result<bool, Failure>>;
+}
+
+/// It was done, or the kernel's refusal.
+pub(super) type Done<'a> = LocalBoxFuture<'a, Result<(), Failure>>;
+
+fn driver(hook: Hook) -> &'static dyn HookDriver {
+    match hook {
+        Hook::Tcx => &Tcx,
+        Hook::Clsact => &Clsact,
+    }
+}
+
+/// Makes the programs that were loaded for an interface active: where some of ours are active already, in their
+/// place, without a packet passing between. Egress comes first, since what the server says is needed to make sense of
+/// what its clients say.
 ///
 /// # Errors
 ///
 /// The kernel's refusal. What was attached then is remembered in the pins, for `detach`.
 pub async fn attach(ebpf: &mut Ebpf, attachment: &Attachment, pins: &Pins, netlink: &Netlink) -> Result<(), Failure> {
-    let Attachment { name, interface, hook, before, .. } = attachment;
-    let is_same = before.as_ref().is_some_and(|before| before.index == interface.index && before.hook == *hook);
-    let had_made_qdisc = is_same && before.as_ref().is_some_and(|before| before.made_qdisc);
+    let Attachment { interface, hook, before, .. } = attachment;
+    let driver = driver(*hook);
+    let before = before.as_ref().filter(|before| before.index == interface.index && before.hook == *hook);
     let mut record = attachment.record()?;
-    // Remembered before it is made, so that it is found however this process ends.
-    record.made_qdisc = *hook == Hook::Clsact;
-    pins.remember(&record)?;
-    if *hook == Hook::Clsact && !make_clsact(interface)? && !had_made_qdisc {
-        record.made_qdisc = false;
-        pins.remember(&record)?;
-    }
+    driver.prepare(interface, &mut record, before, pins)?;
     for direction in DIRECTIONS {
         let program = program(ebpf, direction)?;
-        let way = Way { interface, direction, pin: pins.link(name, direction), next: pins.next(name, direction) };
-        match hook {
-            Hook::Tcx => attach_tcx(program, &way)?,
-            Hook::Clsact => {
-                let present = our_filter(netlink, pins, &record, direction).await?;
-                attach_clsact(program, &way, present)?;
-            }
+        let place = Place { pins, record: &record, direction, netlink };
+        if driver.is_active(place).await? {
+            driver.replace(program, interface, place).await?;
+        } else {
+            driver.attach(program, interface, place).await?;
         }
     }
     Ok(())
 }
 
-/// One of the two places of an interface.
-struct Way<'a> {
-    interface: &'a Interface,
-    direction: Direction,
-    /// The link's pin, or the program's.
-    pin: PathBuf,
-    /// The pin of the program that is to run.
-    next: PathBuf,
+/// Takes the programs off one interface. Its record and pins stay.
+///
+/// # Errors
+///
+/// The kernel's refusal.
+pub async fn detach(pins: &Pins, record: &Record) -> Result<(), Failure> {
+    driver(record.hook).detach(pins, record).await
 }
 
-fn attach_tcx(program: &mut SchedClassifier, way: &Way<'_>) -> Result<(), Failure> {
-    let given = format!("-i {}", way.interface.name);
-    if let Ok(present) = bpf::open_pinned(&way.pin) {
-        let is_here = bpf::tcx_interface(present.as_fd()).is_ok_and(|index| index == way.interface.index);
-        if is_here {
-            return swap_tcx(program, way);
-        }
-        // Of an interface that is gone.
-        fs::remove_file(&way.pin).or_fail(way.pin.display(), "run as root")?;
+/// Whether a program of ours runs there.
+///
+/// # Errors
+///
+/// The kernel's refusal.
+pub async fn is_active(place: Place<'_>) -> Result<bool, Failure> {
+    // Before it was there.
+    if place.record.index == 0 {
+        return Ok(false);
     }
-    let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let id = program
-        .attach_with_options(&way.interface.name, way.direction.into(), options)
-        .or_fail(&given, "see whether another program insists on the first place: bpftool net")?;
-    let link = program.take_link(id).or_fail(&given, "report this")?;
-    let link = FdLink::try_from(link).or_fail(&given, "report this")?;
-    // Unpinned by now, so a failure here detaches it.
-    link.pin(&way.pin).or_fail(&given, "report this")?;
-    Ok(())
-}
-
-/// The link stays, its place in the order and its pin with it; the kernel exchanges the program.
-fn swap_tcx(program: &mut SchedClassifier, way: &Way<'_>) -> Result<(), Failure> {
-    let given = way.pin.display().to_string();
-    let link = PinnedLink::from_pin(&way.pin).or_fail(&given, "run as root")?;
-    let link = SchedClassifierLink::try_from(FdLink::from(link)).or_fail(&given, "report this")?;
-    program.attach_to_link(link).or_fail(given, "report this with the output of uname -r")?;
-    Ok(())
-}
-
-/// The program is pinned first: it tells our filter from others, whoever looks for it later.
-fn attach_clsact(program: &mut SchedClassifier, way: &Way<'_>, present: Option<Filter>) -> Result<(), Failure> {
-    let Way { interface, direction, pin, next } = way;
-    let given = format!("-i {}", interface.name);
-    if present.is_some_and(|filter| filter.program != id_of(pin)) {
-        // It runs the other one: somebody was killed before the last line here.
-        fs::rename(next, pin).or_fail(&given, "run as root")?;
-    }
-    absent_is_fine(fs::remove_file(next)).or_fail(&given, "run as root")?;
-    let fd = program.fd().or_fail(&given, "report this")?;
-    bpf::pin(fd.as_fd(), next).or_fail(&given, "report this")?;
-    let id = match present {
-        Some(Filter { priority, handle, .. }) => {
-            // Given the handle, the kernel exchanges the program of that filter.
-            let link = SchedClassifierLink::attached(&interface.name, (*direction).into(), priority, handle, None);
-            program.attach_to_link(link.or_fail(&given, "run it again")?).or_fail(&given, "report this")?
-        }
-        None => {
-            let options = NlOptions { priority: FIRST, handle: TcHandle::AUTO_ASSIGN, classid: None };
-            let options = TcAttachOptions::Netlink(options);
-            program.attach_with_options(&interface.name, (*direction).into(), options).or_fail(
-                &given,
-                format_args!(
-                    "give a filter of another kind at priority 1 a later one (tc filter show dev {} {}), or load the \
-                     kernel module cls_bpf",
-                    interface.name,
-                    direction.as_str()
-                ),
-            )?
-        }
-    };
-    let link = program.take_link(id).or_fail(&given, "report this")?;
-    // Dropping such a link would remove the filter, and it is to outlive us.
-    std::mem::forget(link);
-    fs::rename(next, pin).or_fail(&given, "run as root")
-}
-
-/// ID of a pinned program.
-fn id_of(pin: &Path) -> Option<u32> {
-    Some(SchedClassifier::from_pin(pin).ok()?.info().ok()?.id())
-}
-
-/// True if it was made, false if it was there.
-fn make_clsact(interface: &Interface) -> Result<bool, Failure> {
-    match qdisc_add_clsact(&interface.name) {
-        Ok(()) => Ok(true),
-        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
-        Err(error) => Err(error).or_fail(
-            format_args!("-i {}", interface.name),
-            "load the kernel module sch_ingress, or remove an ingress qdisc (tc qdisc show)",
-        ),
-    }
+    driver(place.record.hook).is_active(place).await
 }

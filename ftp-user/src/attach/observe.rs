@@ -1,12 +1,9 @@
 //! Which interfaces are guarded, of those that are to be: what is remembered, compared to what is there.
 
-use std::os::fd::AsFd as _;
-
-use crate::attach::teardown::our_filter;
+use crate::attach::hook::{Place, is_active};
 use crate::error::Failure;
 use crate::pins::{Pins, Record};
-use crate::policy::attachment::{DIRECTIONS, Direction, Hook};
-use crate::sys::bpf;
+use crate::policy::attachment::DIRECTIONS;
 use crate::sys::netlink::{Link, Netlink};
 use crate::sys::netns::network_namespace;
 
@@ -44,7 +41,7 @@ pub async fn survey(pins: &Pins, netlink: &Netlink) -> Result<Vec<Seen>, Failure
     for record in pins.records()? {
         let mut in_force = 0;
         for direction in DIRECTIONS {
-            in_force += usize::from(is_in_force(pins, netlink, &record, direction).await?);
+            in_force += usize::from(is_active(Place { pins, record: &record, direction, netlink }).await?);
         }
         // A name says nothing where the programs are in force: the interface may have been renamed.
         let is_it = |link: &&Link| if in_force > 0 { link.index == record.index } else { link.name == record.name };
@@ -79,17 +76,4 @@ fn newcomers(seen: &[Seen], links: &[Link]) -> Vec<Seen> {
         Some(Seen { record, link: Some(link.clone()), state: State::Bare })
     };
     seen.iter().filter(renamed).filter_map(newcomer).collect()
-}
-
-async fn is_in_force(pins: &Pins, netlink: &Netlink, record: &Record, direction: Direction) -> Result<bool, Failure> {
-    match record.hook {
-        _ if record.index == 0 => Ok(false),
-        Hook::Tcx => {
-            let link = bpf::open_pinned(&pins.link(&record.name, direction));
-            Ok(link.and_then(|link| bpf::tcx_interface(link.as_fd())).is_ok_and(|index| index == record.index))
-        }
-        // From elsewhere it can't be seen.
-        Hook::Clsact if record.namespace != network_namespace()? => Ok(false),
-        Hook::Clsact => Ok(our_filter(netlink, pins, record, direction).await?.is_some()),
-    }
 }

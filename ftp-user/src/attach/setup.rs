@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ipnet::IpNet;
+use log::warn;
 
 use crate::attach::adopt;
 use crate::attach::attachment::Attachment;
-use crate::attach::hook::attach;
+use crate::attach::hook::{self, attach};
 use crate::attach::observe::{Seen, State, survey};
 use crate::attach::plan::{Absent, Asked, Plan};
 use crate::attach::teardown;
 use crate::ebpf::features::Features;
-use crate::ebpf::log;
+use crate::ebpf::log::level;
 use crate::ebpf::maps::Tables;
 use crate::ebpf::policy_change::Change;
 use crate::ebpf::policy_maps::PolicyMaps;
@@ -207,7 +208,7 @@ async fn put_in_force(
     }
     let mut objects = Vec::new();
     for attachment in &plan.attachments {
-        let level = log::level(asked.verbose);
+        let level = level(asked.verbose);
         let constants = Constants::of(&attachment.interface, attachment.side);
         objects.push((constants, program::load(constants, pins, level)?));
     }
@@ -226,9 +227,7 @@ async fn put_in_force(
 /// Connections that were open before are followed from here.
 pub fn adopt_older(pins: &Pins) {
     if let Err(failure) = adopt::idle_connections(Tables::new(pins)) {
-        eprintln!(
-            "note: control connections that are open already get no transfer before their second command: {failure}"
-        );
+        warn!("control connections that are open already get no transfer before their second command: {failure}");
     }
 }
 
@@ -252,7 +251,7 @@ async fn undo(seen: &[Seen], pins: &Pins) -> Result<(), Failure> {
     }
     let is_new = |record: &&Record| seen.iter().all(|each| each.record.name != record.name);
     for record in pins.records()?.iter().filter(is_new) {
-        teardown::one(pins, record).await?;
+        hook::detach(pins, record).await?;
         pins.forget(&record.name)?;
     }
     Ok(())

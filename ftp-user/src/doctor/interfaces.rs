@@ -6,8 +6,9 @@ use aya::programs::SchedClassifier;
 
 use super::ground::{Ground, Place};
 use super::{Finding, Level};
+use crate::attach::clsact::our_filter;
+use crate::attach::hook::Place as HookPlace;
 use crate::attach::observe::State;
-use crate::attach::teardown::our_filter;
 use crate::ebpf::features::Features;
 use crate::ebpf::interface::Interface;
 use crate::error::Failure;
@@ -92,7 +93,7 @@ async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Resul
     if hook == Some(Hook::Clsact) {
         let filters = netlink.filters(link.index, direction.into()).await?;
         let ours = match guarded {
-            Some(record) => our_filter(netlink, &ground.pins, record, direction).await?,
+            Some(record) => our_filter(HookPlace { pins: &ground.pins, record, direction, netlink }).await?,
             None => None,
         };
         let is_before_us = ours.map_or(0, |ours| filters.iter().take_while(|filter| **filter != ours).count());
