@@ -17,6 +17,9 @@
 //! | [`pins`] | the pin directory: what outlives the process, and every lock |
 //! | [`sys`] | what the operating system offers; knows nothing of FTP |
 //! | [`policy`] | what holds for which servers |
+//! | [`error`], [`endpoint`] | why a command failed; the ends of a connection, as text |
+//!
+//! A room uses rooms that stand below it in this list, and no others: `rooms.rs` has the arrows.
 
 pub mod attach;
 pub mod cli;
@@ -33,5 +36,7 @@ pub mod pins;
 pub mod policy;
 pub mod query;
 pub mod replay;
+#[cfg(test)]
+mod rooms;
 pub mod sys;
 pub mod top;
