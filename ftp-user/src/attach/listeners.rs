@@ -119,11 +119,11 @@ pub async fn check_listeners(
     let named = policy.named.iter().map(|named| (&named.rules, named.prefixes.clone()));
     for (rules, servers) in own_rules.chain(named) {
         match listeners.check(rules, &servers) {
-            Err(failure) if rules.monitor => eprintln!("note: {}", failure.complaint()),
+            Err(failure) if rules.monitor => log::warn!("{}", failure.complaint()),
             // A listener of the FTP server's own can't be told from others then: a service that restarts in the middle
             // of a transfer must not fail for it.
             Err(failure) if !capability::sees_processes() => {
-                eprintln!("note: {}; whose they are can't be seen without CAP_SYS_PTRACE", failure.complaint());
+                log::warn!("{}; whose they are can't be seen without CAP_SYS_PTRACE", failure.complaint());
             }
             other => other?,
         }

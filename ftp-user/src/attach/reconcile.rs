@@ -96,7 +96,7 @@ impl Follower {
                 // Once, not every second.
                 let text = failure.to_string();
                 if self.failed.as_ref() != Some(&text) {
-                    eprintln!("note: {text}");
+                    log::warn!("{text}");
                     self.failed = Some(text);
                 }
             }

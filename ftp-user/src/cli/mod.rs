@@ -13,7 +13,6 @@ use crate::attach::setup::install;
 use crate::attach::teardown;
 use crate::commands::run;
 use crate::commands::watch;
-use crate::ebpf::log;
 use crate::ebpf::maps::Tables;
 use crate::error::{Failure, OrFail as _};
 use crate::export::metrics;
@@ -27,6 +26,7 @@ use crate::top;
 mod arguments;
 mod doctor;
 mod generate;
+mod logger;
 mod misuse;
 mod policy;
 mod queries;
@@ -159,6 +159,14 @@ pub fn main() -> ExitCode {
 }
 
 impl Command {
+    /// How often `-v` was given.
+    const fn verbosity(&self) -> u8 {
+        match self {
+            Self::Run(arguments) => arguments.verbose,
+            _ => 0,
+        }
+    }
+
     /// Asked first: the kernel would refuse without saying why.
     fn check_capabilities(&self) -> Result<(), Failure> {
         match self {
@@ -185,12 +193,12 @@ impl Command {
 
 impl Cli {
     async fn execute(self) -> Result<(), Failure> {
+        logger::init(self.command.verbosity());
         self.command.check_capabilities()?;
         let pin_dir = self.pin_dir.as_path();
         let pins = || Pins::attached(pin_dir);
         match self.command {
             Command::Run(arguments) => {
-                log::init(arguments.verbose);
                 let RunArguments { policy, outlets, force: ForceArgument { force }, verbose } = *arguments;
                 let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
                 run::run(&asked, pin_dir, outlets.into_outlets()).await

@@ -2,7 +2,6 @@
 
 use aya::Ebpf;
 use aya_log::{EbpfLogger, Level};
-use log::LevelFilter;
 
 use crate::ebpf::ring::watch;
 use crate::error::{Failure, OrFail as _};
@@ -16,21 +15,6 @@ pub const fn level(verbose: u8) -> u8 {
         1 => Level::Debug as u8,
         _ => Level::Trace as u8,
     }
-}
-
-/// Lets diagnostics out on standard error.
-pub fn init(verbose: u8) {
-    let level = match verbose {
-        0 => return,
-        1 => LevelFilter::Debug,
-        _ => LevelFilter::Trace,
-    };
-    env_logger::Builder::new()
-        .filter_level(LevelFilter::Warn)
-        // It warns of every attribute that is newer than itself.
-        .filter_module("netlink_packet_route", LevelFilter::Error)
-        .filter_module("ftptrack", level)
-        .init();
 }
 
 /// Begins to show what an object's programs log.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class};
 use ipnet::IpNet;
+use log::warn;
 use rustix::thread::{MembarrierCommand, membarrier};
 
 use crate::ebpf::maps::Tables;
@@ -152,7 +153,7 @@ const fn following(generation: u32) -> u32 {
 /// waits for all such readers (it is `synchronize_rcu`); without it they'd find no server and pass.
 fn wait_for_readers() {
     if membarrier(MembarrierCommand::Global).is_err() {
-        eprintln!("note: membarrier is refused here: a packet in flight may have passed unguarded");
+        warn!("membarrier is refused here: a packet in flight may have passed unguarded");
     }
 }
 

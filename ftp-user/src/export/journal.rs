@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use ftp_common::event::{Event, EventKind};
-use log::{Level, Record};
+use log::{Level, Record, warn};
 use serde_json::{Map, Value};
 use systemd_journal_logger::JournalLog;
 use tokio::time::sleep;
@@ -67,7 +67,7 @@ impl Journal {
                     let Err(failure) = self.write_all(&pin_dir, &carried).await else { continue };
                     let text = failure.to_string();
                     if noted.as_ref() != Some(&text) {
-                        eprintln!("note: {text}");
+                        warn!("{text}");
                         noted = Some(text);
                     }
                     sleep(AGAIN).await;
@@ -102,7 +102,7 @@ impl Journal {
         }
         if let Err(error) = entry.send(&self.log) {
             if self.lost == 0 {
-                eprintln!("note: the journal can't be reached ({error}): guarding goes on without");
+                warn!("the journal can't be reached ({error}): guarding goes on without");
             }
             self.lost += 1;
         }

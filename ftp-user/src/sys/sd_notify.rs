@@ -5,7 +5,7 @@ use sd_notify::NotifyState;
 /// Tells it. Guarding does not depend on being heard.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        eprintln!("note: the service manager can't be told ({error})");
+        log::warn!("the service manager can't be told ({error})");
     }
 }
 
