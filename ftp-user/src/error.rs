@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn the_commands_name_stands_in_front_unless_a_place_does() {
         let failure = Failure::policy(vec![
-            Line::new("--ftps x", "wrong", "mend", false),
-            Line::new("a.toml:3:5: ftps x", "wrong", "mend", true),
+            Line::new("--ftps x", "wrong", "fix it", false),
+            Line::new("a.toml:3:5: ftps x", "wrong", "fix it", true),
         ]);
-        assert_eq!(failure.report(), "ftptrack: --ftps x: wrong; mend\na.toml:3:5: ftps x: wrong; mend\n");
+        assert_eq!(failure.report(), "ftptrack: --ftps x: wrong; fix it\na.toml:3:5: ftps x: wrong; fix it\n");
     }
 }

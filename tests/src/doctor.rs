@@ -17,8 +17,8 @@ pub struct Finding {
     pub what: String,
     /// Why it matters.
     pub why: Option<String>,
-    /// The command that mends it.
-    pub mend: Option<String>,
+    /// The command that fixes it.
+    pub fix: Option<String>,
 }
 
 /// The doctor on a host.
@@ -68,7 +68,7 @@ impl<'a> Doctor<'a> {
         let found = found.unwrap_or_else(|| panic!("no {text:?} among {all:#?}")).clone();
         assert_eq!(found.level, level, "{found:#?}");
         assert!(found.why.is_some(), "{found:#?}");
-        let mend = found.mend.clone().unwrap_or_else(|| panic!("{found:#?}"));
+        let mend = found.fix.clone().unwrap_or_else(|| panic!("{found:#?}"));
         self.run(&mend);
         let (after, _) = self.examine();
         let still = after.iter().find(|finding| finding.what.contains(text));

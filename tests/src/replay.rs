@@ -64,7 +64,7 @@ impl Replay {
     /// A number of the capture's shortcomings.
     #[must_use]
     pub fn lacks(&self, what: &str) -> u64 {
-        self.json["lacks"][what].as_u64().unwrap_or(u64::MAX)
+        self.json["gaps"][what].as_u64().unwrap_or(u64::MAX)
     }
 
     /// Panics if another replay has shown anything else, but for how the packets were stored.

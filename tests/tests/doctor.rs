@@ -93,7 +93,7 @@ fn a_directory_that_cannot_hold_pins_is_an_error() {
     };
     let before = doctor();
     assert_eq!(before["level"], "error", "{before}");
-    Doctor::new(server, &pins, "").run(before["mend"].as_str().expect("it can be mended"));
+    Doctor::new(server, &pins, "").run(before["fix"].as_str().expect("it can be mended"));
     assert_ne!(doctor()["level"], "error");
 }
 
@@ -130,7 +130,7 @@ fn an_interface_that_lost_its_filter_is_an_error() {
     let doctor = Doctor::new(server, &pins, "");
     doctor.run("tc qdisc del dev eth0 clsact");
     assert_eq!(doctor.examine().1, Some(1));
-    doctor.mends("error", "eth0 is to be guarded, and is bare");
+    doctor.mends("error", "eth0 should be guarded, and is unprotected");
     assert!(ftptrack::finish(server, &pins, &["detach", "--all"]).status.success());
     doctor.run("tc qdisc add dev eth0 clsact && tc filter add dev eth0 ingress prio 1 protocol all u32 match u32 0 0");
     Doctor::new(server, &pins, format!("{USUAL} --hook clsact")).mends("error", "a filter of another kind");
@@ -169,7 +169,7 @@ fn an_interface_that_is_not_there_is_answered_with_those_there_are() {
     let found = doctor.finding("there is no interface eth7; choose one of ").expect("it is found");
     let named: Vec<_> = found.what.rsplit_once("one of ").expect("it is there").1.split(", ").collect();
     assert!(named.contains(&"lo") && named.contains(&"eth0"), "{}", found.what);
-    assert_eq!((found.level.as_str(), found.mend), ("error", None));
+    assert_eq!((found.level.as_str(), found.fix), ("error", None));
 }
 
 /// A rule for the range by any interface, behind a policy that drops.
@@ -189,7 +189,7 @@ fn the_range_is_open_by_an_interface_that_nobody_guards() {
     let open = "lets anybody in to port 10240-20480 by eth0";
     doctor.mends("warning", open);
     let found = doctor.mends("warning", "lets anybody in to port 10240-20480 by eth1");
-    let (why, mend) = (found.why.expect("it is said"), found.mend.expect("it was run"));
+    let (why, mend) = (found.why.expect("it is said"), found.fix.expect("it was run"));
     assert!(mend.contains("iifname '\"eth0\"' tcp dport 10240-20480 accept"), "{mend}");
     assert!(why.contains("attach -i eth0 -i eth1 "), "{why}");
     assert_eq!(doctor.of("firewall")[0].level, "ok", "{:#?}", doctor.of("firewall"));
@@ -229,7 +229,7 @@ fn without_a_firewall_it_is_open_there_too() {
         assert_eq!(doctor.examine().1, code, "{:#?}", doctor.examine().0);
         let open = "eth1 is not guarded, and no rule shuts port 10240-20480 there";
         let found = doctor.mends(level, open);
-        assert!(found.mend.expect("it was run").contains("attach -i eth0 -i eth1 --passive-range 10240-20480"));
+        assert!(found.fix.expect("it was run").contains("attach -i eth0 -i eth1 --passive-range 10240-20480"));
         assert!(ftptrack::finish(server, &pins, &["detach", "-i", "eth1"]).status.success());
         assert!(doctor.finding(open).is_some());
         doctor.run("nft 'table inet a { chain b { type filter hook input priority 0; iifname eth1 tcp dport 1024-65535 drop; }; }'");

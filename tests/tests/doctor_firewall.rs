@@ -33,7 +33,7 @@ fn learned_ports_that_the_input_chain_drops_are_an_error() {
     let found = doctor.mends("error", "port 10240-20480 is dropped by the policy of nft's inet filter input");
     // By eth0 alone, and not before it is guarded.
     let bound = "nft insert rule inet filter input iifname '\"eth0\"' tcp dport 10240-20480 accept";
-    let (attach, rule) = found.mend.as_deref().and_then(|mend| mend.split_once(" && ")).expect("two commands");
+    let (attach, rule) = found.fix.as_deref().and_then(|mend| mend.split_once(" && ")).expect("two commands");
     assert!(attach.ends_with(" attach -i eth0 --passive-range 10240-20480") && rule == bound, "{found:#?}");
     assert!(found.why.expect("it is said").contains("as long as it doesn't guard eth0"));
     assert_eq!(doctor.of("firewall")[0].level, "ok", "{:#?}", doctor.of("firewall"));
@@ -41,10 +41,10 @@ fn learned_ports_that_the_input_chain_drops_are_an_error() {
     doctor.run("nft flush ruleset");
     doctor.run(&table("tcp dport 21 accept;"));
     let found = doctor.mends("error", "port 10240-20480 is dropped by the policy of nft's inet filter input");
-    assert_eq!(found.mend.as_deref(), Some(bound));
+    assert_eq!(found.fix.as_deref(), Some(bound));
     // Nobody said where.
     let nowhere = Doctor::new(server, &PinDirectory::new(), "--passive-range 10240-20480").of("firewall");
-    assert!(nowhere.is_empty() || nowhere[0].mend.is_none(), "{nowhere:#?}");
+    assert!(nowhere.is_empty() || nowhere[0].fix.is_none(), "{nowhere:#?}");
     doctor.run("nft flush ruleset");
     doctor.run(&table("tcp dport 10240-20480 accept;"));
     doctor.mends("error", "port 21 is dropped by the policy of nft's inet filter input");
@@ -112,7 +112,7 @@ fn senders_and_marks_make_a_difference() {
     marking.run("nft flush ruleset");
     marking.run(&table("tcp dport 21 accept;"));
     let found = marking.mends("error", "port 10240-20480 is dropped");
-    assert!(found.mend.expect("it was run").contains("meta mark and 0x10 == 0x10 accept"));
+    assert!(found.fix.expect("it was run").contains("meta mark and 0x10 == 0x10 accept"));
     // Only what ftptrack has marked gets in.
     assert_eq!(marking.of("firewall")[0].level, "ok", "{:#?}", marking.of("firewall"));
     let other = levels(&marking, "tcp dport 21 accept; meta mark and 0x10 == 0 accept;");
@@ -145,11 +145,11 @@ fn iptables_of_both_kinds_are_read() {
         let open = format!("rule 1 of {tool}'s filter INPUT lets anybody in to port 10240-20480 by eth0");
         let found = doctor.finding(&open).unwrap_or_else(|| panic!("{:#?}", doctor.of("firewall")));
         assert_eq!(found.level, "warning");
-        assert!(found.mend.expect("it can be").ends_with("attach -i eth0 --passive-range 10240-20480"));
+        assert!(found.fix.expect("it can be").ends_with("attach -i eth0 --passive-range 10240-20480"));
         // What else was asked for holds in its commands, too.
         let asked = format!("{USUAL} --sessions-per-client 8");
         let found = Doctor::new(server, &pins, asked.clone()).finding(&open).expect("it is so all the same");
-        assert!(found.mend.expect("it can be").ends_with(&format!("attach {asked}")));
+        assert!(found.fix.expect("it can be").ends_with(&format!("attach {asked}")));
         doctor.run(&format!("{tool} -P INPUT DROP"));
         doctor.mends("error", &format!("port 21 is dropped by the policy of {tool}'s filter INPUT"));
         doctor.run(&format!("{tool} -F INPUT"));
@@ -161,7 +161,7 @@ fn iptables_of_both_kinds_are_read() {
         assert!(part.level == "note" && part.what.contains("for some senders only (rule 1)"), "{part:#?}");
         doctor.run(&format!("{tool} -F INPUT && {tool} -A INPUT -p tcp --dport 21 -j ACCEPT"));
         let found = doctor.finding("port 10240-20480 is dropped").expect("it is found");
-        let mend = found.mend.expect("there is one");
+        let mend = found.fix.expect("there is one");
         let bound = format!(" && {tool} -t filter -I INPUT -i eth0 -p tcp -m multiport --dports 10240:20480 -j ACCEPT");
         assert!(mend.ends_with(&bound), "{mend}");
         doctor.run(&format!("{tool} -P INPUT ACCEPT && {tool} -F INPUT"));

@@ -44,7 +44,7 @@ fn table(public: &str, home: &str, end: &str, beside: &str) -> String {
 const REJECT: &str = "reject with icmpx admin-prohibited;";
 
 fn mend(found: Option<Finding>) -> String {
-    found.expect("it is found").mend.expect("there is a command")
+    found.expect("it is found").fix.expect("there is a command")
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn what_firewalld_opens_by_another_zone_is_said_with_what_guards_it() {
     let both = "tcp dport 21 accept; tcp dport 10240-20480 accept;";
     doctor.run(&table(both, both, REJECT, ""));
     let found = doctor.mends("warning", "of nft's inet firewalld filter_IN_home_allow lets anybody in");
-    assert!(found.mend.expect("it was run").ends_with(&format!(" attach -i eth0 -i eth1 {RANGE}")));
+    assert!(found.fix.expect("it was run").ends_with(&format!(" attach -i eth0 -i eth1 {RANGE}")));
     assert!(ftptrack::finish(server, &pins, &["detach", "--all"]).status.success());
 }
 

@@ -25,7 +25,7 @@ fn is_mended(server: &str, text: &str, level: &str, what: &str, options: &str) -
     let found = doctor.mends(level, what);
     let left = doctor.of("ftp-server");
     assert!(left.iter().all(|finding| finding.level != "error"), "{left:#?}");
-    found.mend.expect("it was run")
+    found.fix.expect("it was run")
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_mends_is_a_command_or_none() {
         let doctor = doctor(server, &text);
         let found = doctor.finding(what).expect("it is found");
         assert_eq!(found.level, "warning");
-        let mend = found.mend.expect("there is one");
+        let mend = found.fix.expect("there is one");
         assert!(mend.ends_with(&format!(" && systemctl restart {server}")), "{mend}");
         doctor.run(&mend);
         assert!(doctor.finding(what).is_none(), "{:#?}", doctor.of("ftp-server"));
@@ -105,7 +105,7 @@ fn what_mends_is_a_command_or_none() {
     }
     let prose = doctor("vsftpd", &format!("{VSFTPD}{range}port_enable=perhaps\n"));
     let found = prose.finding("port_enable=perhaps is neither YES nor NO").expect("it is found");
-    assert!(found.what.ends_with("; write YES or NO") && found.mend.is_none(), "{found:#?}");
+    assert!(found.what.ends_with("; write YES or NO") && found.fix.is_none(), "{found:#?}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_server_older_than_its_configuration_is_a_warning() {
     assert_eq!(doctor.finding(old).map(|found| found.what), None);
     touch(&path, SystemTime::now() + Duration::from_secs(60));
     let found = doctor.finding(old).expect("it is found");
-    assert_eq!((found.level.as_str(), found.mend.as_deref()), ("warning", Some("systemctl restart vsftpd")));
+    assert_eq!((found.level.as_str(), found.fix.as_deref()), ("warning", Some("systemctl restart vsftpd")));
     let what = format!(
         "vsftpd (pid {}) is older than {}: it may still go by what the file said before",
         vsftpd.id(),
@@ -180,7 +180,7 @@ fn ftps_that_will_be_cut_is_a_warning() {
     let ask = |options: &str| format!("{options} --ftp-config vsftpd={}", path.display());
     let doctor = Doctor::new(&network.server, &pins, ask(&format!("-i eth0 {RANGE}")));
     let found = doctor.finding(what).expect("it is found");
-    doctor.run(&found.mend.expect("it can be mended"));
+    doctor.run(&found.fix.expect("it can be mended"));
     // What is in force now.
     let in_force = Doctor::new(&network.server, &pins, ask(""));
     assert_eq!(in_force.finding(what).map(|found| found.what), None);
@@ -200,7 +200,7 @@ fn a_control_port_that_the_policy_does_not_read_is_an_error() {
     let what = "vsftpd listens on port 2121, which is no control port of the policy";
     let found = doctor.finding(what).expect("it is found");
     assert_eq!(found.level, "error");
-    doctor.run(&found.mend.expect("it can be mended"));
+    doctor.run(&found.fix.expect("it can be mended"));
     let in_force = Doctor::new(&network.server, &pins, ask(""));
     assert_eq!(in_force.finding(what).map(|found| found.what), None);
     in_force.run(&format!("ftptrack --pin-dir {} detach --all", pins.path().display()));

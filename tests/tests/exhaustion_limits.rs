@@ -46,7 +46,7 @@ fn one_client_gets_so_many_sessions_and_no_more() {
     wait::until("a new session is followed", || {
         let mut ends = ftp.session_with(client);
         let own = ends.0.address().to_string();
-        let followed = ftptrack.sessions().iter().any(|session| session.client == own && session.state == "in step");
+        let followed = ftptrack.sessions().iter().any(|session| session.client == own && session.state == "in sync");
         followed.then(|| assert_eq!(transfer(client, &mut ends, INSIDE + 3), Outcome::Opened))
     });
     assert!(ended.elapsed() < Duration::from_secs(3), "{:?}", ended.elapsed());

@@ -85,7 +85,7 @@ fn a_journal_that_stands_still_delays_nothing_and_losses_are_told() {
 
     // It reads again: what was kept comes, and how many were not.
     let told = journal.next_of("events_lost");
-    assert!(of(&told, "TIMES").parse::<u64>().expect("a number") >= lost, "{told:?}");
+    assert!(of(&told, "COUNT").parse::<u64>().expect("a number") >= lost, "{told:?}");
     assert_eq!(told["PRIORITY"], "4");
     watch.leave();
     ftptrack::succeed(server, &pins, &["detach", "--all"]);

@@ -90,7 +90,7 @@ fn it_answers_from_another_terminal_while_it_runs() {
     assert_eq!((status.sessions, status.expectations, status.flows), (1, 0, 0));
     let sessions = ftptrack.sessions();
     assert_eq!(sessions[0].client, control.address().to_string());
-    assert_eq!((sessions[0].server.as_str(), sessions[0].state.as_str()), ("10.0.0.1:21", "in step"));
+    assert_eq!((sessions[0].server.as_str(), sessions[0].state.as_str()), ("10.0.0.1:21", "in sync"));
 
     control.send("PASV\r\n");
     session.hears("PASV");
@@ -177,7 +177,7 @@ fn what_was_open_before_goes_on_and_a_session_opens_nothing_until_it_is_understo
         session.say("200 ok");
         control.reply().must_be(200);
     }
-    wait::until("the session is understood", || (ftptrack.sessions()[0].state == "in step").then_some(()));
+    wait::until("the session is understood", || (ftptrack.sessions()[0].state == "in sync").then_some(()));
     passive(&mut control, &mut session, 3).expect("the server said so");
     let stats = ftptrack.stats();
     assert_eq!((stats.of(Counter::Resyncs), stats.of(Counter::FlowsEstablished)), (1, 1));

@@ -57,7 +57,7 @@ fn without_watch_status_says_what_is_bare_and_attach_mends_it() {
             assert!(said.starts_with(text), "{said}");
         };
         server.namespace.ip("address add 10.1.0.5/24 dev eth1");
-        bare("ftptrack: 10.1.0.5: it is bare: ");
+        bare("ftptrack: 10.1.0.5: it is unprotected: ");
         assert_eq!(unexpected(client, server, "10.1.0.5"), Outcome::Opened);
         ftptrack::succeed(server, &pins, &["attach"]);
         assert_eq!(status(server, &pins), (Some(0), String::new()));
@@ -66,7 +66,7 @@ fn without_watch_status_says_what_is_bare_and_attach_mends_it() {
         server.namespace.ip("link delete eth1");
         bare("ftptrack: eth1: there is no such interface");
         plug(server, client);
-        bare("ftptrack: eth1: it is bare: ");
+        bare("ftptrack: eth1: it is unprotected: ");
         assert_eq!(unexpected(client, server, "10.1.0.1"), Outcome::Opened);
         ftptrack::succeed(server, &pins, &["attach"]);
         assert_eq!(status(server, &pins), (Some(0), String::new()));

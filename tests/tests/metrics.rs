@@ -117,7 +117,7 @@ fn they_tell_what_has_happened_and_prometheus_reads_them() {
             ("ftptrack_flows{mode=\"passive\",state=\"established\"}", 0),
             ("ftptrack_policies{mode=\"enforce\"}", 1),
             ("ftptrack_sessions_limit", 16384),
-            ("ftptrack_bare_addresses", 0),
+            ("ftptrack_unprotected_addresses", 0),
         ] {
             assert_eq!(of(&text, metric), value, "{command}: {metric} in {text}");
         }

@@ -118,7 +118,7 @@ fn what_is_shown_can_be_applied_again() {
     let after = ftptrack.policy();
     assert_eq!(after.servers, before.servers);
     assert_eq!(after.generation, before.generation + 1);
-    assert!(output.stdout.contains(&format!("in force: generation {}", after.generation)), "{output:?}");
+    assert!(output.stdout.contains(&format!("active: generation {}", after.generation)), "{output:?}");
     ftptrack.stop();
 }
 

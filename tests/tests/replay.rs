@@ -88,7 +88,7 @@ fn what_was_said_learned_opened_and_denied_is_told_in_the_captures_time() {
     let none =
         [Counter::Desyncs, Counter::MapErrors, Counter::EventsLost, Counter::ViewLost, Counter::SessionsMidstream];
     assert_eq!(none.map(|counter| replay.of_counter(counter)), [0; 5]);
-    assert_eq!(replay.json["lacks"]["missing"], json!([]));
+    assert_eq!(replay.json["gaps"]["missing"], json!([]));
     assert_eq!(replay.json["packets"], capture.packets.len());
 
     let text = run(&capture.bytes(), &RANGE);

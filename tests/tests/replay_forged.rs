@@ -81,7 +81,7 @@ fn a_reply_that_is_larger_than_a_test_run_takes_is_read_to_its_end() {
     let [session] = replay.sessions() else { panic!("{:#}", replay.json) };
     let told = ["session_started", "<220", ">HELP", ">PASV", "<214", "<227", "expected", "flow_started", "flow_ended"];
     assert_eq!(said(session), told);
-    assert_eq!((replay.of_counter(Counter::Desyncs), replay.json["lacks"]["missing"].clone()), (0, json!([])));
+    assert_eq!((replay.of_counter(Counter::Desyncs), replay.json["gaps"]["missing"].clone()), (0, json!([])));
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_hundred_thousand_packets_are_replayed_to_the_last() {
     assert_eq!(replay.json["packets"], 100_000 + 5 + 3 + 6);
     let ended = entries(&replay.sessions()[0], "flow_ended");
     assert_eq!(ended[0]["bytes"], json!({ "client": 0, "server": 50_000_000 }));
-    assert_eq!(replay.json["lacks"]["missing"], json!([]));
+    assert_eq!(replay.json["gaps"]["missing"], json!([]));
 }
 
 proptest! {

@@ -86,7 +86,7 @@ fn segments_that_are_missing_in_the_middle_are_told_to_the_byte() {
     let missing = entries(session, "missing");
     assert_eq!(missing.len(), 1, "{:#}", replay.json);
     assert_eq!((&missing[0]["missing"], &missing[0]["sender"]), (&json!("PASV\r\n".len()), &session["client"]));
-    let lacks = &replay.json["lacks"]["missing"];
+    let lacks = &replay.json["gaps"]["missing"];
     assert_eq!(
         lacks,
         &json!([{
@@ -105,7 +105,7 @@ fn segments_that_are_missing_in_the_middle_are_told_to_the_byte() {
     let [(lost, packet), ..] = big.collect::<Vec<_>>()[..] else { panic!("no data") };
     let payload = packet.length - 14 - 20 - usize::from(packet.bytes[46] >> 4) * 4;
     let replay = Replay::of_whole(&capture.filter(|at, _| at != lost).bytes(), &RANGE);
-    let lacks = replay.json["lacks"]["missing"].as_array().unwrap();
+    let lacks = replay.json["gaps"]["missing"].as_array().unwrap();
     assert_eq!((lacks.len(), &lacks[0]["bytes"]), (1, &json!(payload)), "{lacks:?}");
     let ended = entries(&replay.sessions()[0], "flow_ended");
     assert_eq!(ended[0]["bytes"]["server"], LENGTH - payload as u64);
@@ -118,9 +118,9 @@ fn a_snap_length_that_cuts_text_is_told_and_data_counts_in_full() {
     assert!(capture.packets.iter().any(|packet| packet.bytes.len() < packet.length));
     let replay = Replay::of_whole(&capture.bytes(), &RANGE);
     let (text, payload) = (replay.lacks("text_cut"), replay.lacks("payload_cut"));
-    assert!(text > 0 && payload > 0, "{:#}", replay.json["lacks"]);
+    assert!(text > 0 && payload > 0, "{:#}", replay.json["gaps"]);
     assert_eq!(replay.lacks("headers_cut"), 0);
-    assert_eq!(replay.json["lacks"]["missing"], json!([]), "they were captured, though not whole");
+    assert_eq!(replay.json["gaps"]["missing"], json!([]), "they were captured, though not whole");
     assert!(replay.of_counter(Counter::Desyncs) > 0);
     assert_eq!(replay.of_counter(Counter::ExpectationsPassive), 0, "a 227 without its end names no port");
     assert_eq!(replay.of_counter(Counter::DeniedPassive), 2);

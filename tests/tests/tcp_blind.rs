@@ -28,7 +28,7 @@ fn none_harms_a_session(blind: &[Blind], first_port: u16) {
         let lost = stats.of(Counter::Desyncs) - before.of(Counter::Desyncs);
         let states: Vec<_> = ftptrack.sessions().into_iter().map(|session| session.state).collect();
         let next_opens = bout.peer.passive(&mut bout.session, port + 1000);
-        if !opened || !next_opens || lost != 0 || states != ["in step"] {
+        if !opened || !next_opens || lost != 0 || states != ["in sync"] {
             failures.push(format!(
                 "{}: opened {opened}, the next one {next_opens}, {lost} steps lost, {states:?}",
                 blind.name

@@ -69,7 +69,7 @@ fn users_transfers_with_their_rates_denials_and_conversations_are_seen_and_the_t
     tmux.wait_until("as low", |lines| (lines.len() == 15 && lines[14].starts_with("q quit")).then_some(()));
     tmux.resize(80, 24);
     tmux.press(&["Enter"]);
-    tmux.wait_for("user anonymous  in step");
+    tmux.wait_for("user anonymous  in sync");
     tmux.press(&["Escape"]);
     tmux.wait_for("Sessions 1");
 

@@ -215,7 +215,7 @@ pub fn refuse_leftovers(pin_dir: &Path) -> Result<(), Failure> {
     let on = if names.is_empty() { String::new() } else { format!(" on {}", names.join(", ")) };
     Err(Failure::failed(
         format_args!("--pin-dir {}", pin_dir.display()),
-        format_args!("a filter of ftptrack's is in force{on} already"),
+        format_args!("a filter of ftptrack's is attached{on} already"),
         format_args!(
             "go on with ftptrack attach or watch, which keep it, or remove it with ftptrack --pin-dir {} detach --all",
             pin_dir.display()

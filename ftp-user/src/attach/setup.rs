@@ -154,7 +154,7 @@ fn make_way(asked: &Asked, pin_dir: &Path, pins: &Pins) -> Result<Vec<Pins>, Fai
         Some(other) if !asked.replace && !unfinished => Err(Failure::failed(
             format_args!("--pin-dir {}", pin_dir.display()),
             format_args!(
-                "an ftptrack whose maps are of another shape ({}, this one's are {}) is in force on {}",
+                "an ftptrack whose maps are of another shape ({}, this one's are {}) is attached to {}",
                 other.version(),
                 pins.version(),
                 other.interface_names().join(", ")
@@ -178,7 +178,7 @@ fn present_policy(asked: &Asked, before: &[Pins], pins: &Pins) -> Result<Option<
         Some(other) => {
             let given = other.maps().display().to_string();
             let remedy = "give the policy, by options or --config";
-            Err(Failure::usage(given, "the policy in force is of another shape and can't be read", remedy))
+            Err(Failure::usage(given, "the active policy is of another shape and can't be read", remedy))
         }
         None => Ok(None),
     }

@@ -16,7 +16,7 @@ pub(super) struct PolicyArguments {
     /// Interface to attach to; may be given again
     #[arg(short, long = "interface", value_name = "IFACE")]
     interface: Vec<String>,
-    /// Where servers are, seen from the interface [default: servers-behind]
+    /// Where the servers are, seen from the interface [default: servers-behind]
     #[arg(long, value_enum)]
     side: Option<SideArgument>,
     /// How to attach [default: tcx where the kernel has it]
@@ -38,43 +38,43 @@ pub(super) struct RuleArguments {
     /// Port of control connections; may be given again [default: 21]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     control_port: Vec<String>,
-    /// The server's passive ports, FIRST-LAST; without it passive mode is refused [replay: 1024-65535]
+    /// The server's passive ports, FIRST-LAST; without a range passive mode is refused [replay: 1024-65535]
     #[arg(long, value_name = "FIRST-LAST", allow_hyphen_values = true)]
     passive_range: Option<String>,
     /// Refuse PASV and EPSV; the passive range stays guarded
     #[arg(long)]
     no_passive: bool,
-    /// Source port of active data connections; any: none is guarded; none: PORT and EPRT are refused too [default: 20]
+    /// Source port of active data connections; any: no port is guarded; none: also refuses PORT and EPRT [default: 20]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     active_port: Option<String>,
     /// Refuse PORT and EPRT; the active port stays guarded
     #[arg(long)]
     no_active: bool,
-    /// Another client address may use what a client negotiated
+    /// Let another client address use a negotiated passive port
     #[arg(long)]
     pasv_promiscuous: bool,
-    /// PORT and EPRT may name another address than the client's own (FXP)
+    /// Let PORT and EPRT name an address other than the client's own (FXP)
     #[arg(long)]
     port_promiscuous: bool,
     /// Whether a 227 must name the server's own address: any or strict [default: any]
     #[arg(long, value_name = "CHOICE")]
     announced_address: Option<String>,
-    /// Seconds that a negotiated data connection may take to begin [default: 300]
+    /// Seconds within which a negotiated data connection must begin [default: 300]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     expectation_timeout: Option<String>,
-    /// Control connections of one client that are followed at a time [default: 128]
+    /// Maximum number of tracked control connections per client [default: 128]
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     sessions_per_client: Option<String>,
     /// What encrypted sessions may open: deny or client-range [default: deny]
     #[arg(long, value_name = "CHOICE")]
     ftps: Option<String>,
-    /// Mark that data packets which are let in get at ingress
+    /// Mark for data packets that are let in, set at ingress
     #[arg(long, value_name = "VALUE/MASK")]
     mark: Option<String>,
-    /// Deny nothing, only count and show
+    /// Deny nothing; only count and show
     #[arg(long)]
     monitor: bool,
-    /// Count no packets and bytes of data connections
+    /// Do not count packets and bytes of data connections
     #[arg(long)]
     no_accounting: bool,
 }
@@ -142,7 +142,7 @@ impl RuleArguments {
 /// Whether other listeners in the passive range matter.
 #[derive(Debug, Args)]
 pub(super) struct ForceArgument {
-    /// Go on in spite of other programs that listen in the passive range
+    /// Go on although other programs listen in the passive range
     #[arg(long)]
     pub(super) force: bool,
 }
@@ -150,7 +150,7 @@ pub(super) struct ForceArgument {
 /// Options that say where else it is told what happens.
 #[derive(Debug, Args)]
 pub(super) struct OutletArguments {
-    /// Answer there, over HTTP, with what Prometheus reads
+    /// Serve Prometheus metrics at this address, over HTTP
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     metrics: Option<SocketAddr>,
     /// Write events to the systemd journal, with fields

@@ -43,7 +43,7 @@ use replay::ReplayArguments;
 #[derive(Debug, Parser)]
 #[command(name = "ftptrack", version)]
 struct Cli {
-    /// Directory on a BPF file system that keeps maps and filters in force
+    /// Directory on a BPF file system where maps and filters are pinned
     #[arg(long, global = true, env = "FTPTRACK_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/ftptrack")]
     pin_dir: PathBuf,
     #[command(subcommand)]
@@ -52,42 +52,42 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Attach to interfaces and return: the filter stays. Over one that is in force: put this version in its place
+    /// Attach to interfaces and return; the filter stays. Replaces a filter that is attached already, and keeps its state
     Attach(Box<AttachArguments>),
-    /// Take the filter off interfaces
+    /// Detach from interfaces
     Detach(DetachArguments),
-    /// Attach, and see to it that it stays so: what a service runs
+    /// Attach, and reattach where the filter is lost; what a service runs
     Watch(Box<WatchArguments>),
-    /// Attach to interfaces and show what happens, until Ctrl-C; then detach
+    /// Attach to interfaces and show events until Ctrl-C; then detach
     Run(Box<RunArguments>),
-    /// Show, check, change or import what holds for which servers
+    /// Show, check, change or import the policy
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
     },
-    /// Look for what stands in the way, and say what mends it; exits with 4 if there are warnings, 1 if there are errors
+    /// Check the host for misconfigurations and print the commands that fix them; exits with 4 on warnings, 1 on errors
     Doctor(Box<DoctorArguments>),
-    /// What is attached, and the policy in force; exits with 3 while something is not guarded that is to be
+    /// Show attached interfaces and the active policy; exits with 3 while an interface or address is unprotected
     Status(List),
-    /// What was counted
+    /// Show counters
     Stats(List),
-    /// Control connections
+    /// List tracked control connections
     Sessions(List),
-    /// Data connections that were negotiated and have not begun
+    /// List data connections that were negotiated but have not begun
     Expectations(List),
-    /// Data connections that were let in
+    /// List data connections that were let in
     Flows(List),
-    /// What happened, as far as it is kept; with --follow also what happens
+    /// Show the events that are buffered; with --follow, also new ones as they happen
     Events(EventsArguments),
-    /// All of it, live and full-screen: sessions, transfers with their rates, denials as they come
+    /// Show sessions, transfers with their rates, and denials, live and full-screen
     Top,
-    /// Take one entry out of a list, or all
+    /// Remove one entry of a list, or all
     Flush(FlushArguments),
-    /// Show what a capture's FTP sessions say and open: through the kernel program, no interface is touched
+    /// Analyse the FTP sessions of a capture with the kernel program; no interface is touched
     Replay(Box<ReplayArguments>),
-    /// What was counted and how things stand, once, as Prometheus reads it
+    /// Print metrics once, in the Prometheus text format
     Metrics,
-    /// Write completions for a shell to standard output
+    /// Print completions for a shell
     Completions(CompletionsArguments),
     /// Write the manual pages
     Man(ManArguments),
@@ -110,7 +110,7 @@ struct AttachArguments {
     policy: PolicyArguments,
     #[command(flatten)]
     force: ForceArgument,
-    /// Put it in the place of whatever is in force, which need not be of the same shape: sessions are forgotten
+    /// Replace whatever is attached, even if its maps have another layout; sessions are forgotten
     #[arg(long)]
     replace: bool,
 }
@@ -133,7 +133,7 @@ struct RunArguments {
     outlets: OutletArguments,
     #[command(flatten)]
     force: ForceArgument,
-    /// Show the kernel program's diagnostics; twice for more
+    /// Show diagnostics of the kernel program; twice for more
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 }

@@ -18,15 +18,15 @@ use crate::sys::capability;
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
-    /// The policy in force, as a configuration file
+    /// Show the active policy, as a configuration file
     Show(Format),
-    /// Tell everything that is wrong with a configuration file, and what it can't guard
+    /// Report every error of a configuration file, and what it can't guard
     Check {
         /// The file
         #[arg(default_value = USUAL)]
         file: PathBuf,
     },
-    /// Bring a configuration file's policy into force, all at once
+    /// Make a configuration file's policy active, all at once
     Apply {
         /// The file
         #[arg(default_value = USUAL)]
@@ -34,7 +34,7 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         force: ForceArgument,
     },
-    /// Write the policy that fits an FTP server's own configuration
+    /// Derive a policy from an FTP server's own configuration
     Import {
         /// Whose configuration it is
         #[arg(value_enum)]

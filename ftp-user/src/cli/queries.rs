@@ -44,7 +44,7 @@ impl Format {
 pub(super) struct List {
     #[command(flatten)]
     format: Format,
-    /// Show it again every so many seconds
+    /// Repeat every so many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
     watch: Option<f64>,
 }

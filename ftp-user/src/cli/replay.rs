@@ -29,7 +29,7 @@ impl ReplayArguments {
         match report.damage {
             None => Ok(()),
             Some(damage) => {
-                let remedy = "what stood before that is shown; mend the file, or capture again";
+                let remedy = "what stood before that is shown; fix the file, or capture again";
                 Err(Failure::failed(file.display(), damage.what, remedy))
             }
         }

@@ -20,7 +20,7 @@ use crate::sys::netns::network_namespace;
 pub fn show(in_force: &InForce, records: &[Record]) -> String {
     let interfaces: Vec<_> = records.iter().map(interface).collect();
     format!(
-        "# in force: generation {}\ninterfaces = [{}]\n{}",
+        "# active: generation {}\ninterfaces = [{}]\n{}",
         in_force.generation,
         interfaces.join(", "),
         toml::policy(&in_force.policy, &in_force.own, Detail::All)
@@ -91,7 +91,7 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
     let own = own_addresses.now(&netlink).await?;
     let generation = change.bring(policy, &own)?;
     let servers = server_lines(policy, Some(&own)).into_iter().map(|line| format!("policy: {line}"));
-    Ok(Applied { notes, lines: servers.chain([format!("in force: generation {generation}")]).collect() })
+    Ok(Applied { notes, lines: servers.chain([format!("active: generation {generation}")]).collect() })
 }
 
 /// Applying neither attaches nor detaches.

@@ -85,7 +85,7 @@ async fn reload(flags: &Flags, force: bool, pins: &Pins) -> Result<(), Failure> 
 /// Tells what was wrong, and returns how things stand.
 fn refused(failure: Failure) -> String {
     eprint!("{}", failure.report());
-    format!("the policy from before holds: {}", failure.complaint())
+    format!("the previous policy stays active: {}", failure.complaint())
 }
 
 /// Whoever reads this may go away; that is no reason to stop.

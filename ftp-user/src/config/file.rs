@@ -21,7 +21,7 @@ pub fn read(name: &str, text: &str, complaints: &mut Complaints) -> Draft {
     for error in &errors {
         let place = source.place(error.span().map_or(0, |span| span.start));
         no_toml.insert(place.0);
-        let wrong = Wrong::new(error.message(), "mend it: a line is KEY = VALUE, and text stands in quotes");
+        let wrong = Wrong::new(error.message(), "fix it: a line is KEY = VALUE, and text stands in quotes");
         complaints.add(&Origin::file(name, place, "TOML"), wrong);
     }
     let mut found = Complaints::default();
@@ -36,7 +36,7 @@ pub fn read(name: &str, text: &str, complaints: &mut Complaints) -> Draft {
 
 fn document_of<'a>(source: &'a Source<'a>, document: &'a DeTable<'a>, complaints: &mut Complaints) -> Draft {
     let mut fields = Fields::new(source, document, complaints);
-    fields.elsewhere = "; what holds for a server stands below [[server]]";
+    fields.elsewhere = "; settings of a server stand below [[server]]";
     let mut draft = Draft::default();
     if let Some(list) = fields.raw("interfaces") {
         draft.interfaces = interfaces(source, list, fields.complaints);

@@ -91,7 +91,7 @@ fn reversed(first: u16, last: u16) -> Wrong {
             "the range is reversed; vsftpd ignores a pasv_max_port below pasv_min_port and uses {first}-65535"
         ),
         format_args!(
-            "mend vsftpd.conf first, to pasv_min_port={last} and pasv_max_port={first}, then give {last}-{first} here"
+            "fix vsftpd.conf first, to pasv_min_port={last} and pasv_max_port={first}, then give {last}-{first} here"
         ),
     )
 }
@@ -218,7 +218,7 @@ pub fn prefix(text: &str) -> Result<IpNet, Wrong> {
         && v6.prefix_len() >= 96
         && let Some(v4) = v6.addr().to_ipv4_mapped()
     {
-        return Err(Wrong::new("it is an IPv4 address in IPv6's clothes", format_args!("write it as {v4}")));
+        return Err(Wrong::new("it is an IPv4-mapped IPv6 address", format_args!("write it as {v4}")));
     }
     if net.addr() != net.network() {
         let (host, prefix) = (net.addr(), net.trunc());
@@ -257,7 +257,7 @@ mod tests {
             wrong("10.0.0.1/24"),
             "the address has bits behind the prefix; write 10.0.0.0/24 for the network or 10.0.0.1 for the one address"
         );
-        assert_eq!(wrong("::ffff:10.0.0.1"), "it is an IPv4 address in IPv6's clothes; write it as 10.0.0.1");
+        assert_eq!(wrong("::ffff:10.0.0.1"), "it is an IPv4-mapped IPv6 address; write it as 10.0.0.1");
         assert!(wrong("10.0.0.0/33").contains("no address or prefix"));
     }
 }

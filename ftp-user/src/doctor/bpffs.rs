@@ -13,7 +13,7 @@ pub(super) fn check(pin_dir: &Path) -> Finding {
             let what =
                 format!("{} is a BPF file system, seen from a mount namespace of this process's own", place.display());
             let why = "if it was mounted in here, the filter ends with the last process in this namespace";
-            Finding::new(Level::Note, "bpffs", what).because(why).mend("nsenter --target 1 --mount ftptrack doctor")
+            Finding::new(Level::Note, "bpffs", what).because(why).fix("nsenter --target 1 --mount ftptrack doctor")
         }
         Ok(true) => Finding::ok("bpffs", format!("{} is a BPF file system", place.display())),
         Ok(false) if place == Path::new(USUAL) => {
@@ -21,13 +21,13 @@ pub(super) fn check(pin_dir: &Path) -> Finding {
                 "ftptrack attach mounts one there; a system that boots without systemd has to do so at each start";
             Finding::new(Level::Note, "bpffs", format!("no BPF file system is mounted at {USUAL}"))
                 .because(why)
-                .mend(format!("mount -t bpf bpf {USUAL}"))
+                .fix(format!("mount -t bpf bpf {USUAL}"))
         }
         Ok(false) => Finding::new(Level::Error, "bpffs", format!("{} is on no BPF file system", place.display()))
-            .because("what keeps the filter in force can't be kept there")
-            .mend(format!("mount -t bpf bpf {}", place.display())),
+            .because("the filter can't be pinned there")
+            .fix(format!("mount -t bpf bpf {}", place.display())),
         Err(error) => Finding::new(Level::Error, "bpffs", format!("{}: {error}", place.display()))
-            .because("what keeps the filter in force can't be kept there")
-            .mend(format!("mkdir -p {0} && mount -t bpf bpf {0}", place.display())),
+            .because("the filter can't be pinned there")
+            .fix(format!("mkdir -p {0} && mount -t bpf bpf {0}", place.display())),
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn check() -> Finding {
         Some(missing) => {
             let what = format!("this process lacks {}", missing.join(", "));
             let why = "ftptrack can't attach, and much of what follows can't be looked at";
-            Finding::new(Level::Error, "capabilities", what).because(why).mend("sudo ftptrack doctor")
+            Finding::new(Level::Error, "capabilities", what).because(why).fix("sudo ftptrack doctor")
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn check(server: Server, path: &Path, files: &[PathBuf], ports: &[u16
     let what = format!("{name} (pid {id}) is older than {file}: it may still go by what the file said before");
     let why = "an FTP server reads its configuration when it starts: what is said here of the file need not be so of the \
                server";
-    Some(Finding::new(Level::Warning, FTP_SERVER, what).because(why).mend(restart(server)))
+    Some(Finding::new(Level::Warning, FTP_SERVER, what).because(why).fix(restart(server)))
 }
 
 /// A file, or all files of a directory.

@@ -90,12 +90,12 @@ impl Config<'_> {
         if warning.is_of_range {
             let meant = self.found.servers.iter().find_map(|found| found.reversed);
             let range = meant.or_else(|| self.policy_range()).unwrap_or(PROPOSED);
-            return Finding::new(Level::Error, FTP_SERVER, what).because(OUTSIDE).mend(self.file().set_range(range));
+            return Finding::new(Level::Error, FTP_SERVER, what).because(OUTSIDE).fix(self.file().set_range(range));
         }
         let remedy = warning.remedy.split(", and import it again").next().unwrap_or_default();
         let finding = Finding::new(Level::Warning, FTP_SERVER, format!("{what}; {remedy}"));
         match warning.setting {
-            Some((name, value)) => finding.mend(self.file().set(name, value)),
+            Some((name, value)) => finding.fix(self.file().set(name, value)),
             None => finding,
         }
     }
@@ -141,7 +141,7 @@ impl Config<'_> {
                 format!("{place}: {name} listens on port {port}, which is no control port of the policy"),
             )
             .because("its sessions are not read, so its data connections are denied")
-            .mend(self.ground.attach_command(&format!("--control-port {port}")))
+            .fix(self.ground.attach_command(&format!("--control-port {port}")))
         }));
         if found.rules.ftps == Ftps::ClientRange && rules.ftps == Ftps::Deny {
             let what = format!("{place}: {name} offers FTPS, and the policy has ftps = \"deny\"");
@@ -151,7 +151,7 @@ impl Config<'_> {
                         "encrypted sessions can't be read: their passive data connections are denied. With \
                               client-range such a session's client may use the whole passive range while it lives",
                     )
-                    .mend(self.allow_ftps()),
+                    .fix(self.allow_ftps()),
             );
         }
         findings
@@ -167,7 +167,7 @@ impl Config<'_> {
                     format!("{place}: {name} uses {theirs}, and the policy has no passive range"),
                 )
                 .because("passive negotiations are refused, and no passive port is guarded")
-                .mend(format!(
+                .fix(format!(
                     "{} attach {} --passive-range {theirs}",
                     self.ground.program(),
                     self.ground.interface_options()
@@ -182,7 +182,7 @@ impl Config<'_> {
             return Some(
                 Finding::new(Level::Note, FTP_SERVER, what)
                     .because("other programs can't use the ports between")
-                    .mend(self.file().set_range(ours)),
+                    .fix(self.file().set_range(ours)),
             );
         }
         Some(
@@ -192,7 +192,7 @@ impl Config<'_> {
                 format!("{place}: {name} uses {theirs}, and the policy's range is {ours}"),
             )
             .because(OUTSIDE)
-            .mend(self.file().set_range(ours)),
+            .fix(self.file().set_range(ours)),
         )
     }
 

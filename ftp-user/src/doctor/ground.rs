@@ -232,9 +232,9 @@ fn in_force(pin_dir: &Path, pins: &Pins, findings: &mut Vec<Finding>) -> Option<
             None
         }
         Err(failure) => {
-            let why = "this ftptrack can neither read nor change what the other one has put in force";
+            let why = "this ftptrack can neither read nor change the policy that the other one has set";
             let mend = format!("{} attach --replace -i IFACE --passive-range FIRST-LAST", program(pins));
-            findings.push(Finding::new(Level::Warning, "policy", failure.complaint()).because(why).mend(mend));
+            findings.push(Finding::new(Level::Warning, "policy", failure.complaint()).because(why).fix(mend));
             None
         }
     }

@@ -15,14 +15,14 @@ const WHY: &str = "it expects data connections by rules of its own (on a PORT at
 pub(super) fn check(rulesets: &Rulesets) -> Vec<Finding> {
     let assigned = rulesets.all.iter().flat_map(|ruleset| &ruleset.helpers).map(|(what, command)| {
         let what = format!("{what} gives connections to the kernel's FTP helper (nf_conntrack_ftp)");
-        Finding::new(Level::Warning, CHECK, what).because(WHY).mend(command)
+        Finding::new(Level::Warning, CHECK, what).because(WHY).fix(command)
     });
     let mut findings: Vec<_> = assigned.collect();
     if fs::read_to_string(AUTOMATIC).is_ok_and(|value| value.trim() == "1") {
         let what =
             "every connection to port 21 is given to the kernel's FTP helper (net.netfilter.nf_conntrack_helper)";
         let mend = "sysctl -w net.netfilter.nf_conntrack_helper=0";
-        findings.push(Finding::new(Level::Warning, CHECK, what).because(WHY).mend(mend));
+        findings.push(Finding::new(Level::Warning, CHECK, what).because(WHY).fix(mend));
     }
     let is_loaded = fs::read_to_string("/proc/modules")
         .is_ok_and(|modules| modules.lines().any(|line| line.starts_with("nf_conntrack_ftp ")));
@@ -30,7 +30,7 @@ pub(super) fn check(rulesets: &Rulesets) -> Vec<Finding> {
         let what = "the kernel's FTP helper is loaded (nf_conntrack_ftp), and nothing is given to it";
         let why = "a rule that gives it connections would work at once";
         let finding = Finding::new(Level::Note, CHECK, what).because(why);
-        findings.push(finding.mend("modprobe -r nf_nat_ftp nf_conntrack_ftp"));
+        findings.push(finding.fix("modprobe -r nf_nat_ftp nf_conntrack_ftp"));
     }
     if findings.is_empty() {
         findings.push(match rulesets.whole() {

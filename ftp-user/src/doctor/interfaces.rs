@@ -43,9 +43,9 @@ fn state(ground: &Ground, place: &Place) -> Finding {
     let state = place.seen.as_ref().map(|(_, state)| *state);
     match (&place.link, state) {
         (None, Some(State::Absent)) => {
-            Finding::new(Level::Error, CHECK, format!("{name} is to be guarded, and there is no such interface"))
+            Finding::new(Level::Error, CHECK, format!("{name} should be guarded, and there is no such interface"))
                 .because("nothing guards it when it comes, unless ftptrack watch runs")
-                .mend(format!("{} detach -i {name}", ground.program()))
+                .fix(format!("{} detach -i {name}", ground.program()))
         }
         (None, _) => {
             let there = ground.names.join(", ");
@@ -57,12 +57,14 @@ fn state(ground: &Ground, place: &Place) -> Finding {
                 .because("ftptrack can't attach to it")
         }
         (Some(_), Some(State::Attached)) => Finding::ok(CHECK, format!("{name} is guarded")),
-        (Some(_), Some(_)) => Finding::new(Level::Error, CHECK, format!("{name} is to be guarded, and is bare"))
-            .because("no filter is in force there: the passive range is open")
-            .mend(format!("{} attach -i {name}", ground.program())),
+        (Some(_), Some(_)) => {
+            Finding::new(Level::Error, CHECK, format!("{name} should be guarded, and is unprotected"))
+                .because("no filter is attached to it: the passive range is open")
+                .fix(format!("{} attach -i {name}", ground.program()))
+        }
         (Some(_), None) => Finding::new(Level::Note, CHECK, format!("{name} is not guarded"))
             .because("ftptrack is not attached to it")
-            .mend(ground.attach_command("")),
+            .fix(ground.attach_command("")),
     }
 }
 
@@ -107,7 +109,7 @@ async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Resul
             let what = format!("{way} of {name} has a filter of another kind at priority {}", filter.priority);
             let finding = Finding::new(Level::Error, CHECK, what)
                 .because("bpf filters can't stand at the same priority: ftptrack can't attach by clsact")
-                .mend(format!("tc filter del dev {name} {way} priority {}", filter.priority));
+                .fix(format!("tc filter del dev {name} {way} priority {}", filter.priority));
             return Ok(vec![finding]);
         }
     }
@@ -121,7 +123,7 @@ fn before(ground: &Ground, place: &Place, direction: Direction, who: &str) -> Fi
                pass for good is not guarded";
     Finding::new(Level::Warning, CHECK, what)
         .because(why)
-        .mend(format!("{} attach --replace -i {name}", ground.program()))
+        .fix(format!("{} attach --replace -i {name}", ground.program()))
 }
 
 fn way(direction: Direction, name: &str) -> String {

@@ -25,13 +25,13 @@ fn finding(is_compiled: bool, setting: Option<&str>) -> Finding {
         let why = "each packet of the interface costs several times as much";
         return Finding::new(Level::Warning, "jit", "the kernel interprets programs (net.core.bpf_jit_enable is 0)")
             .because(why)
-            .mend("sysctl -w net.core.bpf_jit_enable=1");
+            .fix("sysctl -w net.core.bpf_jit_enable=1");
     }
     if setting.is_some_and(|setting| setting.trim() == "2") {
         let why = "the kernel's log fills with the machine code of each program";
         return Finding::new(Level::Note, "jit", "net.core.bpf_jit_enable is 2, which is for debugging")
             .because(why)
-            .mend("sysctl -w net.core.bpf_jit_enable=1");
+            .fix("sysctl -w net.core.bpf_jit_enable=1");
     }
     Finding::ok("jit", "programs become machine code")
 }

@@ -19,7 +19,7 @@ fn findings(features: &Features) -> Vec<Finding> {
         let what = format!("Linux {} has no {}", features.release, missing.join(", no "));
         let why = "the programs can't be loaded: it takes Linux 5.10 or later, with CONFIG_BPF_SYSCALL, \
                    CONFIG_DEBUG_INFO_BTF and CONFIG_NET_CLS_ACT";
-        Finding::new(Level::Error, "kernel", what).because(why).mend("apt-get install linux-image-amd64 && reboot")
+        Finding::new(Level::Error, "kernel", what).because(why).fix("apt-get install linux-image-amd64 && reboot")
     }];
     if !features.tcx {
         let what = format!("Linux {} has no TCX, which came with 6.6: clsact is used", features.release);

@@ -27,7 +27,7 @@ pub(super) fn check(ground: &Ground) -> Vec<Finding> {
                        --force";
             let finding = Finding::new(Level::Error, CHECK, what);
             findings.push(match &other.process {
-                Some((_, id)) => finding.because(why).mend(format!("kill {id}")),
+                Some((_, id)) => finding.because(why).fix(format!("kill {id}")),
                 None => finding.because(format!("{why}. `ss -Hltnp 'sport = :{port}'` tells root whose it is")),
             });
         }
@@ -44,7 +44,7 @@ pub(super) fn check(ground: &Ground) -> Vec<Finding> {
             let what = format!("the kernel gives ports of {common} to this host's own connections");
             let finding = Finding::new(Level::Warning, CHECK, what)
                 .because("one of them may hold a port that the FTP server wants to listen on")
-                .mend(format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", reserved.join(",")));
+                .fix(format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", reserved.join(",")));
             Some(finding)
         })),
     }

@@ -72,14 +72,14 @@ pub struct Finding {
     /// Why it matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The command that mends it, for a root shell.
+    /// The command that fixes it, for a root shell.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Finding {
     fn new(level: Level, check: &'static str, what: impl Into<String>) -> Self {
-        Self { level, check, what: what.into(), why: None, mend: None }
+        Self { level, check, what: what.into(), why: None, fix: None }
     }
 
     fn ok(check: &'static str, what: impl Into<String>) -> Self {
@@ -94,8 +94,8 @@ impl Finding {
         Self { why: Some(why.into()), ..self }
     }
 
-    fn mend(self, command: impl Into<String>) -> Self {
-        Self { mend: Some(command.into()), ..self }
+    fn fix(self, command: impl Into<String>) -> Self {
+        Self { fix: Some(command.into()), ..self }
     }
 }
 

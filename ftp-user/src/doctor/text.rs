@@ -6,9 +6,9 @@ use crate::doctor::{Finding, Level};
 #[must_use]
 pub fn findings(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { level, check, what, why, mend } in findings {
+    for Finding { level, check, what, why, fix } in findings {
         text += &format!("{:<11}  {check:<12}  {what}\n", level.as_str());
-        let below = [("why", why), ("mend", mend)].into_iter().filter_map(|(name, said)| Some((name, said.as_ref()?)));
+        let below = [("why", why), ("fix", fix)].into_iter().filter_map(|(name, said)| Some((name, said.as_ref()?)));
         for (name, said) in below {
             text += &format!("{:27}{name}: {said}\n", "");
         }
@@ -30,13 +30,13 @@ mod tests {
             check: "jit",
             what: "what".to_owned(),
             why: Some("because".to_owned()),
-            mend: Some("sysctl".to_owned()),
+            fix: Some("sysctl".to_owned()),
         };
         let below = " ".repeat(27);
         assert_eq!(
             findings(&[found]),
             format!(
-                "not checked  jit           what\n{below}why: because\n{below}mend: sysctl\nerror: 0, warning: 0, note: 0, \
+                "not checked  jit           what\n{below}why: because\n{below}fix: sysctl\nerror: 0, warning: 0, note: 0, \
                  not checked: 1, ok: 0\n"
             )
         );

@@ -33,12 +33,12 @@ pub struct InForce {
 ///
 /// # Errors
 ///
-/// A map can't be read, or no policy is in force yet.
+/// A map can't be read, or no policy is active yet.
 pub fn in_force(pins: &Pins) -> Result<InForce, Failure> {
     let in_force = PolicyMaps::open(Tables::new(pins))?.in_force()?;
     if in_force.generation == 0 {
         let given = pins.maps().display().to_string();
-        return Err(Failure::failed(given, "no policy is in force yet", "wait until ftptrack has started"));
+        return Err(Failure::failed(given, "no policy is active yet", "wait until ftptrack has started"));
     }
     Ok(in_force)
 }

@@ -36,12 +36,12 @@ pub struct EventRow {
     /// Monitor mode let it pass.
     #[serde(skip_serializing_if = "is_false")]
     pub monitored: bool,
-    /// The session was under way before.
+    /// The session was picked up midstream.
     #[serde(skip_serializing_if = "is_false")]
-    pub met: bool,
-    /// How often.
+    pub midstream: bool,
+    /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub times: Option<u32>,
+    pub count: Option<u32>,
     /// The verb of a command; left out if the line doesn't begin with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
@@ -79,8 +79,8 @@ impl EventRow {
             mode: (event.mode != 0).then(|| Mode::from_number(event.mode).name()),
             reason: why.then(|| Counter::from_index(u32::from(event.reason)).map(Counter::name)).flatten(),
             monitored: kind == EventKind::Denied && event.flag != 0,
-            met: kind == EventKind::SessionStarted && event.flag != 0,
-            times: (kind == EventKind::Refused).then_some(event.detail),
+            midstream: kind == EventKind::SessionStarted && event.flag != 0,
+            count: (kind == EventKind::Refused).then_some(event.detail),
             verb: (kind == EventKind::Command).then(|| verb(event.detail)).flatten(),
             code: (kind == EventKind::Reply).then_some(event.detail),
             interface: event.interface,

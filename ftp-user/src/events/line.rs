@@ -45,7 +45,7 @@ impl EventLines {
         let what = match kind {
             EventKind::SessionEnded => "ended",
             EventKind::SessionOpaque => "opaque",
-            _ if event.flag != 0 => "met",
+            _ if event.flag != 0 => "midstream",
             _ => "began",
         };
         let why = match (kind, event.flag) {
@@ -237,7 +237,7 @@ mod tests {
     fn other_kinds_of_sessions_say_what_they_are() {
         let mut met = event(EventKind::SessionStarted, None);
         met.flag = 1;
-        shows(&met, "session   met     10.0.0.2:40000 -> 10.0.0.1:21: it was under way before");
+        shows(&met, "session   midstream 10.0.0.2:40000 -> 10.0.0.1:21: it was under way before");
         let mut opaque = event(EventKind::SessionOpaque, None);
         opaque.reason = Counter::SessionsEncrypted as u8;
         shows(&opaque, "session   opaque  10.0.0.2:40000 -> 10.0.0.1:21: encrypted, it can't be read any more");

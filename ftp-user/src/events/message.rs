@@ -11,8 +11,8 @@ use crate::sys::clock;
 
 /// Events that the kernel counted and did not report: the counter, and how a line tells of them.
 pub(super) const UNTOLD: [(Counter, &str); 2] = [
-    (Counter::EventsLost, "lost      more happened than could be told: events not shown"),
-    (Counter::EventsSuppressed, "denied    more connections than are shown one by one: not shown"),
+    (Counter::EventsLost, "lost      events that could not be reported"),
+    (Counter::EventsSuppressed, "denied    more connections than are reported one by one: not reported"),
 ];
 
 /// What a reader of events is told.
@@ -56,7 +56,7 @@ impl Form {
             (Self::Lines(_), Told::Untold(untold)) => Some(format!("{} {untold}", clock::wall(clock::monotonic()))),
             (Self::Json, Told::Untold(Untold { counter, count, .. })) => {
                 let (time, event) = (clock::unix_seconds(clock::monotonic()), counter.name());
-                Some(serde_json::json!({ "time": time, "event": event, "times": count }).to_string())
+                Some(serde_json::json!({ "time": time, "event": event, "count": count }).to_string())
             }
         }
     }

@@ -56,7 +56,7 @@ impl Output {
 
     fn broken(&mut self, error: &io::Error) {
         if self.guards {
-            log::warn!("events can't be shown any more ({error}): guarding goes on without");
+            log::warn!("events can't be shown any more ({error}): the filter stays attached");
         }
         if let Some(out) = self.out.take() {
             // What is left in the buffer can't be written, and dropping it would try to.

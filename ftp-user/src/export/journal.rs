@@ -102,7 +102,7 @@ impl Journal {
         }
         if let Err(error) = entry.send(&self.log) {
             if self.lost == 0 {
-                warn!("the journal can't be reached ({error}): guarding goes on without");
+                warn!("the journal can't be reached ({error}): the filter stays attached");
             }
             self.lost += 1;
         }
@@ -125,15 +125,15 @@ impl Entry {
                 Some(Self { level: level(event), message: lines.text(event)?, fields: fields(&row) })
             }
             Told::Untold(untold) => {
-                let fields = vec![field("EVENT", untold.counter.name()), field("TIMES", untold.count)];
+                let fields = vec![field("EVENT", untold.counter.name()), field("COUNT", untold.count)];
                 Some(Self { level: Level::Warn, message: untold.to_string(), fields })
             }
         }
     }
 
     fn not_taken(count: u64) -> Self {
-        let message = format!("lost      the journal could not be reached: events not shown: {count}");
-        Self { level: Level::Warn, message, fields: vec![field("EVENT", NOT_TAKEN), field("TIMES", count)] }
+        let message = format!("lost      events that the journal did not accept: {count}");
+        Self { level: Level::Warn, message, fields: vec![field("EVENT", NOT_TAKEN), field("COUNT", count)] }
     }
 
     fn send(&self, log: &JournalLog) -> std::io::Result<()> {

@@ -24,7 +24,7 @@ pub struct SessionRow {
     pub client: String,
     /// Address and port.
     pub server: String,
-    /// Whether it can open anything: `in step`, `finding step` or `opaque`.
+    /// Whether it can open anything: `in sync`, `resyncing` or `opaque`.
     pub state: &'static str,
     /// What the last USER said, if it was sent in the clear; bytes that are no text are replaced, and it is
     /// cut to 32 bytes.
@@ -66,7 +66,7 @@ pub struct FlowRow {
     pub server: String,
     /// `passive` or `active`.
     pub mode: &'static str,
-    /// `begun`, `answered`, `established`, `ended` or `denied`.
+    /// `syn_sent`, `syn_recv`, `established`, `ended` or `denied`.
     pub state: &'static str,
     /// Packets each way.
     pub packets: BothWays,
@@ -91,7 +91,7 @@ pub struct InterfaceRow {
     pub hook: Hook,
     /// Whether both programs are in force.
     pub attached: bool,
-    /// `attached`, `bare` (it is there and not guarded) or `absent`.
+    /// `attached`, `unprotected` (it is there and not guarded) or `missing`.
     pub state: &'static str,
     /// Version of the ftptrack that attached to it last.
     pub version: String,
@@ -111,7 +111,7 @@ pub struct Status {
     /// Interfaces that are to be guarded.
     pub interfaces: Vec<InterfaceRow>,
     /// Addresses of theirs that are not yet servers', though the policy goes by them.
-    pub bare_addresses: Vec<String>,
+    pub unprotected_addresses: Vec<String>,
     /// The policy in force.
     pub policy: PolicyRow,
     /// Number of sessions.
@@ -142,9 +142,9 @@ impl SessionRow {
         let state = if session.server.opaque != 0 {
             "opaque"
         } else if session.is_in_sync() {
-            "in step"
+            "in sync"
         } else {
-            "finding step"
+            "resyncing"
         };
         Self {
             client: endpoint(key.client, key.client_port),
@@ -211,8 +211,8 @@ impl FlowRow {
             server: endpoint(key.server, key.server_port),
             mode: Mode::from_number(flow.mode).name(),
             state: match flow.state {
-                state::SYN_SENT => "begun",
-                state::SYN_RECV => "answered",
+                state::SYN_SENT => "syn_sent",
+                state::SYN_RECV => "syn_recv",
                 state::ESTABLISHED => "established",
                 state::ENDED => "ended",
                 _ => "denied",

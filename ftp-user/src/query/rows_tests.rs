@@ -45,7 +45,7 @@ fn ipv6_addresses_stand_in_brackets_where_a_port_follows() {
     let row = json_of(&FlowRow::new(&connection("2001:db8::2", 1, "2001:db8::1", 20), &flow, 0));
     assert_eq!(row["client"], "[2001:db8::2]:1");
     assert_eq!(row["mode"], "active");
-    assert_eq!(row["state"], "begun");
+    assert_eq!(row["state"], "syn_sent");
     assert_eq!(row["control"], "[2001:db8::2]:5-[2001:db8::1]:21");
 }
 
@@ -85,7 +85,7 @@ fn a_session_in_json() {
     assert_eq!(
         row,
         json!({
-            "client": "10.0.0.2:39999", "server": "10.0.0.1:21", "state": "finding step", "user": null,
+            "client": "10.0.0.2:39999", "server": "10.0.0.1:21", "state": "resyncing", "user": null,
             "mode": "passive", "age_seconds": 1.0, "waiting": 2, "waits_for": ["PASV", "transfer"],
         })
     );
@@ -117,7 +117,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             state: "attached",
             version: "0.1.0".to_owned(),
         }],
-        bare_addresses: vec!["10.0.0.9".to_owned()],
+        unprotected_addresses: vec!["10.0.0.9".to_owned()],
         policy: PolicyRow::from(&InForce {
             generation: 1,
             policy: Policy { own: Some(Rules::default()), ..Policy::default() },
@@ -139,7 +139,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
                 "name": "eth0", "index": 2, "side": "servers-behind", "hook": "tcx", "attached": true,
                 "state": "attached", "version": "0.1.0",
             }],
-            "bare_addresses": ["10.0.0.9"],
+            "unprotected_addresses": ["10.0.0.9"],
             "policy": {
                 "generation": 1, "accounting": true,
                 "servers": [{

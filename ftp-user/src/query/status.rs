@@ -44,7 +44,7 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         pin_dir: pin_dir.display().to_string(),
         kernel: Features::saved(pins)?,
         interfaces,
-        bare_addresses: bare.map(shown).collect(),
+        unprotected_addresses: bare.map(shown).collect(),
         policy: PolicyRow::from(&in_force),
         sessions: read::<Wire<ConnectionKey>, Wire<Session>>(&tables.sessions()?)?.len(),
         expectations: expectations(tables)?.len(),
@@ -64,8 +64,8 @@ fn interface(seen: Seen) -> InterfaceRow {
         attached: state == State::Attached,
         state: match state {
             State::Attached => "attached",
-            State::Bare => "bare",
-            State::Absent => "absent",
+            State::Bare => "unprotected",
+            State::Absent => "missing",
         },
         version,
     }
@@ -79,18 +79,18 @@ fn interface(seen: Seen) -> InterfaceRow {
 pub fn whole(status: &Status) -> Result<(), Failure> {
     let line = |given: &str, wrong: &str, remedy: &str| Line::new(given, wrong, remedy, false);
     let interfaces = status.interfaces.iter().filter_map(|row| match row.state {
-        "bare" => {
-            let wrong = "it is bare: no filter is in force there, and the passive range is open";
+        "unprotected" => {
+            let wrong = "it is unprotected: no filter is attached, and the passive range is open";
             Some(line(&row.name, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself"))
         }
-        "absent" => {
+        "missing" => {
             let wrong = "there is no such interface, and so no filter";
             Some(line(&row.name, wrong, "have ftptrack watch running for when it comes, or run ftptrack detach -i"))
         }
         _ => None,
     });
-    let addresses = status.bare_addresses.iter().map(|address| {
-        let wrong = "it is bare: the policy in force does not know this address of the interface yet";
+    let addresses = status.unprotected_addresses.iter().map(|address| {
+        let wrong = "it is unprotected: the active policy does not know this address of the interface yet";
         line(address, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself")
     });
     Failure::bare(interfaces.chain(addresses).collect())

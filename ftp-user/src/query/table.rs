@@ -36,7 +36,7 @@ pub fn sessions(rows: &[SessionRow]) -> String {
             if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") },
         ]
     });
-    table(["CLIENT", "SERVER", "USER", "MODE", "STATE", "AGE", "WAITS"], &[5], rows)
+    table(["CLIENT", "SERVER", "USER", "MODE", "STATE", "AGE", "PENDING"], &[5], rows)
 }
 
 /// Expectations.
@@ -133,7 +133,7 @@ fn server(row: &ServerRow) -> Vec<(String, String)> {
 
 fn interface(row: &InterfaceRow) -> String {
     let state = match row.state {
-        "bare" => "BARE",
+        "unprotected" => "UNPROTECTED",
         other => other,
     };
     let version = if row.attached { format!(" by {}", row.version) } else { String::new() };

@@ -34,7 +34,7 @@ pub struct ReportRow {
     /// What belongs to no session.
     pub strays: Vec<EntryRow>,
     /// What the capture lacks.
-    pub lacks: LacksRow,
+    pub gaps: LacksRow,
     /// What was counted, by the counters' names.
     pub counters: Stats,
 }
@@ -82,9 +82,9 @@ pub struct EntryRow {
     /// Monitor mode let it pass.
     #[serde(skip_serializing_if = "is_false")]
     pub monitored: bool,
-    /// How often.
+    /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub times: Option<u32>,
+    pub count: Option<u32>,
     /// Packets each way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packets: Option<BothWays>,
@@ -165,7 +165,7 @@ impl From<&Report> for ReportRow {
             policy: PolicyRow::from(&report.policy),
             sessions: sessions.collect(),
             strays: report.story.strays.iter().filter_map(EntryRow::new).collect(),
-            lacks: LacksRow {
+            gaps: LacksRow {
                 headers_cut: read.headers_cut,
                 text_cut: read.text_cut,
                 payload_cut: read.payload_cut,
@@ -196,7 +196,7 @@ impl EntryRow {
                     code: row.code,
                     reason: row.reason,
                     monitored: row.monitored,
-                    times: row.times,
+                    count: row.count,
                     packets: row.packets,
                     bytes: row.bytes,
                     ..Self::at(time, row.event)
@@ -221,7 +221,7 @@ impl EntryRow {
             code: None,
             reason: None,
             monitored: false,
-            times: None,
+            count: None,
             packets: None,
             bytes: None,
             sender: None,

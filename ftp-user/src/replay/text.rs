@@ -91,18 +91,18 @@ fn told(event: &Event) -> Option<String> {
 fn lacks(report: &Report) -> Vec<String> {
     let read = &report.read;
     let counts = [
-        (read.headers_cut, "packets are cut in their headers by a snap length: they were not judged"),
-        (read.text_cut, "segments of control connections are cut by a snap length: what they said further is unknown"),
+        (read.headers_cut, "packets are cut in their headers by a snap length: they were not evaluated"),
         (
-            read.payload_cut,
-            "segments of other connections are cut by a snap length: they count with their whole length",
+            read.text_cut,
+            "segments of control connections are cut by a snap length: the rest of their payload is unknown",
         ),
-        (read.untimed, "packets have no time: that of the one before stands for it"),
+        (read.payload_cut, "segments of other connections are cut by a snap length: they count with their full length"),
+        (read.untimed, "packets have no time: the previous packet's is used"),
         (
             read.servers_over_limit,
-            "segments are of more servers than there is room for: name those you mean by --server",
+            "segments belong to more servers than there is room for: name the servers with --server",
         ),
-        (report.waiting as u64, "early segments were held back, and what they wait for never came"),
+        (report.waiting as u64, "early segments were deferred, and the bytes before them never arrived"),
     ];
     let mut lines: Vec<_> =
         counts.iter().filter(|(count, _)| *count != 0).map(|(count, what)| format!("{count} {what}")).collect();

@@ -28,5 +28,5 @@ pub fn reloading() {
 
 /// It ends. The filter stays in force.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("ended: the filter stays in force")]);
+    tell(&[NotifyState::Stopping, NotifyState::Status("ended: the filter stays attached")]);
 }

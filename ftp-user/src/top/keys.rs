@@ -71,7 +71,7 @@ pub const HELP: [(&str, &str); 11] = [
     ("Up, Down, j, k", "choose a line; PageUp, PageDown, Home and End too"),
     ("Enter", "the chosen line's session as a conversation"),
     ("Esc", "back; in the lists: no filter any more"),
-    ("p, Space", "pause: the picture stands still, nothing is missed"),
+    ("p, Space", "pause: the display freezes, nothing is missed"),
     ("s", "the next order of the list"),
     ("r", "the other way round"),
     ("/", "filter: lines with a text in them; Enter keeps it, Esc drops it"),

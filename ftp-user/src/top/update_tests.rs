@@ -8,7 +8,7 @@ fn session(client: &str, user: &str) -> SessionRow {
     SessionRow {
         client: client.to_owned(),
         server: "10.0.0.1:21".to_owned(),
-        state: "in step",
+        state: "in sync",
         user: (!user.is_empty()).then(|| user.to_owned()),
         mode: None,
         age_seconds: 1.0,

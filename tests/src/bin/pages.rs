@@ -83,7 +83,7 @@ fn doctor() {
     let findings = process::finish(command.arg("doctor").args(asked.split(' ')).arg("--json")).stdout;
     let findings: Vec<ftptrack_tests::doctor::Finding> = serde_json::from_str(&findings).expect("JSON");
     println!("Every command that it names was run, but for the restart: no server runs there. Then:\n");
-    for mend in findings.iter().filter_map(|finding| finding.mend.as_ref()) {
+    for mend in findings.iter().filter_map(|finding| finding.fix.as_ref()) {
         // One may have mended what the next is about.
         doctor.run(&format!("{mend} || true"));
     }

@@ -205,7 +205,7 @@ impl<'a> Question<'a> {
         };
         // Only what has passed ftptrack has its mark.
         if !needs_guard || mark.is_some() && !is_lasting {
-            return finding.because(why).mend(command);
+            return finding.because(why).fix(command);
         }
         if interfaces.is_empty() {
             return finding.because(format!("{why}; give -i IFACE: the rule that lets them in is to hold there alone"));
@@ -213,12 +213,12 @@ impl<'a> Question<'a> {
         let is_guarded = |name: &&&str| self.ground.places.iter().any(|of| of.name == **name && of.is_guarded());
         let unguarded: Vec<_> = interfaces.iter().filter(|name| !is_guarded(name)).copied().collect();
         if unguarded.is_empty() {
-            return finding.because(why).mend(command);
+            return finding.because(why).fix(command);
         }
         let on = unguarded.join(", ");
         finding
             .because(format!("{why}. ftptrack comes first: as long as it doesn't guard {on}, the rule opens the range"))
-            .mend(format!("{} && {command}", self.ground.attach_command("")))
+            .fix(format!("{} && {command}", self.ground.attach_command("")))
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn read(findings: &mut Vec<Finding>) -> Rulesets {
     let mut rulesets = Rulesets::default();
     if tools.is_empty() {
         let what = "iptables is not installed: its rules, if there are any, can't be listed";
-        findings.push(Finding::not_checked(CHECK, what).mend("apt-get install iptables"));
+        findings.push(Finding::not_checked(CHECK, what).fix("apt-get install iptables"));
     }
     let without_iptables = tools.iter().any(|tool| !tool.ends_with("-legacy"));
     let nft = printed("nft", &["-j", "list", "ruleset"])
@@ -69,7 +69,7 @@ pub(super) fn read(findings: &mut Vec<Finding>) -> Rulesets {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let what = format!("{tool} is not installed: its rules, if there are any, can't be listed");
-                findings.push(Finding::not_checked(CHECK, what).mend("apt-get install nftables"));
+                findings.push(Finding::not_checked(CHECK, what).fix("apt-get install nftables"));
             }
             Err(error) => {
                 rulesets.has_failed = true;

@@ -71,13 +71,13 @@ impl<'a> Question<'a> {
                     "whoever scans the host reaches what listens there; with ftptrack in front only those connections \
                           come as far that were negotiated",
                 )
-                .mend(self.ground.attach_command(""));
+                .fix(self.ground.attach_command(""));
         }
         let (only, attach) = (guarded.join(", "), self.ground.attach_command_also_at(unguarded));
         let why = format!("only {only} is guarded: whoever comes by {on} reaches what listens there");
         // A zone of firewalld's is of interfaces already.
         if firewalld::has(chain) {
-            return finding.because(format!("{why}; or put {on} into a zone that shuts it")).mend(attach);
+            return finding.because(format!("{why}; or put {on} into a zone that shuts it")).fix(attach);
         }
         let range = self.rules.passive_range;
         let is_of_range = |condition: &Condition| match (condition, range) {
@@ -92,7 +92,7 @@ impl<'a> Question<'a> {
         } else {
             mend::shut_before(chain, rule.number, &ports, unguarded)
         };
-        finding.because(format!("{why}; if it is to serve them too, guard it instead: {attach}")).mend(command)
+        finding.because(format!("{why}; if it is to serve them too, guard it instead: {attach}")).fix(command)
     }
 
     fn unguarded(&self) -> Vec<&'a str> {
@@ -133,7 +133,7 @@ impl<'a> Question<'a> {
         );
         let finding =
             Finding::new(level, CHECK, format!("{name} is not guarded, and no rule shuts port {ports} there"));
-        Some(finding.because(why).mend(self.ground.attach_command_also_at(&[name])))
+        Some(finding.because(why).fix(self.ground.attach_command_also_at(&[name])))
     }
 }
 

@@ -31,7 +31,7 @@ const FAMILIES: [(&str, &str, &str); 2] = [
 ];
 /// States of a data connection that is under way.
 const OPEN: [(u8, &str); 3] =
-    [(state::SYN_SENT, "begun"), (state::SYN_RECV, "answered"), (state::ESTABLISHED, "established")];
+    [(state::SYN_SENT, "syn_sent"), (state::SYN_RECV, "syn_recv"), (state::ESTABLISHED, "established")];
 const MODES: [Mode; 2] = [Mode::Passive, Mode::Active];
 /// Who sent it, as flows count it.
 const SENDERS: [&str; 2] = ["client", "server"];
@@ -70,19 +70,19 @@ impl Page {
         let build = self.gauges("build_info", "The program that answers.", &["version", "abi"])?;
         build.with_label_values(&[status.version, &ABI_VERSION.to_string()]).set(1);
         let labels = ["interface", "hook", "side"];
-        let attached = self.gauges("interface_attached", "Whether the filter is in force on an interface.", &labels)?;
+        let attached = self.gauges("interface_attached", "Whether the filter is attached to an interface.", &labels)?;
         for row in &status.interfaces {
             attached.with_label_values(&[&row.name, row.hook.as_str(), row.side.as_str()]).set(row.attached.into());
         }
-        let bare = "Addresses of the interfaces that are not guarded yet though the policy goes by them.";
-        self.gauge("bare_addresses", bare, status.bare_addresses.len())?;
-        let help = "Policies in force, by whether they deny (enforce) or only count (monitor).";
+        let help = "Addresses of the interfaces that are not guarded yet.";
+        self.gauge("unprotected_addresses", help, status.unprotected_addresses.len())?;
+        let help = "Active policies, by whether they deny (enforce) or only count (monitor).";
         let policies = self.gauges("policies", help, &["mode"])?;
         for mode in ["enforce", "monitor"] {
             let count = status.policy.servers.iter().filter(|server| server.mode == mode).count();
             policies.with_label_values(&[mode]).set(number(count));
         }
-        let help = "Raised by one whenever the policy or the guarded addresses change.";
+        let help = "Incremented with every change of the policy or of the guarded addresses.";
         self.gauge("policy_generation", help, status.policy.generation as usize)
     }
 
@@ -107,17 +107,17 @@ impl Page {
     }
 
     fn sessions(&self, rows: &[SessionRow], map: &MapData) -> Result<(), Failure> {
-        let help = "Control connections being followed, by whether they can open anything.";
+        let help = "Tracked control connections, by whether they can open anything.";
         let sessions = self.gauges("sessions", help, &["state"])?;
-        for state in ["in step", "finding step", "opaque"] {
+        for state in ["in sync", "resyncing", "opaque"] {
             let count = rows.iter().filter(|row| row.state == state).count();
             sessions.with_label_values(&[&state.replace(' ', "_")]).set(number(count));
         }
-        self.gauge("sessions_limit", "Control connections that there is room for.", room(map)?)
+        self.gauge("sessions_limit", "Maximum number of tracked control connections.", room(map)?)
     }
 
     fn expectations(&self, rows: &[ExpectationRow]) -> Result<(), Failure> {
-        let help = "Data connections that were negotiated and have not begun.";
+        let help = "Data connections negotiated but not yet begun.";
         let expectations = self.gauges("expectations", help, &["mode"])?;
         for mode in MODES {
             let count = rows.iter().filter(|row| row.mode == mode.name()).count();
@@ -127,7 +127,7 @@ impl Page {
     }
 
     fn flows(&self, all: &[Entry], map: &MapData) -> Result<(), Failure> {
-        let open = self.gauges("flows", "Data connections under way.", &["mode", "state"])?;
+        let open = self.gauges("flows", "Open data connections.", &["mode", "state"])?;
         for mode in MODES {
             for (state, word) in OPEN {
                 let is = |flow: &Flow| flow.mode == mode.number() && flow.state == state;
@@ -135,11 +135,11 @@ impl Page {
                 open.with_label_values(&[mode.name(), word]).set(number(count));
             }
         }
-        self.gauge("flows_limit", "Data connections that there is room for.", room(map)?)
+        self.gauge("flows_limit", "Maximum number of tracked data connections.", room(map)?)
     }
 
     fn bytes(&self, totals: [(Mode, [u64; 2]); 2]) -> Result<(), Failure> {
-        let help = "TCP payload of data connections since this process began, by who sent it.";
+        let help = "TCP payload of data connections since this process started, by sender.";
         let name = "data_bytes_total";
         let total = IntCounterVec::new(opts(name, help), &["mode", "from"]).or_fail(name, "report this")?;
         for (mode, bytes) in totals {

@@ -72,7 +72,7 @@ impl Server {
         let runtime = runtime.or_fail("--metrics", "free some memory or descriptors")?;
         let serve = move || {
             let Err(error) = LocalSet::new().block_on(&runtime, serve(self.listener, Page::new(pin_dir, carried)));
-            log::warn!("metrics can't be asked for any more ({error}): guarding goes on without");
+            log::warn!("metrics can't be served any more ({error}): the filter stays attached");
         };
         thread::Builder::new().name("metrics".to_owned()).spawn(serve).or_fail("--metrics", "free some memory")?;
         Ok(())

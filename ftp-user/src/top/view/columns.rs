@@ -22,15 +22,15 @@ pub(super) struct Columns {
 pub(super) const SESSIONS: Columns = Columns {
     list: List::Sessions,
     name: "Sessions",
-    header: &["USER", "CLIENT", "SERVER", "STATE", "MODE", "AGE", "WAITS"],
+    header: &["USER", "CLIENT", "SERVER", "STATE", "MODE", "AGE", "PENDING"],
     give_way: &[(2, 8), (0, 8), (1, 15), (2, 0)],
     rows: |state, first, count| {
         let rows = state.sessions().into_iter().skip(first).take(count);
         let row = |row: &crate::query::rows::SessionRow| {
-            let waits = if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") };
+            let pending = if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") };
             let mode = row.mode.unwrap_or("-").to_owned();
             let (user, client, server) = (shown(row.user.as_deref()), row.client.clone(), row.server.clone());
-            vec![user, client, server, row.state.to_owned(), mode, time(row.age_seconds), waits]
+            vec![user, client, server, row.state.to_owned(), mode, time(row.age_seconds), pending]
         };
         rows.map(row).collect()
     },

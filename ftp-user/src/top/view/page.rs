@@ -26,9 +26,9 @@ pub(super) fn conversation(
     let session = state.snapshot.sessions.iter().find(|row| control_of(row) == control);
     let text = match session {
         Some(row) => {
-            let waits = if row.waits_for.is_empty() { "nothing".to_owned() } else { row.waits_for.join(" ") };
+            let pending = if row.waits_for.is_empty() { "nothing".to_owned() } else { row.waits_for.join(" ") };
             let user = shown(row.user.as_deref());
-            format!("user {user}  {}  since {}  waits for {waits}", row.state, time(row.age_seconds))
+            format!("user {user}  {}  since {}  pending {pending}", row.state, time(row.age_seconds))
         }
         None => "it has ended".to_owned(),
     };

@@ -21,7 +21,7 @@ fn snapshot(time: u64, bytes: u64) -> Snapshot {
         sessions: vec![SessionRow {
             client,
             server,
-            state: "in step",
+            state: "in sync",
             user: Some("alice\u{1b}[2J".to_owned()),
             mode: Some("passive"),
             age_seconds: 75.0,
@@ -139,7 +139,7 @@ fn a_session_is_shown_as_a_conversation() {
     state.page = Page::Conversation { control: "10.0.0.2:40000-10.0.0.1:21".to_owned(), up: 0 };
     let shown = picture(&mut state, 80, 24);
     assert_eq!(shown[1], "Session 10.0.0.2:40000 -> 10.0.0.1:21");
-    assert!(shown[2].ends_with("in step  since 1m15s  waits for transfer"), "{}", shown[2]);
+    assert!(shown[2].ends_with("in sync  since 1m15s  pending transfer"), "{}", shown[2]);
     assert!(shown[3].ends_with(" client   RETR") && shown[4].ends_with(" server   150"), "{shown:#?}");
     state.page = Page::Conversation { control: "10.0.0.9:1-10.0.0.1:21".to_owned(), up: 0 };
     let shown = picture(&mut state, 80, 24);
@@ -158,12 +158,12 @@ fn without_colours_there_are_none_and_with_them_there_are() {
 }
 
 #[test]
-fn trouble_stands_below_and_bareness_above() {
+fn trouble_stands_below_and_unprotected_interfaces_above() {
     let mut state = state(Theme::Plain);
-    state.snapshot.interfaces = vec![("eth0".to_owned(), "bare")];
+    state.snapshot.interfaces = vec![("eth0".to_owned(), "unprotected")];
     state.snapshot.blind = Some("live view: process 4711 has it".to_owned());
     let shown = picture(&mut state, 80, 24);
-    assert!(shown[0].starts_with("ftptrack  eth0 bare  "), "{}", shown[0]);
+    assert!(shown[0].starts_with("ftptrack  eth0 unprotected  "), "{}", shown[0]);
     assert_eq!(shown[23], "what happens is not shown: live view: process 4711 has it");
 }
 
