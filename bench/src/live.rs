@@ -15,7 +15,7 @@ use std::time::Instant;
 use aya::maps::{Map, MapData};
 use ftp_common::flow::Flow;
 use ftp_common::keys::ConnectionKey;
-use ftp_user::ebpf::maps::Tables;
+use ftp_user::ebpf::maps::PinnedMaps;
 use ftp_user::pins::Pins;
 use ftptrack_tests::network::{Family, Host, INTERFACE};
 use ftptrack_tests::run::frame::Tcp;
@@ -129,7 +129,7 @@ struct Flows {
 impl Flows {
     fn of(hosts: &Hosts) -> Self {
         let pins = Pins::new(&hosts.pins.path());
-        let map = Tables::new(&pins).flows().unwrap_or_else(|failure| panic!("{failure}"));
+        let map = PinnedMaps::new(&pins).flows().unwrap_or_else(|failure| panic!("{failure}"));
         // As the program makes one.
         let mut scene = Scene::new();
         let (key, flow) = open_flow(&mut scene);

@@ -11,7 +11,7 @@ pub enum Exit {
     /// The arguments or the policy are wrong.
     Usage = 2,
     /// `status` has found something that is to be guarded and isn't.
-    Bare = 3,
+    Unprotected = 3,
     /// `doctor` has found nothing worse than warnings.
     Warned = 4,
 }
@@ -20,8 +20,8 @@ pub enum Exit {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Line {
     given: String,
-    wrong: String,
-    remedy: String,
+    problem: String,
+    hint: String,
     /// Whether `given` begins with `FILE:LINE:COLUMN:`, as editors know it.
     is_located: bool,
 }
@@ -30,21 +30,21 @@ impl Line {
     /// One line, whatever its parts are.
     pub fn new(
         given: impl fmt::Display,
-        wrong: impl fmt::Display,
-        remedy: impl fmt::Display,
+        problem: impl fmt::Display,
+        hint: impl fmt::Display,
         is_located: bool,
     ) -> Self {
-        Self { given: one_line(&given), wrong: one_line(&wrong), remedy: one_line(&remedy), is_located }
+        Self { given: one_line(&given), problem: one_line(&problem), hint: one_line(&hint), is_located }
     }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.given, self.wrong, self.remedy)
+        write!(f, "{}: {}; {}", self.given, self.problem, self.hint)
     }
 }
 
-/// A failure: one line, or one for each thing that is wrong with a policy, or bare.
+/// A failure: one line, or one for each error of a policy, or for each interface and address that is unprotected.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     lines: Vec<Line>,
@@ -53,8 +53,8 @@ pub struct Failure {
 
 impl Failure {
     /// Something in the machine's state stands in the way.
-    pub fn failed(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self { lines: vec![Line::new(given, wrong, remedy, false)], exit: Exit::Failed }
+    pub fn failed(given: impl fmt::Display, problem: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self { lines: vec![Line::new(given, problem, hint, false)], exit: Exit::Failed }
     }
 
     /// Something is to be guarded and isn't; nothing if there are no such things.
@@ -62,13 +62,13 @@ impl Failure {
     /// # Errors
     ///
     /// A line for each.
-    pub fn bare(lines: Vec<Line>) -> Result<(), Self> {
-        if lines.is_empty() { Ok(()) } else { Err(Self { lines, exit: Exit::Bare }) }
+    pub fn unprotected(lines: Vec<Line>) -> Result<(), Self> {
+        if lines.is_empty() { Ok(()) } else { Err(Self { lines, exit: Exit::Unprotected }) }
     }
 
     /// The arguments are wrong whatever the machine's state.
-    pub fn usage(given: impl fmt::Display, wrong: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self { lines: vec![Line::new(given, wrong, remedy, false)], exit: Exit::Usage }
+    pub fn usage(given: impl fmt::Display, problem: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self { lines: vec![Line::new(given, problem, hint, false)], exit: Exit::Usage }
     }
 
     /// What is wrong was shown already.
@@ -92,7 +92,7 @@ impl Failure {
     /// What was given and what is wrong, without a remedy.
     #[must_use]
     pub fn complaint(&self) -> String {
-        let complaints: Vec<_> = self.lines.iter().map(|line| format!("{}: {}", line.given, line.wrong)).collect();
+        let complaints: Vec<_> = self.lines.iter().map(|line| format!("{}: {}", line.given, line.problem)).collect();
         complaints.join("; ")
     }
 
@@ -102,7 +102,7 @@ impl Failure {
         self.exit as u8
     }
 
-    /// What goes to standard error: each line with the command's name in front, unless it tells a place in a file.
+    /// What goes to standard error: each line with the command's name in front, unless it names a place in a file.
     #[must_use]
     pub fn report(&self) -> String {
         let name = |line: &Line| if line.is_located { "" } else { "ftptrack: " };
@@ -126,12 +126,12 @@ pub trait OrFail<T> {
     /// # Errors
     ///
     /// The error itself, as a [`Failure`].
-    fn or_fail(self, given: impl fmt::Display, remedy: impl fmt::Display) -> Result<T, Failure>;
+    fn or_fail(self, given: impl fmt::Display, hint: impl fmt::Display) -> Result<T, Failure>;
 }
 
 impl<T, E: Error> OrFail<T> for Result<T, E> {
-    fn or_fail(self, given: impl fmt::Display, remedy: impl fmt::Display) -> Result<T, Failure> {
-        self.map_err(|error| Failure::failed(given, causes(&error), remedy))
+    fn or_fail(self, given: impl fmt::Display, hint: impl fmt::Display) -> Result<T, Failure> {
+        self.map_err(|error| Failure::failed(given, causes(&error), hint))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command under test.
 
-use ftp_user::ebpf::maps::Tables;
+use ftp_user::ebpf::maps::PinnedMaps;
 use ftp_user::error::Failure;
 use ftp_user::pins::Pins;
 use ftp_user::query;
@@ -261,7 +261,7 @@ impl Ftptrack<'_> {
     #[track_caller]
     pub fn alive(&self) -> (usize, usize) {
         let pins = Pins::new(&self.pins.path());
-        let tables = Tables::new(&pins);
+        let tables = PinnedMaps::new(&pins);
         let counted = || Ok((query::sessions(tables)?.len(), query::expectations(tables)?.len()));
         counted().unwrap_or_else(|failure: Failure| panic!("{failure}"))
     }
@@ -269,7 +269,7 @@ impl Ftptrack<'_> {
     /// What [`Self::stats`] says, found out in this process.
     #[track_caller]
     pub fn counters(&self) -> Stats {
-        let stats = query::stats(Tables::new(&Pins::new(&self.pins.path())));
+        let stats = query::stats(PinnedMaps::new(&Pins::new(&self.pins.path())));
         let stats = stats.unwrap_or_else(|failure| panic!("{failure}"));
         serde_json::from_value(serde_json::to_value(stats).expect("numbers")).expect("as the command shows it")
     }

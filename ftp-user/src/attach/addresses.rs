@@ -43,22 +43,22 @@ impl OwnAddresses {
     }
 }
 
-/// Brings the addresses that the interfaces have now into force, if the policy goes by them and by others so
-/// far. Returns them then.
+/// Makes the addresses that the interfaces have now active, if the policy follows them and they have changed.
+/// Returns them then.
 ///
 /// # Errors
 ///
-/// It can't be done; then what was in force still is.
-pub async fn follow_addresses(pins: &Pins, netlink: &Netlink) -> Result<Option<BTreeSet<IpNet>>, Failure> {
-    // Whatever policy is in force by now, it goes by the addresses of now. They are read while nobody else
+/// It can't be done; then what was active still is.
+pub async fn reconcile_addresses(pins: &Pins, netlink: &Netlink) -> Result<Option<BTreeSet<IpNet>>, Failure> {
+    // Whatever policy is active by now, it goes by the addresses of now. They are read while nobody else
     // can change it: whoever is next reads later ones.
     let mut change = Change::begin(pins).await?;
-    let in_force = change.in_force()?;
+    let active = change.active()?;
     let own = own_addresses(&pins.records()?).now(netlink).await?;
-    if in_force.policy.own.is_none() || in_force.policy.without_named(&own) == in_force.own {
+    if active.policy.own.is_none() || active.policy.without_named(&own) == active.own {
         return Ok(None);
     }
-    change.bring(&in_force.policy, &own)?;
+    change.apply(&active.policy, &own)?;
     Ok(Some(own))
 }
 

@@ -15,8 +15,8 @@ use ftp_common::keys::{ConnectionKey, ServerKey};
 use ftp_common::policy::{MAX_POLICIES, ServerPolicy};
 use ftp_common::session::{Handshake, idle};
 
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::sys::proc_syscall;
 use crate::sys::sock_diag::{self, Connection};
@@ -33,25 +33,25 @@ const EXIST: u64 = 2;
 /// # Errors
 ///
 /// A map can't be opened, or the kernel doesn't show its sockets.
-pub fn idle_connections(tables: Tables<'_>) -> Result<usize, Failure> {
+pub fn idle_connections(tables: PinnedMaps<'_>) -> Result<usize, Failure> {
     let servers = Servers::read(tables)?;
-    let mut handshakes: HashMap<MapData, Wire<ConnectionKey>, Wire<Handshake>> =
+    let mut handshakes: HashMap<MapData, AsPod<ConnectionKey>, AsPod<Handshake>> =
         Map::LruHashMap(tables.handshakes()?).try_into().or_fail("HANDSHAKES", "report this")?;
     let connections = || {
         sock_diag::established()
             .or_fail("sockets of this host", "run as root, with the kernel modules inet_diag and tcp_diag")
     };
-    let entry = |idle| Wire(Handshake { idle, ..Handshake::default() });
-    // Entered first and looked at then: words that are said in between remove the entry.
+    let entry = |idle| AsPod(Handshake { idle, ..Handshake::default() });
+    // Entered first and observed then: data that is sent in between removes the entry.
     for connection in connections()?.iter().filter(|connection| servers.control(connection).is_some()) {
         // One that is there is a handshake, and worth more.
-        let _ = handshakes.insert(Wire(key(connection)), entry(idle::LOOKED_AT), NOEXIST);
+        let _ = handshakes.insert(AsPod(key(connection)), entry(idle::LOOKED_AT), NOEXIST);
     }
     let now = connections()?;
     let mut found = 0;
     for connection in &now {
         let Some(policy) = servers.control(connection) else { continue };
-        let at = Wire(key(connection));
+        let at = AsPod(key(connection));
         if is_idle(connection, &policy, &now) && proc_syscall::for_input(u64::from(connection.inode)) {
             found += usize::from(handshakes.insert(at, entry(idle::FOUND), EXIST).is_ok());
         } else if handshakes.get(&at, 0).is_ok_and(|there| there.0.idle == idle::LOOKED_AT) {
@@ -91,15 +91,15 @@ fn key(connection: &Connection) -> ConnectionKey {
     }
 }
 
-/// The policies in force.
+/// The active policies.
 struct Servers {
     generation: u32,
-    places: aya::maps::LpmTrie<MapData, Wire<ServerKey>, u32>,
-    policies: aya::maps::Array<MapData, Wire<ServerPolicy>>,
+    places: aya::maps::LpmTrie<MapData, AsPod<ServerKey>, u32>,
+    policies: aya::maps::Array<MapData, AsPod<ServerPolicy>>,
 }
 
 impl Servers {
-    fn read(tables: Tables<'_>) -> Result<Self, Failure> {
+    fn read(tables: PinnedMaps<'_>) -> Result<Self, Failure> {
         let config = tables.config()?.get(&0, 0).or_fail("CONFIG", "run as root")?;
         Ok(Self { generation: config.0.generation, places: tables.servers()?, policies: tables.policies()? })
     }
@@ -112,7 +112,7 @@ impl Servers {
 
     fn of(&self, address: IpAddr) -> Option<ServerPolicy> {
         let key = ServerKey { generation: self.generation, address: address.into() };
-        let place = self.places.get(&Key::new(ServerKey::BITS, Wire(key)), 0).ok()?;
+        let place = self.places.get(&Key::new(ServerKey::BITS, AsPod(key)), 0).ok()?;
         let half = (self.generation & 1) * MAX_POLICIES;
         let policy = (place < MAX_POLICIES).then(|| self.policies.get(&(half + place), 0).ok()).flatten()?;
         Some(policy.0)

@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::attach::hook::{Done, HookDriver, Place};
 use crate::ebpf::interface::Interface;
 use crate::error::{Failure, OrFail as _};
-use crate::pins::{Pins, Record, absent_is_fine};
+use crate::pins::{Pins, Record, ignore_missing};
 use crate::policy::attachment::{DIRECTIONS, Direction};
 use crate::sys::bpf;
 use crate::sys::netlink::{Filter, Netlink};
@@ -77,7 +77,7 @@ fn put(
         // It runs the other one: somebody was killed before the last line here.
         fs::rename(&next, &pin).or_fail(&given, "run as root")?;
     }
-    absent_is_fine(fs::remove_file(&next)).or_fail(&given, "run as root")?;
+    ignore_missing(fs::remove_file(&next)).or_fail(&given, "run as root")?;
     let fd = program.fd().or_fail(&given, "report this")?;
     bpf::pin(fd.as_fd(), &next).or_fail(&given, "report this")?;
     let id = match present {

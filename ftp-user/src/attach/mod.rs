@@ -1,4 +1,4 @@
-//! Filters onto interfaces, kept there, and taken off again.
+//! Attaching filters to interfaces, keeping them attached, and detaching them.
 
 pub mod addresses;
 pub mod adopt;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::attach::addresses::OwnAddresses;
 use crate::attach::attachment::Attachment;
 use crate::attach::listeners::check_listeners;
-use crate::attach::observe::Seen;
+use crate::attach::observe::Observed;
 use crate::config::{Configuration, Flags};
 use crate::ebpf::features::Features;
 use crate::ebpf::interface::Interface;
@@ -25,7 +25,7 @@ use crate::sys::netns::network_namespace;
 pub struct Asked {
     /// Interfaces and policy.
     pub configuration: Configuration,
-    /// Whether a policy was asked for: else one that is in force holds on.
+    /// Whether a policy was asked for: else the active one stays.
     pub policy_is_given: bool,
     /// Go on in spite of listeners in the passive range.
     pub force: bool,
@@ -42,7 +42,7 @@ impl Asked {
     ///
     /// Everything that is wrong with them.
     pub fn resolve(flags: &Flags) -> Result<Self, Failure> {
-        let policy_is_given = flags.say_what_holds();
+        let policy_is_given = flags.set_policy();
         let configuration = flags.resolve()?;
         Ok(Self { configuration, policy_is_given, force: false, replace: false, verbose: 0 })
     }
@@ -67,7 +67,7 @@ pub struct Plan {
 
 /// What to do with an interface that isn't there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Absent {
+pub enum IfMissing {
     /// It is an error.
     Refuse,
     /// It may come.
@@ -75,23 +75,23 @@ pub enum Absent {
 }
 
 impl Plan {
-    /// Finds the interfaces that are named, or else all that are guarded already. What is in force has the
-    /// policy `present`, which holds on unless another is asked for.
+    /// Finds the interfaces that are named, or else all that are guarded already. The active policy is
+    /// `present`, which stays unless another is asked for.
     ///
     /// # Errors
     ///
     /// The first check that fails.
     pub async fn make(
         asked: &Asked,
-        seen: &[Seen],
+        observed: &[Observed],
         present: Option<Policy>,
         netlink: Netlink,
-        absent: Absent,
+        if_missing: IfMissing,
     ) -> Result<Self, Failure> {
         let here = network_namespace()?;
-        if let Some(other) = seen.iter().find(|each| each.record.namespace != here) {
-            let remedy = "attach there, or give another --pin-dir";
-            return Err(Failure::failed(&other.record.name, "it is guarded in another network namespace", remedy));
+        if let Some(other) = observed.iter().find(|each| each.record.namespace != here) {
+            let hint = "attach there, or give another --pin-dir";
+            return Err(Failure::failed(&other.record.name, "it is guarded in another network namespace", hint));
         }
         let policy = present.filter(|_| !asked.policy_is_given).unwrap_or_else(|| asked.configuration.policy.clone());
         let mut plan = Self {
@@ -103,38 +103,38 @@ impl Plan {
             netlink,
         };
         if asked.configuration.interfaces.is_empty() {
-            if seen.is_empty() {
-                let remedy = "name one with -i IFACE, or with interfaces = [\"IFACE\"] in the configuration file";
-                return Err(Failure::usage("-i", "no interface is named", remedy));
+            if observed.is_empty() {
+                let hint = "name one with -i IFACE, or with interfaces = [\"IFACE\"] in the configuration file";
+                return Err(Failure::usage("-i", "no interface is named", hint));
             }
             // Those that are there; of the others watch says what becomes of them.
-            for each in seen {
+            for each in observed {
                 let link = each.link.as_ref().map(|link| Attachment::again(each.record.clone(), link));
                 plan.attachments.extend(link.transpose()?);
             }
         } else {
-            plan.find(asked, seen, absent).await?;
+            plan.find(asked, observed, if_missing).await?;
         }
         let named = plan.attachments.iter().map(|each| (each.interface.index, each.side));
         let is_named = |record: &&Record| plan.attachments.iter().any(|each| each.name == record.name);
-        let others = seen.iter().map(|each| &each.record).filter(|record| !is_named(record));
+        let others = observed.iter().map(|each| &each.record).filter(|record| !is_named(record));
         let all: Vec<_> = named.chain(others.map(|record| (record.index, record.side))).collect();
         plan.sides = all.iter().map(|(_, side)| *side).collect();
         plan.own = OwnAddresses::of(all);
         Ok(plan)
     }
 
-    async fn find(&mut self, asked: &Asked, seen: &[Seen], absent: Absent) -> Result<(), Failure> {
+    async fn find(&mut self, asked: &Asked, observed: &[Observed], if_missing: IfMissing) -> Result<(), Failure> {
         let choices = &asked.configuration.interfaces;
         let names: Vec<_> = choices.iter().map(|choice| choice.name.clone()).collect();
         let links = self.netlink.links().await?;
-        let is_there = |name: &String| absent == Absent::Refuse || links.iter().any(|link| link.name == *name);
+        let is_there = |name: &String| if_missing == IfMissing::Refuse || links.iter().any(|link| link.name == *name);
         let (there, missing): (Vec<_>, Vec<_>) = names.into_iter().partition(is_there);
         let mut found = Interface::find(&there, &self.netlink).await?.into_iter();
         for choice in choices {
             if missing.contains(&choice.name) {
                 let name = choice.name.clone();
-                let remembered = seen.iter().any(|each| each.record.name == name);
+                let remembered = observed.iter().any(|each| each.record.name == name);
                 let hook = Features::now()?.hook(choice.hook)?;
                 let record = Record {
                     name,
@@ -150,8 +150,9 @@ impl Plan {
             }
             let Some(interface) = found.next() else { continue };
             // It may be guarded under a name that it had before.
-            let guarded = |each: &&Seen| each.link.as_ref().is_some_and(|link| link.index == interface.index);
-            let before = seen.iter().find(guarded).or_else(|| seen.iter().find(|each| each.record.name == choice.name));
+            let guarded = |each: &&Observed| each.link.as_ref().is_some_and(|link| link.index == interface.index);
+            let before =
+                observed.iter().find(guarded).or_else(|| observed.iter().find(|each| each.record.name == choice.name));
             let before = before.map(|each| each.record.clone());
             let hook = match (&before, choice.hook) {
                 (Some(before), None) => before.hook,
@@ -159,10 +160,10 @@ impl Plan {
             };
             let is_other = |before: &Record| before.hook != hook && before.index == interface.index;
             if before.as_ref().is_some_and(is_other) && !asked.replace {
-                let wrong = "it is attached by another hook";
+                let problem = "it is attached by another hook";
                 return Err(Failure::failed(
                     format_args!("-i {}", choice.name),
-                    wrong,
+                    problem,
                     "give --replace to change that",
                 ));
             }
@@ -201,7 +202,7 @@ impl Plan {
     }
 }
 
-/// Refuses a directory where something is in force: it would be taken away at the end.
+/// Refuses a directory where something is attached: it would be detached at the end.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Following what becomes of the interfaces that are to be guarded, and of their addresses.
+//! Reconciling what is attached with what should be, as interfaces and addresses change.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::attach::addresses::follow_addresses;
+use crate::attach::addresses::reconcile_addresses;
 use crate::attach::attachment::Attachment;
 use crate::attach::hook::attach;
-use crate::attach::observe::{Seen, State, survey};
+use crate::attach::observe::{Observed, State, observe};
 use crate::attach::setup::{adopt_older, make_room};
 use crate::ebpf::interface::Interface;
 use crate::ebpf::program::{Constants, Loaded, Stock};
@@ -20,41 +20,41 @@ use crate::policy::summary::listed;
 use crate::sys::clock;
 use crate::sys::netlink::{Changes, Netlink};
 
-/// How long after a look that failed it is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How often it is looked without a reason: nothing tells when somebody detaches a TCX link.
-const AT_LEAST: Duration = Duration::from_secs(10);
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is done without a trigger: there is no notification when somebody detaches a TCX link.
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Whether this process holds the pin directory.
+/// Whether this process has locked the pin directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Holding {
+pub enum Locking {
     /// For as long as it runs.
     Already,
     /// Only while it attaches.
-    WhenNeeded,
+    WhileAttaching,
 }
 
-/// Follows them. A failure to do so is no reason to stop, which would leave them to themselves.
-pub struct Follower {
+/// Does it. A failure is no reason to stop, which would leave interfaces unprotected.
+pub struct Reconciler {
     pins: Pins,
     pin_dir: PathBuf,
     netlink: Netlink,
     changes: Changes,
-    holding: Holding,
-    /// How each interface stood at the last look.
+    locking: Locking,
+    /// How each interface stood last time.
     known: BTreeMap<String, State>,
     stock: Stock,
     next: Instant,
     failed: Option<String>,
 }
 
-impl Follower {
-    /// Begins, with the objects that are loaded already. The first look is at once.
+impl Reconciler {
+    /// Begins, with the objects that are loaded already. The first time is at once.
     ///
     /// # Errors
     ///
     /// The kernel refuses a routing socket.
-    pub fn new(pin_dir: &Path, changes: Changes, holding: Holding, objects: Vec<Loaded>) -> Result<Self, Failure> {
+    pub fn new(pin_dir: &Path, changes: Changes, locking: Locking, objects: Vec<Loaded>) -> Result<Self, Failure> {
         let pins = Pins::new(pin_dir);
         Ok(Self {
             stock: Stock::of(objects, &pins)?,
@@ -62,19 +62,19 @@ impl Follower {
             pin_dir: pin_dir.to_owned(),
             netlink: Netlink::open()?,
             changes,
-            holding,
+            locking,
             known: BTreeMap::new(),
             next: Instant::now(),
             failed: None,
         })
     }
 
-    /// Waits for a reason to look. Cancelling it loses nothing.
+    /// Waits for a reason to do it. Cancelling it loses nothing.
     ///
     /// # Errors
     ///
-    /// The kernel no longer tells of changes.
-    pub async fn reason(&mut self) -> Result<(), Failure> {
+    /// The kernel no longer notifies of changes.
+    pub async fn trigger(&mut self) -> Result<(), Failure> {
         tokio::select! {
             change = self.changes.next() => {
                 if change.is_none() {
@@ -86,13 +86,13 @@ impl Follower {
         Ok(())
     }
 
-    /// Looks, and mends what it can. Returns what is new. To be awaited to its end.
-    pub async fn look(&mut self) -> Vec<String> {
+    /// Attaches where a filter is missing, and follows addresses. Returns what is new. To be awaited to its end.
+    pub async fn reconcile(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
-        match self.look_at_all(&mut lines).await {
-            Ok(()) => (self.next, self.failed) = (Instant::now() + AT_LEAST, None),
+        match self.reconcile_all(&mut lines).await {
+            Ok(()) => (self.next, self.failed) = (Instant::now() + INTERVAL, None),
             Err(failure) => {
-                self.next = Instant::now() + AGAIN;
+                self.next = Instant::now() + RETRY;
                 // Once, not every second.
                 let text = failure.to_string();
                 if self.failed.as_ref() != Some(&text) {
@@ -110,68 +110,68 @@ impl Follower {
         !self.pins.interface_names().is_empty()
     }
 
-    /// How the interfaces stood at the last look, one line.
+    /// How the interfaces stood last time, one line.
     #[must_use]
-    pub fn standing(&self) -> String {
+    pub fn summary(&self) -> String {
         let those = |wanted: State| {
             let names = self.known.iter().filter(move |(_, state)| **state == wanted).map(|(name, _)| name.as_str());
             names.collect::<Vec<_>>().join(", ")
         };
-        let all = [("guarding", State::Attached), ("NOT guarded", State::Bare), ("not there", State::Absent)];
+        let all = [("guarding", State::Attached), ("NOT guarded", State::Unprotected), ("not there", State::Missing)];
         let parts = all.into_iter().map(|(text, state)| (text, those(state))).filter(|(_, names)| !names.is_empty());
         parts.map(|(text, names)| format!("{text}: {names}")).collect::<Vec<_>>().join("; ")
     }
 
-    async fn look_at_all(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
+    async fn reconcile_all(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
         if !self.has_any() {
             return Ok(());
         }
-        let seen = survey(&self.pins, &self.netlink).await?;
-        self.known.retain(|name, _| seen.iter().any(|each| each.record.name == *name));
-        let is_bare = |each: &Seen| each.state == State::Bare && each.link.is_some();
-        for each in &seen {
+        let observed = observe(&self.pins, &self.netlink).await?;
+        self.known.retain(|name, _| observed.iter().any(|each| each.record.name == *name));
+        let is_unprotected = |each: &Observed| each.state == State::Unprotected && each.link.is_some();
+        for each in &observed {
             let name = &each.record.name;
             let before = self.known.insert(name.clone(), each.state);
-            if each.state == State::Absent && before.is_some_and(|before| before != State::Absent) {
+            if each.state == State::Missing && before.is_some_and(|before| before != State::Missing) {
                 lines.push(at(format_args!("gone      {name}, and its filter with it")));
             }
         }
-        let mended = if seen.iter().any(is_bare) { self.mend(lines).await } else { Ok(()) };
+        let reattached = if observed.iter().any(is_unprotected) { self.reattach(lines).await } else { Ok(()) };
         // Even if that failed.
-        if let Some(own) = follow_addresses(&self.pins, &self.netlink).await? {
+        if let Some(own) = reconcile_addresses(&self.pins, &self.netlink).await? {
             lines.push(at(format_args!("servers   {}", listed(&own))));
         }
         // Those that are guarded may go and come; verifying then would take longer.
-        for Seen { record, link, .. } in &seen {
+        for Observed { record, link, .. } in &observed {
             let interface = link.as_ref().and_then(|link| Interface::of(link).ok());
             let ethernet = Constants::ethernet(record.side);
             let constants = interface.map_or(ethernet, |interface| Constants::of(&interface, record.side));
             self.stock.get(constants, &self.pins)?;
         }
-        mended
+        reattached
     }
 
-    /// Attaches where nothing is in force. Looked at again, since another process may just have done it.
-    async fn mend(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
-        let hold = match self.holding {
-            Holding::Already => None,
-            Holding::WhenNeeded => Some(PinDirLock::acquire(&self.pin_dir).await?),
+    /// Attaches where nothing is active. Observed again, since another process may just have done it.
+    async fn reattach(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
+        let lock = match self.locking {
+            Locking::Already => None,
+            Locking::WhileAttaching => Some(PinDirLock::acquire(&self.pin_dir).await?),
         };
-        let result = self.attach_bare(lines).await;
-        if let Some(hold) = hold {
-            hold.release();
+        let result = self.attach_unprotected(lines).await;
+        if let Some(lock) = lock {
+            lock.release();
         }
         result
     }
 
-    async fn attach_bare(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
-        let seen = survey(&self.pins, &self.netlink).await?;
+    async fn attach_unprotected(&mut self, lines: &mut Vec<String>) -> Result<(), Failure> {
+        let observed = observe(&self.pins, &self.netlink).await?;
         let mut result = Ok(());
-        for each in seen.iter().filter(|each| each.state == State::Bare) {
+        for each in observed.iter().filter(|each| each.state == State::Unprotected) {
             if let Some(link) = &each.link {
                 let attachment = Attachment::again(each.record.clone(), link);
                 let attached = match &attachment {
-                    Ok(attachment) => self.attach_one(attachment, &seen).await,
+                    Ok(attachment) => self.attach_one(attachment, &observed).await,
                     Err(failure) => Err(failure.clone()),
                 };
                 if let (Ok(Attachment { name, hook, side, .. }), Ok(())) = (&attachment, &attached) {
@@ -184,13 +184,13 @@ impl Follower {
         result
     }
 
-    async fn attach_one(&mut self, attachment: &Attachment, seen: &[Seen]) -> Result<(), Failure> {
+    async fn attach_one(&mut self, attachment: &Attachment, observed: &[Observed]) -> Result<(), Failure> {
         let constants = Constants::of(&attachment.interface, attachment.side);
         let object = self.stock.get(constants, &self.pins)?;
-        make_room(attachment, seen, &self.pins)?;
+        make_room(attachment, observed, &self.pins)?;
         // Its addresses are servers' before the filter is there, not after.
         self.pins.remember(&attachment.record()?)?;
-        follow_addresses(&self.pins, &self.netlink).await?;
+        reconcile_addresses(&self.pins, &self.netlink).await?;
         attach(object, attachment, &self.pins, &self.netlink).await?;
         adopt_older(&self.pins);
         Ok(())

@@ -1,4 +1,4 @@
-//! From what was asked for to a filter in force: what `run`, `attach` and `watch` have in common.
+//! From what was asked for to an attached filter: what `run`, `attach` and `watch` have in common.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,12 +9,12 @@ use log::warn;
 use crate::attach::adopt;
 use crate::attach::attachment::Attachment;
 use crate::attach::hook::{self, attach};
-use crate::attach::observe::{Seen, State, survey};
-use crate::attach::plan::{Absent, Asked, Plan};
+use crate::attach::observe::{Observed, State, observe};
+use crate::attach::plan::{Asked, IfMissing, Plan};
 use crate::attach::teardown;
 use crate::ebpf::features::Features;
 use crate::ebpf::log::level;
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::policy_change::Change;
 use crate::ebpf::policy_maps::PolicyMaps;
 use crate::ebpf::program;
@@ -27,11 +27,11 @@ use crate::policy::attachment::Sizes;
 use crate::sys::bpffs;
 use crate::sys::netlink::Netlink;
 
-/// What was put in force.
+/// What was attached.
 pub struct Installed {
     /// What cannot be guarded, and what else to know.
     pub notes: Vec<String>,
-    /// What is attached, and what holds.
+    /// What is attached, and the rules.
     pub lines: Vec<String>,
     /// The loaded objects, for what their programs log and to attach them again.
     pub objects: Vec<Loaded>,
@@ -44,17 +44,17 @@ pub struct Installed {
 ///
 /// The first check that fails, before anything was made; or a failure later, after what this call has made was
 /// removed.
-pub async fn install(asked: &Asked, pin_dir: &Path, absent: Absent) -> Result<(Installed, PinDirLock), Failure> {
+pub async fn install(asked: &Asked, pin_dir: &Path, if_missing: IfMissing) -> Result<(Installed, PinDirLock), Failure> {
     Features::now()?.check()?;
     let netlink = Netlink::open()?;
     // What doesn't need the directory is checked before it is made.
     if Pins::all(pin_dir).is_empty() {
-        let plan = Plan::make(asked, &[], None, netlink.clone(), absent).await?;
+        let plan = Plan::make(asked, &[], None, netlink.clone(), if_missing).await?;
         check_listeners(asked, &plan).await?;
     }
     let mounted = bpffs::prepare(pin_dir)?;
-    let hold = PinDirLock::acquire(pin_dir).await?;
-    match install_held(asked, pin_dir, netlink, absent).await {
+    let lock = PinDirLock::acquire(pin_dir).await?;
+    match install_locked(asked, pin_dir, netlink, if_missing).await {
         Ok(mut installed) => {
             if mounted && bpffs::in_private_mount_namespace() {
                 installed.notes.push(format!(
@@ -62,22 +62,27 @@ pub async fn install(asked: &Asked, pin_dir: &Path, absent: Absent) -> Result<(I
                     bpffs::USUAL
                 ));
             }
-            Ok((installed, hold))
+            Ok((installed, lock))
         }
         Err(failure) => {
-            hold.release();
+            lock.release();
             Err(failure)
         }
     }
 }
 
-async fn install_held(asked: &Asked, pin_dir: &Path, netlink: Netlink, absent: Absent) -> Result<Installed, Failure> {
+async fn install_locked(
+    asked: &Asked,
+    pin_dir: &Path,
+    netlink: Netlink,
+    if_missing: IfMissing,
+) -> Result<Installed, Failure> {
     let pins = Pins::new(pin_dir);
     let before = make_way(asked, pin_dir, &pins)?;
-    let seen = if pins.exists() { survey(&pins, &netlink).await? } else { Vec::new() };
-    let result = install_over(asked, &before, &seen, &pins, netlink, absent).await;
+    let observed = if pins.exists() { observe(&pins, &netlink).await? } else { Vec::new() };
+    let result = install_over(asked, &before, &observed, &pins, netlink, if_missing).await;
     if result.is_err() {
-        undo(&seen, &pins).await?;
+        undo(&observed, &pins).await?;
         if let Some(old) = before.iter().find(|other| **other == Pins::old(pin_dir) && !pins.exists()) {
             old.move_to(&pins)?;
         }
@@ -88,21 +93,21 @@ async fn install_held(asked: &Asked, pin_dir: &Path, netlink: Netlink, absent: A
 async fn install_over(
     asked: &Asked,
     before: &[Pins],
-    seen: &[Seen],
+    observed: &[Observed],
     pins: &Pins,
     netlink: Netlink,
-    absent: Absent,
+    if_missing: IfMissing,
 ) -> Result<Installed, Failure> {
     // Without interfaces named, a replacement goes where the other is.
-    let seen_before = match before {
-        [other] if seen.is_empty() => survey(other, &netlink).await?,
-        _ => seen.to_vec(),
+    let observed_before = match before {
+        [other] if observed.is_empty() => observe(other, &netlink).await?,
+        _ => observed.to_vec(),
     };
     let present = present_policy(asked, before, pins)?;
-    let plan = Plan::make(asked, &seen_before, present, netlink.clone(), absent).await?;
+    let plan = Plan::make(asked, &observed_before, present, netlink.clone(), if_missing).await?;
     check_listeners(asked, &plan).await?;
     let own = plan.own.now(&netlink).await?;
-    let objects = put_in_force(asked, &plan, &own, seen, pins).await?;
+    let objects = activate(asked, &plan, &own, observed, pins).await?;
     // The new one denies what is to be denied: now the old one may go.
     for other in before {
         teardown::everything(other).await?;
@@ -118,7 +123,7 @@ async fn install_over(
 
 /// Maps that were there keep the size that they have.
 fn sizes_that_stay(sizes: Sizes, pins: &Pins) -> Result<Vec<String>, Failure> {
-    let tables = Tables::new(pins);
+    let tables = PinnedMaps::new(pins);
     let mut notes = Vec::new();
     for (key, wanted, map) in
         [("max-sessions", sizes.sessions, tables.sessions()?), ("max-flows", sizes.flows, tables.flows()?)]
@@ -140,7 +145,7 @@ async fn check_listeners(asked: &Asked, plan: &Plan) -> Result<(), Failure> {
     plan.check_listeners(&plan.own.now(&plan.netlink).await?).await
 }
 
-/// What is to be replaced: it is out of the way of the new one's pins, and in force until that is.
+/// What is to be replaced: it is out of the way of the new one's pins, and active until that is.
 fn make_way(asked: &Asked, pin_dir: &Path, pins: &Pins) -> Result<Vec<Pins>, Failure> {
     let old = Pins::old(pin_dir);
     // One that was killed while it replaced another has begun anew already.
@@ -149,8 +154,8 @@ fn make_way(asked: &Asked, pin_dir: &Path, pins: &Pins) -> Result<Vec<Pins>, Fai
     }
     let others: Vec<_> = Pins::all(pin_dir).into_iter().filter(|other| other != pins).collect();
     let unfinished = pins.exists() || others.iter().all(|other| *other == old);
-    let mut in_force = others.iter().filter(|other| !other.interface_names().is_empty());
-    match in_force.next() {
+    let mut attached = others.iter().filter(|other| !other.interface_names().is_empty());
+    match attached.next() {
         Some(other) if !asked.replace && !unfinished => Err(Failure::failed(
             format_args!("--pin-dir {}", pin_dir.display()),
             format_args!(
@@ -165,38 +170,38 @@ fn make_way(asked: &Asked, pin_dir: &Path, pins: &Pins) -> Result<Vec<Pins>, Fai
     }
 }
 
-/// The policy that holds on if no other is asked for.
+/// The policy that stays if no other is asked for.
 fn present_policy(asked: &Asked, before: &[Pins], pins: &Pins) -> Result<Option<Policy>, Failure> {
     if asked.policy_is_given {
         return Ok(None);
     }
     if pins.exists() {
-        return policy_in_force(pins);
+        return active_policy_of(pins);
     }
     match before.first() {
-        Some(other) if other.is_of_this_version() => policy_in_force(other),
+        Some(other) if other.is_of_this_version() => active_policy_of(other),
         Some(other) => {
             let given = other.maps().display().to_string();
-            let remedy = "give the policy, by options or --config";
-            Err(Failure::usage(given, "the active policy is of another shape and can't be read", remedy))
+            let hint = "give the policy, by options or --config";
+            Err(Failure::usage(given, "the active policy is of another shape and can't be read", hint))
         }
         None => Ok(None),
     }
 }
 
-fn policy_in_force(pins: &Pins) -> Result<Option<Policy>, Failure> {
+fn active_policy_of(pins: &Pins) -> Result<Option<Policy>, Failure> {
     if !pins.map("CONFIG").exists() {
         return Ok(None);
     }
-    let in_force = PolicyMaps::open(Tables::new(pins))?.in_force()?;
-    Ok((in_force.generation != 0).then_some(in_force.policy))
+    let active = PolicyMaps::open(PinnedMaps::new(pins))?.active()?;
+    Ok((active.generation != 0).then_some(active.policy))
 }
 
-async fn put_in_force(
+async fn activate(
     asked: &Asked,
     plan: &Plan,
     own: &BTreeSet<IpNet>,
-    seen: &[Seen],
+    observed: &[Observed],
     pins: &Pins,
 ) -> Result<Vec<Loaded>, Failure> {
     pins.make()?;
@@ -212,12 +217,12 @@ async fn put_in_force(
         let constants = Constants::of(&attachment.interface, attachment.side);
         objects.push((constants, program::load(constants, pins, level)?));
     }
-    Change::begin(pins).await?.bring(&plan.policy, own)?;
+    Change::begin(pins).await?.apply(&plan.policy, own)?;
     for record in &plan.awaited {
         pins.remember(record)?;
     }
     for (attachment, (_, object)) in plan.attachments.iter().zip(&mut objects) {
-        make_room(attachment, seen, pins)?;
+        make_room(attachment, observed, pins)?;
         attach(object, attachment, pins, &plan.netlink).await?;
     }
     adopt_older(pins);
@@ -226,7 +231,7 @@ async fn put_in_force(
 
 /// Connections that were open before are followed from here.
 pub fn adopt_older(pins: &Pins) {
-    if let Err(failure) = adopt::idle_connections(Tables::new(pins)) {
+    if let Err(failure) = adopt::idle_connections(PinnedMaps::new(pins)) {
         warn!("control connections that are open already get no transfer before their second command: {failure}");
     }
 }
@@ -236,20 +241,20 @@ pub fn adopt_older(pins: &Pins) {
 /// # Errors
 ///
 /// The file system's refusal.
-pub fn make_room(attachment: &Attachment, seen: &[Seen], pins: &Pins) -> Result<(), Failure> {
-    let is_other = |each: &&Seen| each.record.name == attachment.name && each.state == State::Attached;
-    match seen.iter().find(is_other).and_then(|each| Some((&each.record, each.link.as_ref()?))) {
+pub fn make_room(attachment: &Attachment, observed: &[Observed], pins: &Pins) -> Result<(), Failure> {
+    let is_other = |each: &&Observed| each.record.name == attachment.name && each.state == State::Attached;
+    match observed.iter().find(is_other).and_then(|each| Some((&each.record, each.link.as_ref()?))) {
         Some((record, link)) if link.index != attachment.interface.index => pins.rename(record, &link.name),
         _ => Ok(()),
     }
 }
 
 /// Takes away what a call has made that failed: all, or the interfaces that it has added.
-async fn undo(seen: &[Seen], pins: &Pins) -> Result<(), Failure> {
-    if seen.is_empty() {
+async fn undo(observed: &[Observed], pins: &Pins) -> Result<(), Failure> {
+    if observed.is_empty() {
         return if pins.exists() { teardown::everything(pins).await } else { Ok(()) };
     }
-    let is_new = |record: &&Record| seen.iter().all(|each| each.record.name != record.name);
+    let is_new = |record: &&Record| observed.iter().all(|each| each.record.name != record.name);
     for record in pins.records()?.iter().filter(is_new) {
         hook::detach(pins, record).await?;
         pins.forget(&record.name)?;

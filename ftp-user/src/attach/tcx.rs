@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::attach::hook::{Done, HookDriver, Place};
 use crate::ebpf::interface::Interface;
 use crate::error::{Failure, OrFail as _};
-use crate::pins::{Pins, Record, absent_is_fine};
+use crate::pins::{Pins, Record, ignore_missing};
 use crate::policy::attachment::{DIRECTIONS, Direction};
 use crate::sys::bpf;
 
@@ -44,7 +44,7 @@ fn attach(program: &mut SchedClassifier, interface: &Interface, place: Place<'_>
     let given = format!("-i {}", interface.name);
     let pin = place.pin();
     // Of an interface that is gone.
-    absent_is_fine(fs::remove_file(&pin)).or_fail(pin.display(), "run as root")?;
+    ignore_missing(fs::remove_file(&pin)).or_fail(pin.display(), "run as root")?;
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
     let id = program
         .attach_with_options(&interface.name, place.direction.into(), options)

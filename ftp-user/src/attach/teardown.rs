@@ -1,23 +1,23 @@
-//! Taking out again what is in force, by what the pins remember, and nothing else.
+//! Detaching what is attached, by what the pins remember, and nothing else.
 
 use std::path::Path;
 
-use crate::attach::addresses::follow_addresses;
+use crate::attach::addresses::reconcile_addresses;
 use crate::attach::hook;
-use crate::attach::observe::{Seen, survey};
+use crate::attach::observe::{Observed, observe};
 use crate::error::{Failure, OrFail as _};
 use crate::pins::lock::PinDirLock;
 use crate::pins::{Pins, Record};
 use crate::sys::netlink::Netlink;
 
-/// `ftptrack detach --all`: removes all that is in force, of whatever version. Returns the interfaces.
+/// `ftptrack detach --all`: removes all that is attached, of whatever version. Returns the interfaces.
 ///
 /// # Errors
 ///
-/// A process that runs holds the directory, nothing is there, or the kernel refuses.
+/// A running process has locked the directory, nothing is there, or the kernel refuses.
 pub async fn all(pin_dir: &Path) -> Result<Vec<Record>, Failure> {
     refuse_nothing(pin_dir)?;
-    let hold = PinDirLock::acquire(pin_dir).await?;
+    let lock = PinDirLock::acquire(pin_dir).await?;
     let result = async {
         let mut records = Vec::new();
         for pins in Pins::all(pin_dir) {
@@ -27,36 +27,36 @@ pub async fn all(pin_dir: &Path) -> Result<Vec<Record>, Failure> {
         Ok(records)
     };
     let result = result.await;
-    hold.release();
+    lock.release();
     result
 }
 
-/// `ftptrack detach -i`: removes what is in force on some interfaces, and with the last interface all
+/// `ftptrack detach -i`: removes what is attached to some interfaces, and with the last interface all
 /// the rest. Returns them.
 ///
 /// # Errors
 ///
-/// One of them isn't attached (then nothing is removed), a process that runs holds the directory, or the
+/// One of them isn't attached (then nothing is removed), a running process has locked the directory, or the
 /// kernel refuses.
 pub async fn some(pin_dir: &Path, names: &[String]) -> Result<Vec<Record>, Failure> {
     refuse_nothing(pin_dir)?;
-    let hold = PinDirLock::acquire(pin_dir).await?;
+    let lock = PinDirLock::acquire(pin_dir).await?;
     let result = some_of(&Pins::new(pin_dir), names).await;
-    hold.release();
+    lock.release();
     result
 }
 
 async fn some_of(pins: &Pins, names: &[String]) -> Result<Vec<Record>, Failure> {
     let netlink = Netlink::open()?;
-    let seen = survey(pins, &netlink).await?;
+    let observed = observe(pins, &netlink).await?;
     let mut going = Vec::new();
     for name in names {
         let is_it =
-            |each: &&Seen| each.record.name == *name || each.link.as_ref().is_some_and(|link| link.name == *name);
-        let known: Vec<_> = seen.iter().map(|each| each.record.name.as_str()).collect();
-        let each = seen.iter().find(is_it).ok_or_else(|| {
-            let wrong = "ftptrack is not attached to it";
-            Failure::failed(format_args!("-i {name}"), wrong, format_args!("choose of {}", known.join(", ")))
+            |each: &&Observed| each.record.name == *name || each.link.as_ref().is_some_and(|link| link.name == *name);
+        let known: Vec<_> = observed.iter().map(|each| each.record.name.as_str()).collect();
+        let each = observed.iter().find(is_it).ok_or_else(|| {
+            let problem = "ftptrack is not attached to it";
+            Failure::failed(format_args!("-i {name}"), problem, format_args!("choose of {}", known.join(", ")))
         })?;
         going.push(each.record.clone());
     }
@@ -67,7 +67,7 @@ async fn some_of(pins: &Pins, names: &[String]) -> Result<Vec<Record>, Failure> 
     if pins.records()?.is_empty() {
         everything(pins).await?;
     } else {
-        follow_addresses(pins, &netlink).await?;
+        reconcile_addresses(pins, &netlink).await?;
     }
     Ok(going)
 }

@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use ftp_common::policy::Side;
 
 use crate::config::Flags;
-use crate::export::Outlets;
+use crate::export::Exporters;
 use crate::policy::attachment::Hook;
 
-/// Options that say what to attach to and what holds there.
+/// Options that name interfaces and set a policy.
 #[derive(Debug, Args)]
 pub(super) struct PolicyArguments {
     /// Interface to attach to; may be given again
@@ -26,7 +26,7 @@ pub(super) struct PolicyArguments {
     rules: RuleArguments,
 }
 
-/// Options that say what holds for which servers, wherever they are.
+/// Options that set a policy.
 #[derive(Debug, Args)]
 pub(super) struct RuleArguments {
     /// Configuration file, which the other options override [default: /etc/ftptrack/config.toml if it is there]
@@ -147,9 +147,9 @@ pub(super) struct ForceArgument {
     pub(super) force: bool,
 }
 
-/// Options that say where else it is told what happens.
+/// Options of the exporters.
 #[derive(Debug, Args)]
-pub(super) struct OutletArguments {
+pub(super) struct ExporterArguments {
     /// Serve Prometheus metrics at this address, over HTTP
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     metrics: Option<SocketAddr>,
@@ -158,10 +158,10 @@ pub(super) struct OutletArguments {
     journal: bool,
 }
 
-impl OutletArguments {
+impl ExporterArguments {
     /// They as the library takes them.
-    pub(super) const fn into_outlets(self) -> Outlets {
-        Outlets { metrics: self.metrics, journal: self.journal }
+    pub(super) const fn into_exporters(self) -> Exporters {
+        Exporters { metrics: self.metrics, journal: self.journal }
     }
 }
 

@@ -29,13 +29,13 @@ pub(super) fn line(error: &clap::Error, arguments: impl Iterator<Item = OsString
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n");
     let lines = paragraphs.next().unwrap_or_default().lines().map(str::trim);
-    let wrong = lines.collect::<Vec<_>>().join(" ");
+    let problem = lines.collect::<Vec<_>>().join(" ");
     let see = format!("see {} --help", command(arguments));
-    let remedy = match similar(&text).or_else(|| bare_word(error)) {
+    let hint = match similar(&text).or_else(|| bare_word(error)) {
         Some(hint) => format!("{hint}; {see}"),
         None => see,
     };
-    Failure::usage("command line", wrong.trim_start_matches("error: "), &remedy)
+    Failure::usage("command line", problem.trim_start_matches("error: "), &hint)
 }
 
 /// The command that was misused, as far as there is such a one: `ftptrack policy import`. Not all of clap's errors
@@ -65,6 +65,6 @@ fn similar(text: &str) -> Option<String> {
 /// A word where none is taken.
 fn bare_word(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
-    let is_bare = error.kind() == ErrorKind::UnknownArgument && !word.starts_with('-');
-    is_bare.then(|| format!("if it is an interface, write -i {word}"))
+    let is_word = error.kind() == ErrorKind::UnknownArgument && !word.starts_with('-');
+    is_word.then(|| format!("if it is an interface, write -i {word}"))
 }

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::attach::plan::Absent;
 use crate::attach::plan::Asked;
+use crate::attach::plan::IfMissing;
 use crate::attach::setup::install;
 use crate::attach::teardown;
 use crate::commands::run;
 use crate::commands::watch;
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
 use crate::export::metrics;
 use crate::pins::Pins;
@@ -32,7 +32,7 @@ mod policy;
 mod queries;
 mod replay;
 
-use arguments::{ForceArgument, OutletArguments, PolicyArguments};
+use arguments::{ExporterArguments, ForceArgument, PolicyArguments};
 use doctor::DoctorArguments;
 use generate::{CompletionsArguments, ManArguments};
 use policy::PolicyCommand;
@@ -120,7 +120,7 @@ struct WatchArguments {
     #[command(flatten)]
     policy: PolicyArguments,
     #[command(flatten)]
-    outlets: OutletArguments,
+    exporters: ExporterArguments,
     #[command(flatten)]
     force: ForceArgument,
 }
@@ -130,7 +130,7 @@ struct RunArguments {
     #[command(flatten)]
     policy: PolicyArguments,
     #[command(flatten)]
-    outlets: OutletArguments,
+    exporters: ExporterArguments,
     #[command(flatten)]
     force: ForceArgument,
     /// Show diagnostics of the kernel program; twice for more
@@ -199,21 +199,21 @@ impl Cli {
         let pins = || Pins::attached(pin_dir);
         match self.command {
             Command::Run(arguments) => {
-                let RunArguments { policy, outlets, force: ForceArgument { force }, verbose } = *arguments;
+                let RunArguments { policy, exporters, force: ForceArgument { force }, verbose } = *arguments;
                 let asked = Asked { force, verbose, ..Asked::resolve(&policy.into_flags())? };
-                run::run(&asked, pin_dir, outlets.into_outlets()).await
+                run::run(&asked, pin_dir, exporters.into_exporters()).await
             }
             Command::Attach(arguments) => {
                 let AttachArguments { policy, force: ForceArgument { force }, replace } = *arguments;
                 let asked = Asked { force, replace, ..Asked::resolve(&policy.into_flags())? };
-                let (installed, hold) = install(&asked, pin_dir, Absent::Refuse).await?;
-                hold.release();
+                let (installed, lock) = install(&asked, pin_dir, IfMissing::Refuse).await?;
+                lock.release();
                 eprint!("{}", installed.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>());
                 print(&installed.lines.iter().map(|line| format!("{line}\n")).collect::<String>())
             }
             Command::Watch(arguments) => {
-                let WatchArguments { policy, outlets, force: ForceArgument { force } } = *arguments;
-                watch::watch(&policy.into_flags(), force, pin_dir, outlets.into_outlets()).await
+                let WatchArguments { policy, exporters, force: ForceArgument { force } } = *arguments;
+                watch::watch(&policy.into_flags(), force, pin_dir, exporters.into_exporters()).await
             }
             Command::Policy { command } => command.execute(pin_dir).await,
             Command::Detach(DetachArguments { interface, all }) => {
@@ -233,15 +233,16 @@ impl Cli {
                 list.show(status, table::status).await?;
                 whole.into_inner()
             }
-            Command::Stats(list) => list.show(async || query::stats(Tables::new(&pins()?)), table::stats).await,
+            Command::Stats(list) => list.show(async || query::stats(PinnedMaps::new(&pins()?)), table::stats).await,
             Command::Sessions(list) => {
-                list.show(async || query::sessions(Tables::new(&pins()?)), |rows| table::sessions(rows)).await
+                list.show(async || query::sessions(PinnedMaps::new(&pins()?)), |rows| table::sessions(rows)).await
             }
             Command::Expectations(list) => {
-                list.show(async || query::expectations(Tables::new(&pins()?)), |rows| table::expectations(rows)).await
+                list.show(async || query::expectations(PinnedMaps::new(&pins()?)), |rows| table::expectations(rows))
+                    .await
             }
             Command::Flows(list) => {
-                list.show(async || query::flows(Tables::new(&pins()?)), |rows| table::flows(rows)).await
+                list.show(async || query::flows(PinnedMaps::new(&pins()?)), |rows| table::flows(rows)).await
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Top => top::top(pin_dir).await,

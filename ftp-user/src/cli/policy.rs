@@ -45,7 +45,7 @@ pub(super) enum PolicyCommand {
 }
 
 impl PolicyCommand {
-    /// Files anybody may read; what is in force takes more.
+    /// Files anybody may read; the active policy takes more.
     pub(super) fn check_capabilities(&self) -> Result<(), Failure> {
         match self {
             Self::Show(_) => capability::check("policy show", capability::MAPS),
@@ -59,9 +59,9 @@ impl PolicyCommand {
         match self {
             Self::Show(format) => {
                 let pins = Pins::attached(pin_dir)?;
-                let in_force = policy_maps::in_force(&pins)?;
+                let active = policy_maps::active(&pins)?;
                 let records = pins.records()?;
-                format.print(&PolicyRow::from(&in_force), |_| policy::show(&in_force, &records))
+                format.print(&PolicyRow::from(&active), |_| policy::show(&active, &records))
             }
             Self::Check { file } => {
                 let configuration = config::of_file(&file)?;

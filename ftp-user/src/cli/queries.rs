@@ -1,4 +1,4 @@
-//! What is asked of a filter in force: lists, events, and taking entries out.
+//! Queries of an attached filter: lists, events, and removing entries.
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
 use super::{print, shown};
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
 use crate::events::line::EventLines;
 use crate::events::message::Form;
@@ -89,7 +89,7 @@ impl EventsArguments {
     pub(super) async fn execute(&self, pin_dir: &Path) -> Result<(), Failure> {
         let pins = Pins::attached(pin_dir)?;
         let form = if self.json { Form::Json } else { Form::Lines(EventLines::default()) };
-        let mut events = Events::open(Tables::new(&pins), form)?;
+        let mut events = Events::open(PinnedMaps::new(&pins), form)?;
         let mut output = Output::for_a_reader();
         events.show_kept(&mut output).or_fail("EVENTS", "report this")?;
         while self.follow && !output.is_broken() {
@@ -130,7 +130,7 @@ impl FlushArguments {
             ListName::Flows => What::Flows,
         };
         let pins = Pins::attached(pin_dir)?;
-        let count = flush(Tables::new(&pins), what, self.entry.as_deref())?;
+        let count = flush(PinnedMaps::new(&pins), what, self.entry.as_deref())?;
         print(&format!("flushed: {count}\n"))
     }
 }

@@ -29,8 +29,8 @@ impl ReplayArguments {
         match report.damage {
             None => Ok(()),
             Some(damage) => {
-                let remedy = "what stood before that is shown; fix the file, or capture again";
-                Err(Failure::failed(file.display(), damage.what, remedy))
+                let hint = "what stood before that is shown; fix the file, or capture again";
+                Err(Failure::failed(file.display(), damage.what, hint))
             }
         }
     }

@@ -78,7 +78,7 @@ fn options_are_repeated_as_they_were_given() {
                    --sessions-per-client 8 --ftps client-range --mark 0x1/0xff --monitor --no-accounting";
     let words = format!("ftptrack attach -i eth0 {options}");
     let Command::Attach(arguments) = Cli::try_parse_from(words.split_whitespace()).unwrap().command else { panic!() };
-    assert_eq!(arguments.policy.into_flags().words().join(" "), options);
+    assert_eq!(arguments.policy.into_flags().to_arguments().join(" "), options);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Looking at the policy in force, and bringing another in its place while traffic goes on.
+//! Showing the active policy, and replacing it under live traffic.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::attach::addresses::own_addresses;
 use crate::attach::listeners::check_listeners;
 use crate::config::Configuration;
 use crate::ebpf::policy_change::Change;
-use crate::ebpf::policy_maps::InForce;
+use crate::ebpf::policy_maps::ActivePolicy;
 use crate::error::Failure;
 use crate::pins::{Pins, Record};
 use crate::policy::attachment::{Hook, SideName};
@@ -15,15 +15,15 @@ use crate::policy::toml::{self, Detail, quoted};
 use crate::sys::netlink::Netlink;
 use crate::sys::netns::network_namespace;
 
-/// What is in force, as a configuration file that would bring the same.
+/// The active policy, as a configuration file that sets the same.
 #[must_use]
-pub fn show(in_force: &InForce, records: &[Record]) -> String {
+pub fn show(active: &ActivePolicy, records: &[Record]) -> String {
     let interfaces: Vec<_> = records.iter().map(interface).collect();
     format!(
         "# active: generation {}\ninterfaces = [{}]\n{}",
-        in_force.generation,
+        active.generation,
         interfaces.join(", "),
-        toml::policy(&in_force.policy, &in_force.own, Detail::All)
+        toml::policy(&active.policy, &active.own, Detail::All)
     )
 }
 
@@ -57,27 +57,27 @@ pub fn checked(file: &Path, configuration: &Configuration) -> String {
 pub struct Applied {
     /// What can't be guarded, and where the file and what is attached differ.
     pub notes: Vec<String>,
-    /// What is in force now.
+    /// What is active now.
     pub lines: Vec<String>,
 }
 
-/// Brings a configuration's policy into force where ftptrack is attached.
+/// Makes a configuration's policy active where ftptrack is attached.
 ///
 /// # Errors
 ///
-/// It can't be done; then what was in force still is.
+/// It can't be done; then what was active still is.
 pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> Result<Applied, Failure> {
     let policy = &configuration.policy;
     let records = pins.records()?;
     let here = network_namespace()?;
     if let Some(record) = records.iter().find(|record| record.namespace != here) {
-        let wrong = "it is in another network namespace";
-        return Err(Failure::failed(&record.name, wrong, "run ftptrack policy apply there"));
+        let problem = "it is in another network namespace";
+        return Err(Failure::failed(&record.name, problem, "run ftptrack policy apply there"));
     }
     let sides = || records.iter().map(|record| record.side);
     if policy.own.is_some() && !records.is_empty() && sides().all(|side| side == SideName::ServersBeyond) {
-        let remedy = "give each [[server]] its address";
-        return Err(Failure::usage("[[server]]", "the servers are not on this host, and one is not named", remedy));
+        let hint = "give each [[server]] its address";
+        return Err(Failure::usage("[[server]]", "the servers are not on this host, and one is not named", hint));
     }
     let netlink = Netlink::open()?;
     let own_addresses = own_addresses(&records);
@@ -89,7 +89,7 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
     let mut change = Change::begin(pins).await?;
     // Read while nobody else can change it: whoever follows them next reads later ones.
     let own = own_addresses.now(&netlink).await?;
-    let generation = change.bring(policy, &own)?;
+    let generation = change.apply(policy, &own)?;
     let servers = server_lines(policy, Some(&own)).into_iter().map(|line| format!("policy: {line}"));
     Ok(Applied { notes, lines: servers.chain([format!("active: generation {generation}")]).collect() })
 }

@@ -4,18 +4,18 @@ use std::io;
 use std::path::Path;
 
 use crate::attach::plan::Asked;
-use crate::attach::plan::{Absent, refuse_leftovers};
-use crate::attach::reconcile::{Follower, Holding};
+use crate::attach::plan::{IfMissing, refuse_leftovers};
+use crate::attach::reconcile::{Locking, Reconciler};
 use crate::attach::setup::{Installed, install};
 use crate::attach::teardown;
 use crate::ebpf::log;
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
 use crate::events::line::EventLines;
 use crate::events::message::Form;
 use crate::events::output::Output;
 use crate::events::reader::Events;
-use crate::export::{Open, Outlets};
+use crate::export::{Exporters, Open};
 use crate::pins::Pins;
 use crate::sys::netlink::Changes;
 use crate::sys::signals::Stop;
@@ -26,18 +26,18 @@ use crate::sys::signals::Stop;
 ///
 /// The first check that fails, before anything was made; or a failure later, after everything that
 /// was made has been removed.
-pub async fn run(asked: &Asked, pin_dir: &Path, outlets: Outlets) -> Result<(), Failure> {
+pub async fn run(asked: &Asked, pin_dir: &Path, exporters: Exporters) -> Result<(), Failure> {
     refuse_leftovers(pin_dir)?;
     let mut stop = Stop::listen()?;
     // Before the addresses are read: no change of them goes unseen.
     let changes = Changes::listen()?;
-    let outlets = outlets.open()?;
-    let (installed, hold) = install(asked, pin_dir, Absent::Refuse).await?;
+    let exporters = exporters.open()?;
+    let (installed, lock) = install(asked, pin_dir, IfMissing::Refuse).await?;
     let pins = Pins::new(pin_dir);
-    let result = show(installed, pin_dir, changes, &mut stop, asked.verbose, outlets).await;
+    let result = show(installed, pin_dir, changes, &mut stop, asked.verbose, exporters).await;
     // Whatever happened: nothing stays half attached.
     let removed = teardown::everything(&pins).await;
-    hold.release();
+    lock.release();
     result.and(removed)
 }
 
@@ -48,11 +48,11 @@ async fn show(
     changes: Changes,
     stop: &mut Stop,
     verbose: u8,
-    outlets: Open,
+    exporters: Open,
 ) -> Result<(), Failure> {
     let pins = Pins::new(pin_dir);
-    let lines = || Events::open(Tables::new(&pins), Form::Lines(EventLines::default()));
-    let mut events = (!outlets.has_journal()).then(lines).transpose()?;
+    let lines = || Events::open(PinnedMaps::new(&pins), Form::Lines(EventLines::default()));
+    let mut events = (!exporters.has_journal()).then(lines).transpose()?;
     let mut output = Output::default();
     for note in &installed.notes {
         eprintln!("note: {note}");
@@ -67,15 +67,15 @@ async fn show(
     }
     installed.lines.iter().for_each(|line| output.line(line));
     output.flush();
-    outlets.start(pin_dir, events.as_mut())?;
-    let mut follower = Follower::new(pin_dir, changes, Holding::Already, objects)?;
+    exporters.start(pin_dir, events.as_mut())?;
+    let mut reconciler = Reconciler::new(pin_dir, changes, Locking::Already, objects)?;
     loop {
         tokio::select! {
             () = stop.wait() => return Ok(()),
             shown = next(events.as_mut(), &mut output) => shown.or_fail("EVENTS", "report this")?,
-            reason = follower.reason() => {
-                reason?;
-                follower.look().await.iter().for_each(|line| output.line(line));
+            trigger = reconciler.trigger() => {
+                trigger?;
+                reconciler.reconcile().await.iter().for_each(|line| output.line(line));
                 output.flush();
             }
         }

@@ -5,47 +5,47 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::attach::plan::Absent;
 use crate::attach::plan::Asked;
-use crate::attach::reconcile::{Follower, Holding};
+use crate::attach::plan::IfMissing;
+use crate::attach::reconcile::{Locking, Reconciler};
 use crate::attach::setup::install;
 use crate::commands::policy;
 use crate::config::Flags;
 use crate::error::{Failure, OrFail as _};
-use crate::export::Outlets;
+use crate::export::Exporters;
 use crate::pins::Pins;
 use crate::pins::lock;
 use crate::sys::netlink::Changes;
 use crate::sys::sd_notify;
 use crate::sys::signals::Stop;
 
-/// Watches until a signal ends it, or everything was detached. The filters stay when it ends. SIGHUP brings what the
-/// options and the configuration file say by then into force.
+/// Watches until a signal ends it, or everything was detached. The filters stay when it ends. SIGHUP applies what the
+/// options and the configuration file say by then.
 ///
 /// # Errors
 ///
 /// The first check that fails, or another process watches.
-pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, outlets: Outlets) -> Result<(), Failure> {
+pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, exporters: Exporters) -> Result<(), Failure> {
     let asked = Asked { force, ..Asked::resolve(flags)? };
     let mut stop = Stop::listen()?;
     let mut hangup = signal(SignalKind::hangup()).or_fail("SIGHUP", "report this")?;
     let changes = Changes::listen()?;
-    let outlets = outlets.open()?;
-    let (installed, hold) = install(&asked, pin_dir, Absent::Await).await?;
+    let exporters = exporters.open()?;
+    let (installed, lock) = install(&asked, pin_dir, IfMissing::Await).await?;
     let pins = Pins::new(pin_dir);
     let _watcher = lock::watch(&pins)?;
-    hold.release();
+    lock.release();
     for note in &installed.notes {
         eprintln!("note: {note}");
     }
     say(&installed.lines);
-    outlets.start(pin_dir, None)?;
-    let mut follower = Follower::new(pin_dir, changes, Holding::WhenNeeded, installed.objects)?;
-    say(&follower.look().await);
+    exporters.start(pin_dir, None)?;
+    let mut reconciler = Reconciler::new(pin_dir, changes, Locking::WhileAttaching, installed.objects)?;
+    say(&reconciler.reconcile().await);
     say(&["watching".to_owned()]);
-    let mut standing = follower.standing();
-    sd_notify::ready(&standing);
-    while follower.has_any() {
+    let mut summary = reconciler.summary();
+    sd_notify::ready(&summary);
+    while reconciler.has_any() {
         tokio::select! {
             () = stop.wait() => {
                 sd_notify::stopping();
@@ -54,16 +54,16 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, outlets: Outlets)
             _ = hangup.recv() => {
                 sd_notify::reloading();
                 let failure = reload(flags, force, &pins).await.err();
-                standing = failure.map_or_else(|| follower.standing(), refused);
-                sd_notify::ready(&standing);
+                summary = failure.map_or_else(|| reconciler.summary(), refused);
+                sd_notify::ready(&summary);
             }
-            reason = follower.reason() => {
-                reason?;
-                say(&follower.look().await);
-                let now = follower.standing();
-                if now != standing {
+            trigger = reconciler.trigger() => {
+                trigger?;
+                say(&reconciler.reconcile().await);
+                let now = reconciler.summary();
+                if now != summary {
                     sd_notify::status(&now);
-                    standing = now;
+                    summary = now;
                 }
             }
         }

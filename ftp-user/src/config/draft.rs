@@ -4,7 +4,7 @@ use ftp_common::policy::Side;
 use ipnet::IpNet;
 
 use super::origin::{Complaints, Given, Origin};
-use super::value::Wrong;
+use super::value::Problem;
 use crate::policy::attachment::Hook;
 use crate::policy::{ActivePort, Ftps, Mark, PortRange};
 
@@ -38,7 +38,7 @@ pub struct InterfaceDraft {
     pub hook: Option<Given<Hook>>,
 }
 
-/// A server, or several that the same holds for.
+/// A server, or several with the same rules.
 #[derive(Clone, Debug, Default)]
 pub struct ServerDraft {
     /// Where it begins in a file, or its first option; none for one that nothing is said of.
@@ -94,7 +94,7 @@ impl Draft {
                 ([only], _) => only.overlay(options),
                 (several, Some(origin)) => complaints.add(
                     origin,
-                    Wrong::new(
+                    Problem::new(
                         format_args!("the configuration has {} servers, and which is meant is not said", several.len()),
                         "write it into the configuration file",
                     ),

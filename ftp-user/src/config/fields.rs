@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::origin::{Complaints, Given, Origin};
-use super::value::Wrong;
+use super::value::Problem;
 
 /// How alike (Jaro) a known key must be to an unknown one to be suggested.
 const ALIKE: f64 = 0.75;
@@ -79,7 +79,7 @@ impl<'a, 'c> Fields<'a, 'c> {
     pub(super) fn one<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Problem>,
     ) -> Option<Given<T>> {
         let value = self.raw(key)?;
         self.complaints.unless(self.source.origin(key, value.span()), read(value.as_ref()))
@@ -89,7 +89,7 @@ impl<'a, 'c> Fields<'a, 'c> {
     pub(super) fn each<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Problem>,
     ) -> Vec<Given<T>> {
         let Some(value) = self.raw(key) else {
             return Vec::new();
@@ -100,7 +100,7 @@ impl<'a, 'c> Fields<'a, 'c> {
         };
         if list.is_empty() {
             let origin = self.source.origin(key, value.span());
-            self.complaints.add(&origin, Wrong::new("it is empty", "name one at least, or leave the key out"));
+            self.complaints.add(&origin, Problem::new("it is empty", "name one at least, or leave the key out"));
         }
         let mut values = Vec::new();
         for value in list.iter() {
@@ -117,28 +117,28 @@ impl<'a, 'c> Fields<'a, 'c> {
             let origin = Origin::file(self.source.name, self.source.place(key.span().start), name);
             let like = |known: &&'static str| strsim::jaro(&name.to_lowercase().replace('_', "-"), known);
             let nearest = self.known.iter().copied().max_by(|a, b| like(a).total_cmp(&like(b)));
-            let remedy = match nearest.filter(|nearest| like(nearest) >= ALIKE) {
+            let hint = match nearest.filter(|nearest| like(nearest) >= ALIKE) {
                 Some(nearest) => format!("did you mean {nearest}?"),
                 None => format!("these are known here: {}{}", self.known.join(", "), self.elsewhere),
             };
-            self.complaints.add(&origin, Wrong::new("there is no such key here", remedy));
+            self.complaints.add(&origin, Problem::new("there is no such key here", hint));
         }
     }
 }
 
 /// A string, read further by `read`.
-pub(super) fn string<T>(read: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&DeValue<'_>) -> Result<T, Wrong> {
+pub(super) fn string<T>(read: impl Fn(&str) -> Result<T, Problem>) -> impl Fn(&DeValue<'_>) -> Result<T, Problem> {
     move |value| match value.as_str() {
         Some(text) => read(text),
-        None => Err(Wrong::new(kind(value), "write it in quotes")),
+        None => Err(Problem::new(kind(value), "write it in quotes")),
     }
 }
 
 /// A whole number, read further by `read`.
-pub(super) fn number<T>(read: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&DeValue<'_>) -> Result<T, Wrong> {
+pub(super) fn number<T>(read: impl Fn(&str) -> Result<T, Problem>) -> impl Fn(&DeValue<'_>) -> Result<T, Problem> {
     move |value| match value.as_integer() {
         Some(number) => read(&number.to_string()),
-        None => Err(Wrong::new(kind(value), "write a number, without quotes")),
+        None => Err(Problem::new(kind(value), "write a number, without quotes")),
     }
 }
 
@@ -147,8 +147,8 @@ pub(super) fn number<T>(read: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&DeV
 /// # Errors
 ///
 /// It is neither.
-pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Wrong> {
-    value.as_bool().ok_or_else(|| Wrong::new(kind(value), "write true or false"))
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Problem> {
+    value.as_bool().ok_or_else(|| Problem::new(kind(value), "write true or false"))
 }
 
 /// What a value is that should be something else.

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::fields::{Fields, Source, boolean, kind, number, string};
 use super::origin::{Complaints, Given, Origin};
-use super::value::{self, Wrong};
+use super::value::{self, Problem};
 use crate::policy::ActivePort;
 use crate::policy::attachment::Hook;
 
@@ -21,8 +21,8 @@ pub fn read(name: &str, text: &str, complaints: &mut Complaints) -> Draft {
     for error in &errors {
         let place = source.place(error.span().map_or(0, |span| span.start));
         no_toml.insert(place.0);
-        let wrong = Wrong::new(error.message(), "fix it: a line is KEY = VALUE, and text stands in quotes");
-        complaints.add(&Origin::file(name, place, "TOML"), wrong);
+        let problem = Problem::new(error.message(), "fix it: a line is KEY = VALUE, and text stands in quotes");
+        complaints.add(&Origin::file(name, place, "TOML"), problem);
     }
     let mut found = Complaints::default();
     let mut draft = document_of(source, document.get_ref(), &mut found);
@@ -58,8 +58,8 @@ fn interfaces<'a>(
     complaints: &mut Complaints,
 ) -> Vec<InterfaceDraft> {
     let Some(values) = list.as_ref().as_array() else {
-        let wrong = Wrong::new(kind(list.as_ref()), "write a list: interfaces = [\"eth0\"]");
-        complaints.add(&source.origin("interfaces", list.span()), wrong);
+        let problem = Problem::new(kind(list.as_ref()), "write a list: interfaces = [\"eth0\"]");
+        complaints.add(&source.origin("interfaces", list.span()), problem);
         return Vec::new();
     };
     values.iter().filter_map(|value| interface(source, value, complaints)).collect()
@@ -78,8 +78,8 @@ fn interface<'a>(
         }
         DeValue::Table(table) => table,
         other => {
-            let remedy = "write \"NAME\", or { name = \"NAME\", side = \"servers-beyond\" }";
-            complaints.add(&origin, Wrong::new(kind(other), remedy));
+            let hint = "write \"NAME\", or { name = \"NAME\", side = \"servers-beyond\" }";
+            complaints.add(&origin, Problem::new(kind(other), hint));
             return None;
         }
     };
@@ -89,7 +89,7 @@ fn interface<'a>(
     let hook = fields.one("hook", string(hook));
     fields.finish();
     if !table.contains_key("name") {
-        complaints.add(&origin, Wrong::new("it has no name", "write { name = \"NAME\", … }"));
+        complaints.add(&origin, Problem::new("it has no name", "write { name = \"NAME\", … }"));
     }
     Some(InterfaceDraft { name: name?, side, hook })
 }
@@ -99,10 +99,10 @@ fn servers_of<'a>(
     list: &'a Spanned<DeValue<'a>>,
     complaints: &mut Complaints,
 ) -> Vec<ServerDraft> {
-    let remedy = "write [[server]], in two brackets, and its settings below";
+    let hint = "write [[server]], in two brackets, and its settings below";
     let Some(tables) = list.as_ref().as_array() else {
         let origin = source.origin("server", list.span());
-        complaints.add(&origin, Wrong::new(kind(list.as_ref()), remedy));
+        complaints.add(&origin, Problem::new(kind(list.as_ref()), hint));
         return Vec::new();
     };
     let mut servers = Vec::new();
@@ -110,7 +110,7 @@ fn servers_of<'a>(
         let origin = Origin::file(source.name, source.place(value.span().start), "[[server]]");
         match value.as_ref().as_table() {
             Some(table) => servers.push(server(source, table, origin, complaints)),
-            None => complaints.add(&origin, Wrong::new(kind(value.as_ref()), remedy)),
+            None => complaints.add(&origin, Problem::new(kind(value.as_ref()), hint)),
         }
     }
     servers
@@ -147,26 +147,26 @@ fn server<'a>(
     server
 }
 
-fn active_port(given: &DeValue<'_>) -> Result<ActivePort, Wrong> {
+fn active_port(given: &DeValue<'_>) -> Result<ActivePort, Problem> {
     match given {
         DeValue::Integer(port) => value::port(&port.to_string()).map(ActivePort::Port),
         DeValue::String(word) if value::number(word).is_none() => value::active_port(word),
-        other => Err(Wrong::new(kind(other), "write a number without quotes, \"any\" or \"none\"")),
+        other => Err(Problem::new(kind(other), "write a number without quotes, \"any\" or \"none\"")),
     }
 }
 
-fn side(text: &str) -> Result<Side, Wrong> {
+fn side(text: &str) -> Result<Side, Problem> {
     match text {
         "servers-behind" => Ok(Side::ServersBehind),
         "servers-beyond" => Ok(Side::ServersBeyond),
-        _ => Err(Wrong::new("there is no such choice", "give servers-behind or servers-beyond")),
+        _ => Err(Problem::new("there is no such choice", "give servers-behind or servers-beyond")),
     }
 }
 
-fn hook(text: &str) -> Result<Hook, Wrong> {
+fn hook(text: &str) -> Result<Hook, Problem> {
     match text {
         "tcx" => Ok(Hook::Tcx),
         "clsact" => Ok(Hook::Clsact),
-        _ => Err(Wrong::new("there is no such choice", "give tcx or clsact")),
+        _ => Err(Problem::new("there is no such choice", "give tcx or clsact")),
     }
 }

@@ -17,7 +17,7 @@ fn good(text: &str) -> Configuration {
 }
 
 #[track_caller]
-fn wrong(text: &str) -> Vec<String> {
+fn problem(text: &str) -> Vec<String> {
     let failure = with_flags(text, &Flags::default()).unwrap_err();
     assert_eq!(failure.exit_code(), 2);
     failure.to_string().lines().map(str::to_owned).collect()
@@ -112,12 +112,12 @@ ftps = "allow"
 address = "192.0.2.1"
 "#;
     assert_eq!(
-        wrong(text),
+        problem(text),
         [
             "f.toml:1:14: interfaces \"eth0\": it is a string; write a list: interfaces = [\"eth0\"]",
             "f.toml:2:1: mood: there is no such key here; did you mean mode?",
             "f.toml:5:17: passive-range \"20480-10240\": the range is reversed; vsftpd ignores a pasv_max_port below \
-             pasv_min_port and uses 20480-65535; mend vsftpd.conf first, to pasv_min_port=10240 and \
+             pasv_min_port and uses 20480-65535; fix vsftpd.conf first, to pasv_min_port=10240 and \
              pasv_max_port=20480, then give 10240-20480 here",
             "f.toml:6:1: control_ports: there is no such key here; did you mean control-ports?",
             "f.toml:7:18: control-ports 0: there is no such port; give a port from 1 to 65535",
@@ -137,26 +137,26 @@ address = "192.0.2.1"
 #[test]
 fn what_is_no_toml_is_told_beside_the_rest() {
     let text = "[[server]]\npassive-range = 10240-20480\nftps = deny\nmark = \"x\"\n";
-    let lines = wrong(text);
+    let lines = problem(text);
     let places: Vec<_> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(places[..1], ["f.toml:2:17:"], "{lines:#?}");
     assert_eq!(places.last(), Some(&"f.toml:4:8:"), "{lines:#?}");
     assert!(lines.iter().any(|line| line.starts_with("f.toml:3:8: TOML: ")), "{lines:#?}");
-    assert!(wrong("[[server]\n")[0].starts_with("f.toml:1:"));
+    assert!(problem("[[server]\n")[0].starts_with("f.toml:1:"));
 }
 
 #[test]
 fn a_servers_key_that_stands_outside_is_told_where_it_belongs() {
     assert_eq!(
-        wrong("passive-range = \"10240-20480\"\n")[0],
+        problem("passive-range = \"10240-20480\"\n")[0],
         "f.toml:1:1: passive-range: there is no such key here; these are known here: interfaces, mode, accounting, \
-         max-sessions, max-flows, server; what holds for a server stands below [[server]]"
+         max-sessions, max-flows, server; settings of a server stand below [[server]]"
     );
 }
 
 #[test]
 fn columns_count_characters() {
-    let lines = wrong("[[server]]\nmark = \"ä\" # ö\n\"ü\" = 1\n");
+    let lines = problem("[[server]]\nmark = \"ä\" # ö\n\"ü\" = 1\n");
     assert!(lines[0].starts_with("f.toml:2:8: mark \"ä\""), "{lines:?}");
     assert!(lines[1].starts_with("f.toml:3:1: ü: there is no such key here; these are known here: address, "));
 }
@@ -164,7 +164,7 @@ fn columns_count_characters() {
 #[test]
 fn a_file_names_a_server_unless_options_do() {
     assert_eq!(
-        wrong(""),
+        problem(""),
         ["f.toml:1:1: configuration: it names no server; add [[server]] with passive-range = \"FIRST-LAST\" below it"]
     );
     let flags = Flags { passive_range: Some("2000-3000".to_owned()), ..Flags::default() };
@@ -172,14 +172,14 @@ fn a_file_names_a_server_unless_options_do() {
     assert_eq!(configuration.interfaces[0].name, "eth0");
     assert!(configuration.policy.own.unwrap().passive_range.is_some());
     assert!(
-        wrong("[server]\n")[0].ends_with("it is a table; write [[server]], in two brackets, and its settings below")
+        problem("[server]\n")[0].ends_with("it is a table; write [[server]], in two brackets, and its settings below")
     );
 }
 
 #[test]
 fn servers_without_an_address_are_one() {
     assert_eq!(
-        wrong("[[server]]\n[[server]]\n"),
+        problem("[[server]]\n[[server]]\n"),
         ["f.toml:2:1: [[server]]: it is the second without an address; give it an address; only one can be the \
              interfaces' own"]
     );
@@ -187,29 +187,29 @@ fn servers_without_an_address_are_one() {
 
 #[test]
 fn a_mode_needs_what_it_goes_by() {
-    let remedy = "give the server's own range: passive-range = \"FIRST-LAST\", or --passive-range FIRST-LAST";
+    let hint = "give the server's own range: passive-range = \"FIRST-LAST\", or --passive-range FIRST-LAST";
     assert_eq!(
-        wrong("[[server]]\npassive = true\n"),
-        [format!("f.toml:2:11: passive true: there is no passive range; {remedy}")]
+        problem("[[server]]\npassive = true\n"),
+        [format!("f.toml:2:11: passive true: there is no passive range; {hint}")]
     );
     assert_eq!(
-        wrong("[[server]]\nftps = \"client-range\"\n"),
-        [format!("f.toml:2:8: ftps \"client-range\": there is no passive range to open; {remedy}")]
+        problem("[[server]]\nftps = \"client-range\"\n"),
+        [format!("f.toml:2:8: ftps \"client-range\": there is no passive range to open; {hint}")]
     );
     assert_eq!(
-        wrong("[[server]]\npassive-range = \"2000-3000\"\nactive-port = \"none\"\nactive = true\n"),
+        problem("[[server]]\npassive-range = \"2000-3000\"\nactive-port = \"none\"\nactive = true\n"),
         ["f.toml:4:10: active true: active-port is none; give the port that active data connections come from, or any"]
     );
     // It is wrong already: that it is missing then is no second error.
-    assert_eq!(wrong("[[server]]\npassive = true\npassive-range = \"a\"\n").len(), 1);
+    assert_eq!(problem("[[server]]\npassive = true\npassive-range = \"a\"\n").len(), 1);
 }
 
 #[test]
 fn servers_beyond_every_interface_are_named() {
-    let lines = wrong("interfaces = [{ name = \"eth0\", side = \"servers-beyond\" }]\n[[server]]\n");
+    let lines = problem("interfaces = [{ name = \"eth0\", side = \"servers-beyond\" }]\n[[server]]\n");
     assert!(lines[0].starts_with("f.toml:2:1: [[server]]: the servers are not on this host"), "{lines:?}");
     good("interfaces = [\"eth1\", { name = \"eth0\", side = \"servers-beyond\" }]\n[[server]]\n");
-    let lines = wrong("interfaces = [{ side = \"left\" }, 3, \"eth0\", \"eth0\"]\n[[server]]\n");
+    let lines = problem("interfaces = [{ side = \"left\" }, 3, \"eth0\", \"eth0\"]\n[[server]]\n");
     let ends: Vec<_> = lines.iter().map(|line| line.split(": ").nth(2).unwrap()).collect();
     assert_eq!(
         ends,
@@ -260,11 +260,11 @@ fn so_many_servers_and_addresses_have_room() {
     let server = |n: u32| format!("[[server]]\naddress = \"10.{}.{}.0/24\"\n", n >> 8, n & 255);
     let text = |count| (0..count).map(server).collect::<String>();
     assert_eq!(good(&text(1023)).policy.named.len(), 1023);
-    assert!(wrong(&text(1024))[0].starts_with("f.toml:2047:1: [[server]]: more than 1023 servers are named"));
+    assert!(problem(&text(1024))[0].starts_with("f.toml:2047:1: [[server]]: more than 1023 servers are named"));
     let address = |n: u32| format!("\"10.0.{}.{}\",\n", n >> 8, n & 255);
     let text = |count| format!("[[server]]\naddress = [\n{}]\n", (0..count).map(address).collect::<String>());
     assert_eq!(good(&text(8000)).policy.named[0].prefixes.len(), 8000);
-    let lines = wrong(&text(8001));
+    let lines = problem(&text(8001));
     assert!(lines[0].starts_with("f.toml:8003:1: address \"10.0.31.64\": more than 8000 addresses"), "{lines:?}");
 }
 
@@ -275,7 +275,7 @@ fn the_page_on_policies_keeps_up() {
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert_eq!(good(example).policy.named.len(), 1);
     for text in ["?\n[[server]]\n", "[[server]]\n?\n"] {
-        let lines = wrong(&text.replace('?', "zzz = 1"));
+        let lines = problem(&text.replace('?', "zzz = 1"));
         let known = lines[0].split("these are known here: ").nth(1).unwrap().split("; ").next().unwrap();
         for key in known.split(", ").filter(|key| *key != "server") {
             assert!(page.contains(&format!("\n| `{key}` |")), "{key}");

@@ -8,7 +8,7 @@ use ftp_common::policy::Side;
 use super::USUAL;
 use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given, Origin};
-use super::value::{self, Wrong};
+use super::value::{self, Problem};
 use crate::policy::attachment::Hook;
 
 /// Options that make up a policy, or override that of a file.
@@ -55,16 +55,16 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Whether they say, or the configuration file does, what is to hold; and not only where.
+    /// Whether they set a policy, or the configuration file does; and not only interfaces.
     #[must_use]
-    pub fn say_what_holds(&self) -> bool {
+    pub fn set_policy(&self) -> bool {
         let Self { interfaces, side, hook, .. } = self.clone();
         *self != Self { interfaces, side, hook, ..Self::default() } || Path::new(USUAL).exists()
     }
 
     /// They as they are written on a command line, but for the interfaces.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
+    pub fn to_arguments(&self) -> Vec<String> {
         // Taken apart: no option is forgotten.
         let Self {
             config,
@@ -184,14 +184,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn one<T>(&mut self, name: &str, text: Option<&str>, read: fn(&str) -> Result<T, Wrong>) -> Option<Given<T>> {
+    fn one<T>(&mut self, name: &str, text: Option<&str>, read: fn(&str) -> Result<T, Problem>) -> Option<Given<T>> {
         let text = text?;
         let origin = Origin::option(option(name, text));
         self.first.get_or_insert_with(|| origin.clone());
         self.complaints.unless(origin, read(text))
     }
 
-    fn each<T>(&mut self, name: &str, texts: &[String], read: fn(&str) -> Result<T, Wrong>) -> Vec<Given<T>> {
+    fn each<T>(&mut self, name: &str, texts: &[String], read: fn(&str) -> Result<T, Problem>) -> Vec<Given<T>> {
         texts.iter().filter_map(|text| self.one(name, Some(text), read)).collect()
     }
 

@@ -32,7 +32,7 @@ use origin::Complaints;
 /// The configuration file where no other is named.
 pub const USUAL: &str = "/etc/ftptrack/config.toml";
 
-/// A configuration that holds together.
+/// A configuration that is valid as a whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Configuration {
     /// Interfaces to attach to; none if it names none.

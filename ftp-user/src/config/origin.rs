@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::value::Wrong;
+use super::value::Problem;
 use crate::error::{Failure, Line};
 
 /// A value and where it was given.
@@ -43,20 +43,20 @@ impl Origin {
 
 /// Everything that is wrong.
 #[derive(Clone, Debug, Default)]
-pub struct Complaints(Vec<(Origin, Wrong)>);
+pub struct Complaints(Vec<(Origin, Problem)>);
 
 impl Complaints {
     /// Adds one.
-    pub fn add(&mut self, origin: &Origin, wrong: Wrong) {
-        self.0.push((origin.clone(), wrong));
+    pub fn add(&mut self, origin: &Origin, problem: Problem) {
+        self.0.push((origin.clone(), problem));
     }
 
     /// The value, unless it is wrong: that is added.
-    pub fn unless<T>(&mut self, origin: Origin, result: Result<T, Wrong>) -> Option<Given<T>> {
+    pub fn unless<T>(&mut self, origin: Origin, result: Result<T, Problem>) -> Option<Given<T>> {
         match result {
             Ok(value) => Some(Given { value, origin }),
-            Err(wrong) => {
-                self.add(&origin, wrong);
+            Err(problem) => {
+                self.add(&origin, problem);
                 None
             }
         }
@@ -90,9 +90,9 @@ impl Complaints {
             return Ok(());
         }
         self.0.sort_by_key(|(origin, _)| origin.place);
-        let lines = self.0.into_iter().map(|(origin, wrong)| {
+        let lines = self.0.into_iter().map(|(origin, problem)| {
             let is_located = origin.is_in_file();
-            Line::new(origin.given, wrong.wrong, wrong.remedy, is_located)
+            Line::new(origin.given, problem.problem, problem.hint, is_located)
         });
         Err(Failure::policy(lines.collect()))
     }

@@ -1,4 +1,4 @@
-//! What was asked for becomes a policy that holds together, or all that is in its way is told.
+//! What was asked for becomes a policy that is valid as a whole, or every error is reported.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::draft::{Draft, InterfaceDraft, ServerDraft};
 use super::origin::{Complaints, Given};
-use super::value::Wrong;
+use super::value::Problem;
 use super::{Configuration, InterfaceChoice};
 use crate::policy::attachment::Sizes;
 use crate::policy::summary::shown;
@@ -16,7 +16,7 @@ use crate::policy::{ActivePort, Ftps, MAX_NAMED, Named, Policy, PortRange, Rules
 const APART: &str = "choose a passive range without it, here and in the server's configuration";
 
 impl Draft {
-    /// Checks every part against the others. What is returned holds only if nothing was added to `complaints`.
+    /// Checks every part against the others. The result is valid only if nothing was added to `complaints`.
     #[must_use]
     pub fn resolve(mut self, complaints: &mut Complaints) -> Configuration {
         if self.servers.is_empty() {
@@ -24,7 +24,7 @@ impl Draft {
                 None => self.servers.push(ServerDraft::default()),
                 Some(file) => complaints.add(
                     file,
-                    Wrong::new("it names no server", "add [[server]] with passive-range = \"FIRST-LAST\" below it"),
+                    Problem::new("it names no server", "add [[server]] with passive-range = \"FIRST-LAST\" below it"),
                 ),
             }
         }
@@ -51,7 +51,7 @@ impl Draft {
         for (index, interface) in self.interfaces.iter().enumerate() {
             let name = &interface.name;
             if self.interfaces[..index].iter().any(|other| other.name.value == name.value) {
-                complaints.add(&name.origin, Wrong::new("it is given twice", "name each interface once"));
+                complaints.add(&name.origin, Problem::new("it is given twice", "name each interface once"));
             }
         }
         let Some(own) = self.servers.iter().find(|server| server.addresses.is_empty() && !server.broken) else {
@@ -64,7 +64,7 @@ impl Draft {
         {
             complaints.add(
                 own.origin.as_ref().filter(|origin| origin.is_in_file()).unwrap_or(&side.origin),
-                Wrong::new(
+                Problem::new(
                     "the servers are not on this host, and none is named",
                     "name them with --server PREFIX or address, all of them as 0.0.0.0/0 and ::/0",
                 ),
@@ -76,12 +76,12 @@ impl Draft {
         let mut seen: HashMap<IpNet, &Given<IpNet>> = HashMap::new();
         for address in self.servers.iter().flat_map(|server| &server.addresses) {
             if seen.insert(address.value, address).is_some() {
-                let wrong = format!("{} is named twice", shown(&address.value));
-                complaints.add(&address.origin, Wrong::new(wrong, "name each address and network once"));
+                let problem = format!("{} is named twice", shown(&address.value));
+                complaints.add(&address.origin, Problem::new(problem, "name each address and network once"));
             }
             if seen.len() == MAX_NAMED + 1 {
-                let wrong = format!("more than {MAX_NAMED} addresses are named");
-                complaints.add(&address.origin, Wrong::new(wrong, "name networks instead of single addresses"));
+                let problem = format!("more than {MAX_NAMED} addresses are named");
+                complaints.add(&address.origin, Problem::new(problem, "name networks instead of single addresses"));
             }
         }
         let origins = |servers: Vec<&ServerDraft>| servers.iter().filter_map(|s| s.origin.clone()).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ impl Draft {
         for origin in origins(own).iter().skip(1) {
             complaints.add(
                 origin,
-                Wrong::new(
+                Problem::new(
                     "it is the second without an address",
                     "give it an address; only one can be the interfaces' own",
                 ),
@@ -97,8 +97,9 @@ impl Draft {
         }
         let named = self.servers.iter().filter(|server| !server.addresses.is_empty()).collect();
         if let Some(origin) = origins(named).get(MAX_POLICIES as usize - 1) {
-            let wrong = format!("more than {} servers are named", MAX_POLICIES - 1);
-            complaints.add(origin, Wrong::new(wrong, "list the addresses of servers that are alike in one [[server]]"));
+            let problem = format!("more than {} servers are named", MAX_POLICIES - 1);
+            complaints
+                .add(origin, Problem::new(problem, "list the addresses of servers that are alike in one [[server]]"));
         }
     }
 }
@@ -136,15 +137,15 @@ impl ServerDraft {
     fn check_control_ports(&self, complaints: &mut Complaints) {
         for (index, port) in self.control_ports.iter().enumerate() {
             if self.control_ports[..index].iter().any(|other| other.value == port.value) {
-                complaints.add(&port.origin, Wrong::new("it is given twice", "give each control port once"));
+                complaints.add(&port.origin, Problem::new("it is given twice", "give each control port once"));
             }
             if let Some(range) = self.range_around(port.value) {
-                complaints.add(&port.origin, Wrong::new(format_args!("it lies in the passive range {range}"), APART));
+                complaints.add(&port.origin, Problem::new(format_args!("it lies in the passive range {range}"), APART));
             }
         }
         if let Some(port) = self.control_ports.get(CONTROL_PORTS) {
-            let wrong = format!("it is one too many: at most {CONTROL_PORTS} are possible");
-            complaints.add(&port.origin, Wrong::new(wrong, "name only the ports that FTP servers listen on"));
+            let problem = format!("it is one too many: at most {CONTROL_PORTS} are possible");
+            complaints.add(&port.origin, Problem::new(problem, "name only the ports that FTP servers listen on"));
         }
     }
 
@@ -155,37 +156,37 @@ impl ServerDraft {
         };
         let origin = self.active_port.as_ref().map(|given| &given.origin);
         if let (Some(range), Some(origin)) = (self.range_around(active), origin) {
-            complaints.add(origin, Wrong::new(format_args!("it lies in the passive range {range}"), APART));
+            complaints.add(origin, Problem::new(format_args!("it lies in the passive range {range}"), APART));
         }
         if rules.control_ports.contains(&active) {
-            let wrong = "it is a control port too";
+            let problem = "it is a control port too";
             // One of both at least isn't a default.
             let control = self.control_ports.iter().find(|port| port.value == active);
             let origin = origin.or(control.map(|port| &port.origin));
-            let remedy = "name the port that the server's active data connections come from, 20 as a rule";
-            origin.into_iter().for_each(|origin| complaints.add(origin, Wrong::new(wrong, remedy)));
+            let hint = "name the port that the server's active data connections come from, 20 as a rule";
+            origin.into_iter().for_each(|origin| complaints.add(origin, Problem::new(problem, hint)));
         }
     }
 
     fn check_what_is_missing(&self, complaints: &mut Complaints) {
         let rules = self.rules(false);
-        let remedy = "give the server's own range: passive-range = \"FIRST-LAST\", or --passive-range FIRST-LAST";
+        let hint = "give the server's own range: passive-range = \"FIRST-LAST\", or --passive-range FIRST-LAST";
         if rules.passive_range.is_some() {
             // Nothing is missing.
         } else if let Some(passive) = self.passive.as_ref().filter(|passive| passive.value) {
-            complaints.add(&passive.origin, Wrong::new("there is no passive range", remedy));
+            complaints.add(&passive.origin, Problem::new("there is no passive range", hint));
         } else if let Some(ftps) = self.ftps.as_ref().filter(|ftps| ftps.value != Ftps::Deny) {
-            complaints.add(&ftps.origin, Wrong::new("there is no passive range to open", remedy));
+            complaints.add(&ftps.origin, Problem::new("there is no passive range to open", hint));
         } else if rules.active_port == ActivePort::None {
             let origin = self.active_port.as_ref().map(|given| &given.origin);
-            let wrong = "without a passive range too, no data connection could be allowed";
-            origin.into_iter().for_each(|origin| complaints.add(origin, Wrong::new(wrong, remedy)));
+            let problem = "without a passive range too, no data connection could be allowed";
+            origin.into_iter().for_each(|origin| complaints.add(origin, Problem::new(problem, hint)));
         }
         if let (Some(active), ActivePort::None) =
             (self.active.as_ref().filter(|active| active.value), rules.active_port)
         {
-            let remedy = "give the port that active data connections come from, or any";
-            complaints.add(&active.origin, Wrong::new("active-port is none", remedy));
+            let hint = "give the port that active data connections come from, or any";
+            complaints.add(&active.origin, Problem::new("active-port is none", hint));
         }
     }
 

@@ -55,7 +55,7 @@ fn a_reversed_range_says_how_to_mend_vsftpd_first() {
     refused(
         &usual("20480-10240"),
         "--passive-range 20480-10240: the range is reversed; vsftpd ignores a pasv_max_port below pasv_min_port \
-         and uses 20480-65535; mend vsftpd.conf first, to pasv_min_port=10240 and pasv_max_port=20480, then give \
+         and uses 20480-65535; fix vsftpd.conf first, to pasv_min_port=10240 and pasv_max_port=20480, then give \
          10240-20480 here",
     );
 }

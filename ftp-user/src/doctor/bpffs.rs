@@ -1,4 +1,4 @@
-//! The file system that keeps the filter in force.
+//! The file system that the filter is pinned on.
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ use crate::sys::proc::{listening_as, started};
 const SOON: Duration = Duration::from_secs(1);
 
 /// Says of a server that listens on one of these ports that it is older than its configuration, which is these files.
-/// Nothing is said where that can't be told: where inetd or systemd listens, or another file may be meant.
+/// Nothing is reported where that is unknown: where inetd or systemd listens, or another file may be meant.
 pub(super) fn check(server: Server, path: &Path, files: &[PathBuf], ports: &[u16]) -> Option<Finding> {
     let changed = files.iter().flat_map(|file| with_entries(file)).filter_map(|file| Some((modified(&file)?, file)));
     let (changed, file) = changed.max()?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ground::{From, Ground, Place};
+use super::host::{From, Host, Place};
 use super::settings::{File, USUAL};
 use super::{FTP_SERVER, Finding, Level, daemon};
 use crate::error::Failure;
@@ -40,7 +40,7 @@ pub(super) fn read(named: &[(Server, PathBuf)]) -> Result<Vec<Read>, Failure> {
 }
 
 /// Looks at what was read.
-pub(super) fn check(ground: &Ground, all: Vec<Read>) -> Vec<Finding> {
+pub(super) fn check(host: &Host, all: Vec<Read>) -> Vec<Finding> {
     if all.is_empty() {
         let what = "no configuration of vsftpd, proftpd or pure-ftpd is at a usual place: name one with \
                     --ftp-config SERVER=PATH";
@@ -49,7 +49,7 @@ pub(super) fn check(ground: &Ground, all: Vec<Read>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for Read { server, path, found } in all {
         match found {
-            Ok(found) => findings.extend(Config { ground, server, path: &path, found }.check()),
+            Ok(found) => findings.extend(Config { host, server, path: &path, found }.check()),
             Err(failure) => findings.push(Finding::not_checked(FTP_SERVER, failure.complaint())),
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn check(ground: &Ground, all: Vec<Read>) -> Vec<Finding> {
 
 /// A server's configuration.
 struct Config<'a> {
-    ground: &'a Ground,
+    host: &'a Host,
     server: Server,
     path: &'a Path,
     found: Findings,
@@ -86,14 +86,14 @@ impl Config<'_> {
     }
 
     fn warning(&self, warning: &Warning) -> Finding {
-        let what = format!("{}: {}", warning.place, warning.wrong);
+        let what = format!("{}: {}", warning.place, warning.problem);
         if warning.is_of_range {
             let meant = self.found.servers.iter().find_map(|found| found.reversed);
             let range = meant.or_else(|| self.policy_range()).unwrap_or(PROPOSED);
             return Finding::new(Level::Error, FTP_SERVER, what).because(OUTSIDE).fix(self.file().set_range(range));
         }
-        let remedy = warning.remedy.split(", and import it again").next().unwrap_or_default();
-        let finding = Finding::new(Level::Warning, FTP_SERVER, format!("{what}; {remedy}"));
+        let hint = warning.hint.split(", and import it again").next().unwrap_or_default();
+        let finding = Finding::new(Level::Warning, FTP_SERVER, format!("{what}; {hint}"));
         match warning.setting {
             Some((name, value)) => finding.fix(self.file().set(name, value)),
             None => finding,
@@ -114,12 +114,12 @@ impl Config<'_> {
     }
 
     fn policy_range(&self) -> Option<PortRange> {
-        self.ground.rules().iter().find_map(|(rules, _)| rules.passive_range)
+        self.host.rules().iter().find_map(|(rules, _)| rules.passive_range)
     }
 
     /// Those that have its range or a port of its, else the first.
     fn rules_for(&self, found: &Found) -> Option<&Rules> {
-        let all = self.ground.rules();
+        let all = self.host.rules();
         let fits = |rules: &Rules| {
             rules.passive_range == found.rules.passive_range
                 && found.rules.control_ports.iter().all(|port| rules.control_ports.contains(port))
@@ -141,7 +141,7 @@ impl Config<'_> {
                 format!("{place}: {name} listens on port {port}, which is no control port of the policy"),
             )
             .because("its sessions are not read, so its data connections are denied")
-            .fix(self.ground.attach_command(&format!("--control-port {port}")))
+            .fix(self.host.attach_command(&format!("--control-port {port}")))
         }));
         if found.rules.ftps == Ftps::ClientRange && rules.ftps == Ftps::Deny {
             let what = format!("{place}: {name} offers FTPS, and the policy has ftps = \"deny\"");
@@ -169,8 +169,8 @@ impl Config<'_> {
                 .because("passive negotiations are refused, and no passive port is guarded")
                 .fix(format!(
                     "{} attach {} --passive-range {theirs}",
-                    self.ground.program(),
-                    self.ground.interface_options()
+                    self.host.program(),
+                    self.host.interface_options()
                 )),
             );
         };
@@ -197,17 +197,17 @@ impl Config<'_> {
     }
 
     fn allow_ftps(&self) -> String {
-        match &self.ground.policy {
+        match &self.host.policy {
             Some((_, From::File(file))) => {
                 let file = file.display();
                 let edit = format!("sed -i -e '/^ftps/d' -e '/^\\[\\[server\\]\\]/a ftps = \"client-range\"' {file}");
-                // Where it is in force it has to be brought into force.
-                match self.ground.places.iter().any(Place::is_guarded) {
-                    true => format!("{edit} && {} policy apply {file}", self.ground.program()),
+                // Where a policy is active, the file has to be applied.
+                match self.host.places.iter().any(Place::is_guarded) {
+                    true => format!("{edit} && {} policy apply {file}", self.host.program()),
                     false => edit,
                 }
             }
-            _ => self.ground.attach_command("--ftps client-range"),
+            _ => self.host.attach_command("--ftps client-range"),
         }
     }
 }

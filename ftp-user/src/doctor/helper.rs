@@ -21,8 +21,8 @@ pub(super) fn check(rulesets: &Rulesets) -> Vec<Finding> {
     if fs::read_to_string(AUTOMATIC).is_ok_and(|value| value.trim() == "1") {
         let what =
             "every connection to port 21 is given to the kernel's FTP helper (net.netfilter.nf_conntrack_helper)";
-        let mend = "sysctl -w net.netfilter.nf_conntrack_helper=0";
-        findings.push(Finding::new(Level::Warning, CHECK, what).because(WHY).fix(mend));
+        let fix = "sysctl -w net.netfilter.nf_conntrack_helper=0";
+        findings.push(Finding::new(Level::Warning, CHECK, what).because(WHY).fix(fix));
     }
     let is_loaded = fs::read_to_string("/proc/modules")
         .is_ok_and(|modules| modules.lines().any(|line| line.starts_with("nf_conntrack_ftp ")));

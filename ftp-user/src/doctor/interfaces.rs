@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 
 use aya::programs::SchedClassifier;
 
-use super::ground::{Ground, Place};
+use super::host::{Host, Place};
 use super::{Finding, Level};
 use crate::attach::clsact::our_filter;
 use crate::attach::hook::Place as HookPlace;
@@ -18,15 +18,15 @@ use crate::sys::bpf;
 const CHECK: &str = "interface";
 
 /// Looks at all interfaces in question.
-pub(super) async fn check(ground: &Ground) -> Vec<Finding> {
-    if ground.places.is_empty() {
+pub(super) async fn check(host: &Host) -> Vec<Finding> {
+    if host.places.is_empty() {
         return vec![Finding::not_checked(CHECK, "no interface is named and none is guarded: give -i IFACE")];
     }
     let mut findings = Vec::new();
-    for place in &ground.places {
-        findings.push(state(ground, place));
+    for place in &host.places {
+        findings.push(state(host, place));
         for direction in DIRECTIONS {
-            match in_front(ground, place, direction).await {
+            match in_front(host, place, direction).await {
                 Ok(found) => findings.extend(found),
                 Err(failure) => findings.push(Finding::not_checked(
                     CHECK,
@@ -38,17 +38,17 @@ pub(super) async fn check(ground: &Ground) -> Vec<Finding> {
     findings
 }
 
-fn state(ground: &Ground, place: &Place) -> Finding {
+fn state(host: &Host, place: &Place) -> Finding {
     let name = &place.name;
-    let state = place.seen.as_ref().map(|(_, state)| *state);
+    let state = place.observed.as_ref().map(|(_, state)| *state);
     match (&place.link, state) {
-        (None, Some(State::Absent)) => {
+        (None, Some(State::Missing)) => {
             Finding::new(Level::Error, CHECK, format!("{name} should be guarded, and there is no such interface"))
                 .because("nothing guards it when it comes, unless ftptrack watch runs")
-                .fix(format!("{} detach -i {name}", ground.program()))
+                .fix(format!("{} detach -i {name}", host.program()))
         }
         (None, _) => {
-            let there = ground.names.join(", ");
+            let there = host.names.join(", ");
             Finding::new(Level::Error, CHECK, format!("there is no interface {name}; choose one of {there}"))
                 .because("ftptrack can't attach to it")
         }
@@ -60,19 +60,19 @@ fn state(ground: &Ground, place: &Place) -> Finding {
         (Some(_), Some(_)) => {
             Finding::new(Level::Error, CHECK, format!("{name} should be guarded, and is unprotected"))
                 .because("no filter is attached to it: the passive range is open")
-                .fix(format!("{} attach -i {name}", ground.program()))
+                .fix(format!("{} attach -i {name}", host.program()))
         }
         (Some(_), None) => Finding::new(Level::Note, CHECK, format!("{name} is not guarded"))
             .because("ftptrack is not attached to it")
-            .fix(ground.attach_command("")),
+            .fix(host.attach_command("")),
     }
 }
 
 /// What packets of one direction meet before ftptrack.
-async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Result<Vec<Finding>, Failure> {
-    let (Some(link), Some(netlink)) = (&place.link, &ground.netlink) else { return Ok(Vec::new()) };
+async fn in_front(host: &Host, place: &Place, direction: Direction) -> Result<Vec<Finding>, Failure> {
+    let (Some(link), Some(netlink)) = (&place.link, &host.netlink) else { return Ok(Vec::new()) };
     let features = Features::now()?;
-    let guarded = place.seen.as_ref().filter(|_| place.is_guarded()).map(|(record, _)| record);
+    let guarded = place.observed.as_ref().filter(|_| place.is_guarded()).map(|(record, _)| record);
     let hook = guarded.map_or_else(|| place.hook.or_else(|| features.hook(None).ok()), |record| Some(record.hook));
     let mut front: Vec<String> = Vec::new();
     if features.tcx {
@@ -80,7 +80,7 @@ async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Resul
             .map_err(|error| Failure::failed(&place.name, error, "run as root"))?;
         let ours = guarded
             .filter(|record| record.hook == Hook::Tcx)
-            .and_then(|record| bpf::open_pinned(&ground.pins.link(&record.name, direction)).ok())
+            .and_then(|record| bpf::open_pinned(&host.pins.link(&record.name, direction)).ok())
             .and_then(|link| bpf::tcx_program(link.as_fd()).ok());
         let is_before_us = match (hook, ours) {
             // All of them come before the filters of clsact.
@@ -95,7 +95,7 @@ async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Resul
     if hook == Some(Hook::Clsact) {
         let filters = netlink.filters(link.index, direction.into()).await?;
         let ours = match guarded {
-            Some(record) => our_filter(HookPlace { pins: &ground.pins, record, direction, netlink }).await?,
+            Some(record) => our_filter(HookPlace { pins: &host.pins, record, direction, netlink }).await?,
             None => None,
         };
         let is_before_us = ours.map_or(0, |ours| filters.iter().take_while(|filter| **filter != ours).count());
@@ -113,17 +113,15 @@ async fn in_front(ground: &Ground, place: &Place, direction: Direction) -> Resul
             return Ok(vec![finding]);
         }
     }
-    Ok(front.iter().map(|who| before(ground, place, direction, who)).collect())
+    Ok(front.iter().map(|who| before(host, place, direction, who)).collect())
 }
 
-fn before(ground: &Ground, place: &Place, direction: Direction, who: &str) -> Finding {
+fn before(host: &Host, place: &Place, direction: Direction, who: &str) -> Finding {
     let name = &place.name;
     let what = format!("{who} sees what comes {} before ftptrack", way(direction, name));
     let why = "what it takes is never seen by ftptrack: a reply that was missed opens nothing, and what it lets \
                pass for good is not guarded";
-    Finding::new(Level::Warning, CHECK, what)
-        .because(why)
-        .fix(format!("{} attach --replace -i {name}", ground.program()))
+    Finding::new(Level::Warning, CHECK, what).because(why).fix(format!("{} attach --replace -i {name}", host.program()))
 }
 
 fn way(direction: Direction, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Who else listens in the passive range, or takes ports of it.
 
-use super::ground::Ground;
+use super::host::Host;
 use super::{Finding, Level};
 use crate::attach::listeners::Listeners;
 use crate::import::LocalPorts;
@@ -8,16 +8,16 @@ use crate::import::LocalPorts;
 const CHECK: &str = "listeners";
 
 /// Looks at this host's sockets, and at the ports that the kernel gives to its connections.
-pub(super) fn check(ground: &Ground) -> Vec<Finding> {
-    let rules = ground.rules();
+pub(super) fn check(host: &Host) -> Vec<Finding> {
+    let rules = host.rules();
     let ranges: Vec<_> = rules.iter().filter_map(|(rules, _)| rules.passive_range).collect();
     if ranges.is_empty() {
         return vec![Finding::not_checked(CHECK, "no passive range is known")];
     }
-    if ground.servers_are_beyond() {
+    if host.servers_are_beyond() {
         return vec![Finding::not_checked(CHECK, "the servers are beyond the interface, on other hosts")];
     }
-    let listeners = Listeners::now(ground.local.clone());
+    let listeners = Listeners::now(host.local.clone());
     let mut findings = Vec::new();
     for (rules, servers) in &rules {
         for other in listeners.others(rules, servers) {

@@ -1,4 +1,4 @@
-//! `ftptrack doctor`: what stands in the way of FTP or of the guard, each with the command that mends it.
+//! `ftptrack doctor`: what breaks FTP or leaves ports open, each with the command that fixes it.
 //!
 //! Found out by trying and by looking. Nothing is changed.
 
@@ -15,8 +15,8 @@ mod capabilities;
 mod daemon;
 mod firewall;
 mod ftp_server;
-mod ground;
 mod helper;
+mod host;
 mod interfaces;
 mod jit;
 mod kernel;
@@ -24,7 +24,7 @@ mod listeners;
 mod settings;
 pub mod text;
 
-use ground::Ground;
+use host::Host;
 
 /// The check that two files make.
 const FTP_SERVER: &str = "ftp-server";
@@ -102,7 +102,7 @@ impl Finding {
 /// What the doctor was asked to look at.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Interfaces and policy, as for `attach`; what is in force where they say nothing.
+    /// Interfaces and policy, as for `attach`; the active policy where they say nothing.
     pub flags: Flags,
     /// FTP servers' configurations; those at the usual places where none is named.
     pub ftp_configs: Vec<(Server, PathBuf)>,
@@ -118,12 +118,12 @@ pub async fn examine(asked: &Asked, pin_dir: &Path) -> Result<Vec<Finding>, Fail
     let mut findings = vec![capabilities::check()];
     findings.extend(kernel::check());
     findings.extend([bpffs::check(pin_dir), jit::check()]);
-    let ground = Ground::survey(asked, pin_dir, &mut findings).await?;
-    findings.extend(interfaces::check(&ground).await);
-    findings.extend(ftp_server::check(&ground, configs));
-    findings.extend(listeners::check(&ground));
+    let host = Host::observe(asked, pin_dir, &mut findings).await?;
+    findings.extend(interfaces::check(&host).await);
+    findings.extend(ftp_server::check(&host, configs));
+    findings.extend(listeners::check(&host));
     let rulesets = firewall::read(&mut findings);
-    findings.extend(firewall::check(&ground, &rulesets));
+    findings.extend(firewall::check(&host, &rulesets));
     findings.extend(helper::check(&rulesets));
     Ok(findings)
 }

@@ -2,7 +2,7 @@
 
 use crate::doctor::{Finding, Level};
 
-/// A line for each finding, with why it matters and what mends it below; and how many of each there are.
+/// A line for each finding, with why it matters and its fix below; and how many of each there are.
 #[must_use]
 pub fn findings(findings: &[Finding]) -> String {
     let mut text = String::new();

@@ -91,7 +91,7 @@ impl Features {
         pins.remember_kernel(self)
     }
 
-    /// Those that were found when something was attached; none if whoever did it didn't look.
+    /// Those that were found when something was attached; none if they were not probed then.
     ///
     /// # Errors
     ///
@@ -116,8 +116,8 @@ impl Features {
             (_, Some(Hook::Clsact)) | (false, None) => Ok(Hook::Clsact),
             (true, _) => Ok(Hook::Tcx),
             (false, Some(Hook::Tcx)) => {
-                let wrong = format_args!("Linux {} has no TCX, which came with 6.6", self.release);
-                Err(Failure::failed("--hook tcx", wrong, "use --hook clsact, or leave it out"))
+                let problem = format_args!("Linux {} has no TCX, which came with 6.6", self.release);
+                Err(Failure::failed("--hook tcx", problem, "use --hook clsact, or leave it out"))
             }
         }
     }
@@ -139,10 +139,10 @@ impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.needed().into_iter().chain([("TCX (6.6)", self.tcx)]);
         let named = all.map(|(name, has)| (name.split(" (").next().unwrap_or(name), has));
-        let (has, lacks): (Vec<_>, Vec<_>) = named.partition(|(_, has)| *has);
+        let (has, gaps): (Vec<_>, Vec<_>) = named.partition(|(_, has)| *has);
         let list = |named: Vec<(&str, bool)>| named.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
         write!(f, "{}: {}", self.release, list(has))?;
-        if lacks.is_empty() { Ok(()) } else { write!(f, "; no {}", list(lacks)) }
+        if gaps.is_empty() { Ok(()) } else { write!(f, "; no {}", list(gaps)) }
     }
 }
 
@@ -175,8 +175,8 @@ mod tests {
     fn all_that_is_missing_is_named() {
         assert_eq!(kernel(false, true).check(), Ok(()));
         let failure = kernel(false, false).check().unwrap_err().to_string();
-        let wrong = "Linux 5.4.0-1: it has no global functions (5.6), no ring buffers (5.8); use Linux 5.10 or later";
-        assert!(failure.starts_with(wrong), "{failure}");
+        let problem = "Linux 5.4.0-1: it has no global functions (5.6), no ring buffers (5.8); use Linux 5.10 or later";
+        assert!(failure.starts_with(problem), "{failure}");
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub const fn level(verbose: u8) -> u8 {
 ///
 /// The object logs nothing, or the kernel refuses.
 pub fn show(object: &mut Ebpf) -> Result<(), Failure> {
-    let remedy = "go on without -v";
-    let logger = EbpfLogger::init(object).or_fail("-v", remedy)?;
-    let mut logger = watch(logger).or_fail("-v", remedy)?;
+    let hint = "go on without -v";
+    let logger = EbpfLogger::init(object).or_fail("-v", hint)?;
+    let mut logger = watch(logger).or_fail("-v", hint)?;
     tokio::spawn(async move {
         while let Ok(mut ready) = logger.readable_mut().await {
             ready.get_inner_mut().flush();

@@ -10,7 +10,7 @@ use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
 
-use crate::ebpf::pod::Wire;
+use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
 
@@ -101,9 +101,9 @@ impl Shape {
 
 /// The shared maps of a pin directory. Each is opened when it is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Tables<'a>(&'a Pins);
+pub struct PinnedMaps<'a>(&'a Pins);
 
-impl<'a> Tables<'a> {
+impl<'a> PinnedMaps<'a> {
     /// Those pinned there. Nothing is looked at yet.
     #[must_use]
     pub const fn new(pins: &'a Pins) -> Self {
@@ -125,12 +125,12 @@ impl<'a> Tables<'a> {
         SHARED.iter().try_for_each(|shape| self.open(*shape).map(drop))
     }
 
-    /// The policy's generation in force.
+    /// The active generation of the policy.
     ///
     /// # Errors
     ///
     /// As all of these: it can't be opened, or is of another shape.
-    pub fn config(self) -> Result<Array<MapData, Wire<Config>>, Failure> {
+    pub fn config(self) -> Result<Array<MapData, AsPod<Config>>, Failure> {
         self.typed(CONFIG, Map::Array)
     }
 
@@ -139,7 +139,7 @@ impl<'a> Tables<'a> {
     /// # Errors
     ///
     /// See [`Self::config`].
-    pub fn ports(self) -> Result<Array<MapData, Wire<PortClasses>>, Failure> {
+    pub fn ports(self) -> Result<Array<MapData, AsPod<PortClasses>>, Failure> {
         self.typed(PORTS, Map::Array)
     }
 
@@ -148,7 +148,7 @@ impl<'a> Tables<'a> {
     /// # Errors
     ///
     /// See [`Self::config`].
-    pub fn policies(self) -> Result<Array<MapData, Wire<ServerPolicy>>, Failure> {
+    pub fn policies(self) -> Result<Array<MapData, AsPod<ServerPolicy>>, Failure> {
         self.typed(POLICIES, Map::Array)
     }
 
@@ -157,7 +157,7 @@ impl<'a> Tables<'a> {
     /// # Errors
     ///
     /// See [`Self::config`].
-    pub fn servers(self) -> Result<LpmTrie<MapData, Wire<ServerKey>, u32>, Failure> {
+    pub fn servers(self) -> Result<LpmTrie<MapData, AsPod<ServerKey>, u32>, Failure> {
         self.typed(SERVERS, Map::LpmTrie)
     }
 
@@ -257,8 +257,8 @@ impl<'a> Tables<'a> {
         let map =
             MapData::from_pin(&path).or_fail(path.display(), "run as root, with the --pin-dir of ftptrack run")?;
         let info = map.info().or_fail(path.display(), "run as root")?;
-        shape.check(&info).map_err(|wrong| {
-            Failure::failed(path.display(), wrong, "it was made by another ftptrack: run ftptrack attach --replace")
+        shape.check(&info).map_err(|problem| {
+            Failure::failed(path.display(), problem, "it was made by another ftptrack: run ftptrack attach --replace")
         })?;
         Ok(map)
     }

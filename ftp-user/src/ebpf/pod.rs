@@ -12,12 +12,12 @@ use ftp_common::session::{Handshake, Session};
 /// A map's key or value. The wrapper is needed because neither the types nor [`Pod`] are ours.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(transparent)]
-pub struct Wire<T>(pub T);
+pub struct AsPod<T>(pub T);
 
 macro_rules! pod {
     ($($shared:ty),+ $(,)?) => {$(
         // SAFETY: the type is `repr(C)`, consists of integers only and has no padding.
-        unsafe impl Pod for Wire<$shared> {}
+        unsafe impl Pod for AsPod<$shared> {}
     )+};
 }
 

@@ -1,7 +1,7 @@
-//! A policy comes into force: its entries are written beside the present ones, then one word
+//! A policy becomes active: its entries are written beside the present ones, then one word
 //! selects them.
 //!
-//! What is in force stands in the kernel's maps alone, so whoever changes a part of it (`run` the
+//! The active policy stands in the kernel's maps alone, so whoever changes a part of it (`run` the
 //! interfaces' own addresses, `policy apply` all the rest) reads it from there first. A lock on the
 //! directory of the maps keeps such changes apart; the kernel releases it when its holder ends.
 
@@ -12,16 +12,16 @@ use ipnet::IpNet;
 use log::warn;
 use rustix::thread::{MembarrierCommand, membarrier};
 
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
-use crate::ebpf::policy_maps::{InForce, PolicyMaps};
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
+use crate::ebpf::policy_maps::{ActivePolicy, PolicyMaps};
 use crate::ebpf::server_keys::{self, ServersKey};
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
 use crate::pins::lock::{self, Lock};
 use crate::policy::Policy;
 
-const REMEDY: &str = "name networks instead of single addresses";
+const HINT: &str = "name networks instead of single addresses";
 /// A change of the policy, during which nobody else changes it.
 pub struct Change {
     maps: PolicyMaps,
@@ -36,25 +36,25 @@ impl Change {
     /// Another process doesn't finish, or the maps can't be opened.
     pub async fn begin(pins: &Pins) -> Result<Self, Failure> {
         let lock = lock::policy(pins).await?;
-        Ok(Self { maps: PolicyMaps::open(Tables::new(pins))?, _lock: lock })
+        Ok(Self { maps: PolicyMaps::open(PinnedMaps::new(pins))?, _lock: lock })
     }
 
-    /// What is in force, until this change brings something else.
+    /// The active policy, until this change applies another.
     ///
     /// # Errors
     ///
     /// The kernel's refusal.
-    pub fn in_force(&self) -> Result<InForce, Failure> {
-        self.maps.in_force()
+    pub fn active(&self) -> Result<ActivePolicy, Failure> {
+        self.maps.active()
     }
 
-    /// Brings a policy into force, all at once, and returns its generation. `own` are the addresses of the
+    /// Makes a policy active, all at once, and returns its generation. `own` are the addresses of the
     /// interfaces, for a policy that follows them.
     ///
     /// # Errors
     ///
-    /// The kernel's refusal; then what was in force still is.
-    pub fn bring(&mut self, policy: &Policy, own: &BTreeSet<IpNet>) -> Result<u32, Failure> {
+    /// The kernel's refusal; then what was active still is.
+    pub fn apply(&mut self, policy: &Policy, own: &BTreeSet<IpNet>) -> Result<u32, Failure> {
         let present = self.maps.generation()?;
         // Of a writer that was killed. A packet in flight may still go by it.
         let left_over = self.keys_but(present)?;
@@ -107,15 +107,15 @@ impl PolicyMaps {
         // An empty place ends them, where there is room for one.
         let places = policy.to_kernel().into_iter().chain([ServerPolicy::default()]);
         for (place, rules) in (0..MAX_POLICIES).zip(places) {
-            self.policies.set(half * MAX_POLICIES + place, Wire(rules), 0).or_fail("policy", REMEDY)?;
+            self.policies.set(half * MAX_POLICIES + place, AsPod(rules), 0).or_fail("policy", HINT)?;
         }
         for (key, place) in entries {
             let given = format_args!("{} server addresses", entries.len());
-            self.servers.insert(key, place, 0).or_fail(given, REMEDY)?;
+            self.servers.insert(key, place, 0).or_fail(given, HINT)?;
         }
         self.write_ports(half, policy)?;
         let config = Config { generation, options: policy.options() };
-        self.config.set(0, Wire(config), 0).or_fail("policy generation", REMEDY)
+        self.config.set(0, AsPod(config), 0).or_fail("policy generation", HINT)
     }
 
     /// The classes of ports, with what the kernel program has marked in the present ones: where clients
@@ -125,7 +125,7 @@ impl PolicyMaps {
         loop {
             let mut classes = policy.port_classes();
             marked.iter().for_each(|port| classes.mark(*port, class::EXPECTED));
-            self.ports.set(half, Wire(*classes), 0).or_fail("port classes", REMEDY)?;
+            self.ports.set(half, AsPod(*classes), 0).or_fail("port classes", HINT)?;
             let again = self.expected_ports(half ^ 1)?;
             if again == marked {
                 return Ok(());
@@ -135,7 +135,7 @@ impl PolicyMaps {
     }
 
     fn expected_ports(&self, half: u32) -> Result<Vec<u16>, Failure> {
-        let classes = self.ports.get(&half, 0).or_fail("port classes", REMEDY)?.0;
+        let classes = self.ports.get(&half, 0).or_fail("port classes", HINT)?.0;
         let is_expected = |port: &u16| classes.of(port.to_be()) & class::EXPECTED != 0;
         Ok((0..=u16::MAX).filter(is_expected).collect())
     }

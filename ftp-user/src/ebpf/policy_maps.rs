@@ -1,4 +1,4 @@
-//! The policy in force, read back from the kernel's maps: they alone say what holds, whoever brought it.
+//! The active policy, read back from the kernel's maps: they alone say which it is, whoever set it.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use ftp_common::keys::ServerKey;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, option};
 use ipnet::IpNet;
 
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
 use crate::ebpf::server_keys;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 100;
 
 /// What the kernel goes by.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct InForce {
+pub struct ActivePolicy {
     /// Its generation; 0 before the first policy.
     pub generation: u32,
     /// The policy.
@@ -29,26 +29,26 @@ pub struct InForce {
     pub own: BTreeSet<IpNet>,
 }
 
-/// What is in force.
+/// The active policy.
 ///
 /// # Errors
 ///
 /// A map can't be read, or no policy is active yet.
-pub fn in_force(pins: &Pins) -> Result<InForce, Failure> {
-    let in_force = PolicyMaps::open(Tables::new(pins))?.in_force()?;
-    if in_force.generation == 0 {
+pub fn active(pins: &Pins) -> Result<ActivePolicy, Failure> {
+    let active = PolicyMaps::open(PinnedMaps::new(pins))?.active()?;
+    if active.generation == 0 {
         let given = pins.maps().display().to_string();
         return Err(Failure::failed(given, "no policy is active yet", "wait until ftptrack has started"));
     }
-    Ok(in_force)
+    Ok(active)
 }
 
-/// The maps that hold the policy.
+/// The maps of the policy.
 pub struct PolicyMaps {
-    pub(crate) config: Array<MapData, Wire<Config>>,
-    pub(crate) policies: Array<MapData, Wire<ServerPolicy>>,
-    pub(crate) servers: LpmTrie<MapData, Wire<ServerKey>, u32>,
-    pub(crate) ports: Array<MapData, Wire<PortClasses>>,
+    pub(crate) config: Array<MapData, AsPod<Config>>,
+    pub(crate) policies: Array<MapData, AsPod<ServerPolicy>>,
+    pub(crate) servers: LpmTrie<MapData, AsPod<ServerKey>, u32>,
+    pub(crate) ports: Array<MapData, AsPod<PortClasses>>,
 }
 
 impl PolicyMaps {
@@ -57,7 +57,7 @@ impl PolicyMaps {
     /// # Errors
     ///
     /// A map can't be opened, or is of another shape.
-    pub fn open(tables: Tables<'_>) -> Result<Self, Failure> {
+    pub fn open(tables: PinnedMaps<'_>) -> Result<Self, Failure> {
         Ok(Self {
             config: tables.config()?,
             policies: tables.policies()?,
@@ -66,7 +66,7 @@ impl PolicyMaps {
         })
     }
 
-    /// The generation in force; 0 before the first.
+    /// The active generation; 0 before the first.
     ///
     /// # Errors
     ///
@@ -76,27 +76,27 @@ impl PolicyMaps {
     }
 
     fn config(&self) -> Result<Config, Failure> {
-        Ok(self.config.get(&0, 0).or_fail("CONFIG", REMEDY)?.0)
+        Ok(self.config.get(&0, 0).or_fail("CONFIG", HINT)?.0)
     }
 
-    /// What is in force, whole, though others may change it meanwhile.
+    /// The active policy, whole, though others may change it meanwhile.
     ///
     /// # Errors
     ///
     /// The kernel's refusal, or it changes all the time.
-    pub fn in_force(&self) -> Result<InForce, Failure> {
+    pub fn active(&self) -> Result<ActivePolicy, Failure> {
         for _ in 0..ATTEMPTS {
-            let in_force = self.read(self.config()?)?;
-            if self.generation()? == in_force.generation {
-                return Ok(in_force);
+            let active = self.read(self.config()?)?;
+            if self.generation()? == active.generation {
+                return Ok(active);
             }
         }
         Err(Failure::failed("policy", "it changes faster than it can be read", "try again"))
     }
 
-    fn read(&self, Config { generation, options }: Config) -> Result<InForce, Failure> {
+    fn read(&self, Config { generation, options }: Config) -> Result<ActivePolicy, Failure> {
         if generation == 0 {
-            return Ok(InForce::default());
+            return Ok(ActivePolicy::default());
         }
         let own = self.rules(generation, OWN)?;
         let mut named = Vec::new();
@@ -104,21 +104,21 @@ impl PolicyMaps {
             named.push(Named { prefixes: Vec::new(), rules });
         }
         let policy = Policy { own, named, accounting: options & option::NO_ACCOUNTING == 0 };
-        let mut in_force = InForce { generation, policy, own: BTreeSet::new() };
+        let mut active = ActivePolicy { generation, policy, own: BTreeSet::new() };
         // A walk through a trie that is being changed may begin again: each prefix once.
         let mut found = BTreeSet::new();
         for entry in self.servers.iter() {
-            let (key, place) = entry.or_fail("SERVERS", REMEDY)?;
+            let (key, place) = entry.or_fail("SERVERS", HINT)?;
             found.extend(server_keys::from_entry(&key, place).filter(|(of, ..)| *of == generation));
         }
         for (_, net, place) in found {
             if place == OWN {
-                in_force.own.insert(net);
-            } else if let Some(named) = in_force.policy.named.get_mut(place as usize - 1) {
+                active.own.insert(net);
+            } else if let Some(named) = active.policy.named.get_mut(place as usize - 1) {
                 named.prefixes.push(net);
             }
         }
-        Ok(in_force)
+        Ok(active)
     }
 
     fn rules(&self, generation: u32, place: u32) -> Result<Option<Rules>, Failure> {
@@ -126,9 +126,9 @@ impl PolicyMaps {
             return Ok(None);
         }
         let index = (generation & 1) * MAX_POLICIES + place;
-        let policy = self.policies.get(&index, 0).or_fail("POLICIES", REMEDY)?;
+        let policy = self.policies.get(&index, 0).or_fail("POLICIES", HINT)?;
         Ok(Rules::from_kernel(&policy.0))
     }
 }
 
-const REMEDY: &str = "run as root";
+const HINT: &str = "run as root";

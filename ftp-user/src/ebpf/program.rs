@@ -11,13 +11,13 @@ use aya_log::LEVEL;
 use ftp_common::policy::Side;
 
 use crate::ebpf::interface::Interface;
-use crate::ebpf::maps::{SHARED, Tables};
+use crate::ebpf::maps::{PinnedMaps, SHARED};
 use crate::ebpf::object::OBJECT;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
 use crate::policy::attachment::{Direction, SideName, Sizes};
 
-const REMEDY: &str = "report this with the output of uname -r";
+const HINT: &str = "report this with the output of uname -r";
 
 /// The name of a direction's program in the object.
 #[must_use]
@@ -71,7 +71,7 @@ pub fn make_maps(pins: &Pins, sizes: Sizes) -> Result<(), Failure> {
     open(Constants::ethernet(SideName::ServersBehind), pins, 0, sizes).map(drop)
 }
 
-/// Loaded objects, so that an interface that comes is not bare for as long as verifying takes.
+/// Loaded objects, so that an interface that comes is not unprotected for as long as verifying takes.
 #[derive(Debug, Default)]
 pub struct Stock {
     /// Number of the CONFIG map that they use: others may have replaced it.
@@ -132,21 +132,21 @@ pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> R
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
-    let ebpf = loader.load(OBJECT).or_fail("kernel object", REMEDY)?;
-    Tables::new(pins).check()?;
+    let ebpf = loader.load(OBJECT).or_fail("kernel object", HINT)?;
+    PinnedMaps::new(pins).check()?;
     Ok(ebpf)
 }
 
 /// Loads an object with maps of its own, that is pinned nowhere and attached to nothing, and verifies its
 /// program for packets that come in. It takes frames of ethernet from both sides, as on the loopback
-/// interface: one place hears both voices, and counts what both send.
+/// interface: one place sees both directions, and counts what both ends send.
 ///
 /// # Errors
 ///
 /// The kernel's or its verifier's refusal.
 pub fn apart(sizes: Sizes) -> Result<Ebpf, Failure> {
     let globals = Globals { side: Side::Both.number(), link_header: 14, loopback: 1, log_level: 0 };
-    let mut ebpf = globals.loader(sizes).load(OBJECT).or_fail("kernel object", REMEDY)?;
+    let mut ebpf = globals.loader(sizes).load(OBJECT).or_fail("kernel object", HINT)?;
     program(&mut ebpf, Direction::Ingress)?.load().map_err(|error| refused(&error))?;
     Ok(ebpf)
 }
@@ -215,10 +215,10 @@ pub fn program(ebpf: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassi
 /// The verifier's log is long; its last lines say why.
 fn refused(error: &ProgramError) -> Failure {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
-        return Failure::failed("kernel program", error, REMEDY);
+        return Failure::failed("kernel program", error, HINT);
     };
     let log = verifier_log.to_string();
     let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines[lines.len().saturating_sub(3)..].join(" / ");
-    Failure::failed("kernel program", format_args!("the kernel refused it: {io_error}: {last}"), REMEDY)
+    Failure::failed("kernel program", format_args!("the kernel refused it: {io_error}: {last}"), HINT)
 }

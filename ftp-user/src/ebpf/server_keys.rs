@@ -8,10 +8,10 @@ use ftp_common::address::Address;
 use ftp_common::keys::ServerKey;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::ebpf::pod::Wire;
+use crate::ebpf::pod::AsPod;
 
 /// Key of the SERVERS map.
-pub type ServersKey = Key<Wire<ServerKey>>;
+pub type ServersKey = Key<AsPod<ServerKey>>;
 
 /// Stands where a policy's place would: not a server. Above every place, so the kernel finds none.
 const NO_POLICY: u32 = u32::MAX;
@@ -44,7 +44,7 @@ fn key(generation: u32, net: IpNet) -> ServersKey {
         IpNet::V6(_) => GENERATION_BITS,
     };
     let address = Address::from(net.addr());
-    Key::new(before + u32::from(net.prefix_len()), Wire(ServerKey { generation, address }))
+    Key::new(before + u32::from(net.prefix_len()), AsPod(ServerKey { generation, address }))
 }
 
 /// The generation of an entry of the SERVERS map.
@@ -57,7 +57,7 @@ pub fn generation(key: &ServersKey) -> u32 {
 #[must_use]
 pub fn from_entry(key: &ServersKey, place: u32) -> Option<(u32, IpNet, u32)> {
     let bits = u8::try_from(key.prefix_len().checked_sub(GENERATION_BITS)?).ok()?;
-    let Wire(ServerKey { generation, address }) = key.data();
+    let AsPod(ServerKey { generation, address }) = key.data();
     if place == NO_POLICY {
         return None;
     }

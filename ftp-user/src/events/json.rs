@@ -157,8 +157,8 @@ mod tests {
         let fields = table(page, "## Fields");
         let mut seen = BTreeSet::new();
         for kind in EventKind::ALL {
-            let is_said = matches!(kind, EventKind::Command | EventKind::Reply);
-            let is_session = is_said || kind.name().starts_with("session_");
+            let is_viewed = matches!(kind, EventKind::Command | EventKind::Reply);
+            let is_session = is_viewed || kind.name().starts_with("session_");
             let event = Event {
                 kind: kind.number(),
                 session: 1,

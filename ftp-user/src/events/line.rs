@@ -34,7 +34,7 @@ impl EventLines {
         let kind = EventKind::from_number(event.kind)?;
         Some(match kind {
             EventKind::SessionStarted | EventKind::SessionEnded | EventKind::SessionOpaque => self.session(kind, event),
-            EventKind::Command | EventKind::Reply => said(kind, event),
+            EventKind::Command | EventKind::Reply => viewed(kind, event),
             _ => self.data(kind, event),
         })
     }
@@ -101,7 +101,7 @@ impl EventLines {
     }
 }
 
-fn said(kind: EventKind, event: &Event) -> String {
+fn viewed(kind: EventKind, event: &Event) -> String {
     let (client, server) = (endpoint(event.client, event.client_port), endpoint(event.server, event.server_port));
     match kind {
         EventKind::Command => {
@@ -235,9 +235,9 @@ mod tests {
 
     #[test]
     fn other_kinds_of_sessions_say_what_they_are() {
-        let mut met = event(EventKind::SessionStarted, None);
-        met.flag = 1;
-        shows(&met, "session   midstream 10.0.0.2:40000 -> 10.0.0.1:21: it was under way before");
+        let mut midstream = event(EventKind::SessionStarted, None);
+        midstream.flag = 1;
+        shows(&midstream, "session   midstream 10.0.0.2:40000 -> 10.0.0.1:21: it was under way before");
         let mut opaque = event(EventKind::SessionOpaque, None);
         opaque.reason = Counter::SessionsEncrypted as u8;
         shows(&opaque, "session   opaque  10.0.0.2:40000 -> 10.0.0.1:21: encrypted, it can't be read any more");

@@ -1,4 +1,4 @@
-//! What a reader of events is told: an event, or how many of them could not be told; and how that is shown.
+//! What a reader of events gets: an event, or how many of them were not reported; and how that is shown.
 
 use std::fmt;
 
@@ -9,31 +9,31 @@ use crate::events::json::EventRow;
 use crate::events::line::EventLines;
 use crate::sys::clock;
 
-/// Events that the kernel counted and did not report: the counter, and how a line tells of them.
-pub(super) const UNTOLD: [(Counter, &str); 2] = [
+/// Events that the kernel counted and did not report: the counter, and its line.
+pub(super) const UNREPORTED: [(Counter, &str); 2] = [
     (Counter::EventsLost, "lost      events that could not be reported"),
     (Counter::EventsSuppressed, "denied    more connections than are reported one by one: not reported"),
 ];
 
-/// What a reader of events is told.
-pub enum Told<'a> {
+/// What a reader of events gets.
+pub enum Message<'a> {
     /// One of them.
     Event(&'a Event),
     /// Some were counted and not reported.
-    Untold(Untold),
+    Unreported(Unreported),
 }
 
 /// Events that were counted and not reported.
 #[derive(Clone, Copy, Debug)]
-pub struct Untold {
+pub struct Unreported {
     /// `events_lost` or `events_suppressed`.
     pub counter: Counter,
-    /// How many, since the last time that it was told.
+    /// How many, since it was last reported.
     pub count: u64,
     pub(super) text: &'static str,
 }
 
-impl fmt::Display for Untold {
+impl fmt::Display for Unreported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.text, self.count)
     }
@@ -48,13 +48,17 @@ pub enum Form {
 }
 
 impl Form {
-    /// The line that tells it; `None` for an event of a later version.
-    pub(super) fn line(&mut self, told: &Told<'_>) -> Option<String> {
-        match (self, told) {
-            (Self::Lines(lines), Told::Event(event)) => lines.line(event),
-            (Self::Json, Told::Event(event)) => EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()),
-            (Self::Lines(_), Told::Untold(untold)) => Some(format!("{} {untold}", clock::wall(clock::monotonic()))),
-            (Self::Json, Told::Untold(Untold { counter, count, .. })) => {
+    /// Its line; `None` for an event of a later version.
+    pub(super) fn line(&mut self, message: &Message<'_>) -> Option<String> {
+        match (self, message) {
+            (Self::Lines(lines), Message::Event(event)) => lines.line(event),
+            (Self::Json, Message::Event(event)) => {
+                EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok())
+            }
+            (Self::Lines(_), Message::Unreported(untold)) => {
+                Some(format!("{} {untold}", clock::wall(clock::monotonic())))
+            }
+            (Self::Json, Message::Unreported(Unreported { counter, count, .. })) => {
                 let (time, event) = (clock::unix_seconds(clock::monotonic()), counter.name());
                 Some(serde_json::json!({ "time": time, "event": event, "count": count }).to_string())
             }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use crate::events::message::{Form, Told};
+use crate::events::message::{Form, Message};
 
 /// Standard output, line by line. When it fails (nobody reads any more, the disk is full), the guard
 /// goes on without: to stop would open the ports.
@@ -26,8 +26,8 @@ impl Output {
         Self { guards: false, ..Self::default() }
     }
 
-    pub(super) fn tell(&mut self, form: &mut Form, told: &Told<'_>) {
-        if let Some(line) = form.line(told) {
+    pub(super) fn emit(&mut self, form: &mut Form, message: &Message<'_>) {
+        if let Some(line) = form.line(message) {
             self.line(&line);
         }
     }

@@ -1,4 +1,5 @@
-//! The kernel's events, and what of them could not be told: as lines or objects on standard output, or for others.
+//! The kernel's events, and the number of those that were not reported: as lines or objects on standard output, or for
+//! others.
 
 use std::io;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::ring::{parse, watch};
 use crate::error::{Failure, OrFail as _};
-use crate::events::message::{Form, Told, UNTOLD, Untold};
+use crate::events::message::{Form, Message, UNREPORTED, Unreported};
 use crate::events::output::Output;
-use crate::events::totals::Carried;
+use crate::events::totals::EndedBytes;
 use crate::pins::lock::{self, Lock};
 
 /// How long after an event these counters are looked at.
@@ -26,9 +27,9 @@ pub struct Events {
     form: Form,
     /// The kernel's number for the map.
     map: u32,
-    carried: Arc<Carried>,
+    ended_bytes: Arc<EndedBytes>,
     _only: Lock,
-    untold: [u64; UNTOLD.len()],
+    reported: [u64; UNREPORTED.len()],
     recount_at: Option<Instant>,
 }
 
@@ -38,18 +39,18 @@ impl Events {
     /// # Errors
     ///
     /// A map can't be opened, or another process reads the events.
-    pub fn open(tables: Tables<'_>, form: Form) -> Result<Self, Failure> {
+    pub fn open(tables: PinnedMaps<'_>, form: Form) -> Result<Self, Failure> {
         let only = lock::events(tables.pins())?;
         let map = tables.events_id()?;
         let ring = watch(tables.events()?).or_fail("EVENTS", "report this")?;
         let stats = tables.stats()?;
-        let carried = Arc::default();
-        Ok(Self { ring, stats, form, map, carried, _only: only, untold: [0; UNTOLD.len()], recount_at: None })
+        let ended_bytes = Arc::default();
+        Ok(Self { ring, stats, form, map, ended_bytes, _only: only, reported: [0; UNREPORTED.len()], recount_at: None })
     }
 
     /// Counts what ended data connections have carried there, from now on.
-    pub fn count_in(&mut self, carried: Arc<Carried>) {
-        self.carried = carried;
+    pub fn count_in(&mut self, ended_bytes: Arc<EndedBytes>) {
+        self.ended_bytes = ended_bytes;
     }
 
     /// Writes the events that are there, without waiting for more.
@@ -58,24 +59,24 @@ impl Events {
     ///
     /// The kernel's refusal to be asked.
     pub fn show_kept(&mut self, output: &mut Output) -> io::Result<()> {
-        let mut tell = |form: &mut Form, told: Told<'_>| output.tell(form, &told);
+        let mut emit = |form: &mut Form, message: Message<'_>| output.emit(form, &message);
         while let Some(item) = self.ring.get_mut().next() {
             if let Some(event) = parse(&item) {
-                tell(&mut self.form, Told::Event(&event));
+                emit(&mut self.form, Message::Event(&event));
             }
         }
-        self.tell_untold(&mut tell)?;
+        self.report_unreported(&mut emit)?;
         output.flush();
         Ok(())
     }
 
     /// Whether the events of these pins are still the ones that are read here, and no others were put in their place.
     #[must_use]
-    pub fn is_of(&self, tables: Tables<'_>) -> bool {
+    pub fn is_of(&self, tables: PinnedMaps<'_>) -> bool {
         tables.events_id().is_ok_and(|map| map == self.map)
     }
 
-    /// Waits for events or for the time to look at what was not reported, and writes lines.
+    /// Waits for events or for the time to count what was not reported, and writes lines.
     ///
     /// Cancelling it loses nothing.
     ///
@@ -83,7 +84,7 @@ impl Events {
     ///
     /// The kernel's refusal to wait or to be asked.
     pub async fn next(&mut self, output: &mut Output) -> io::Result<()> {
-        self.next_with(|form, told| output.tell(form, &told)).await?;
+        self.next_with(|form, message| output.emit(form, &message)).await?;
         output.flush();
         Ok(())
     }
@@ -93,22 +94,22 @@ impl Events {
     /// # Errors
     ///
     /// See [`Self::next`].
-    pub async fn next_with(&mut self, mut tell: impl FnMut(&mut Form, Told<'_>)) -> io::Result<()> {
+    pub async fn next_with(&mut self, mut emit: impl FnMut(&mut Form, Message<'_>)) -> io::Result<()> {
         let recount_at = self.recount_at;
         tokio::select! {
             ready = self.ring.readable_mut() => {
                 let mut ready = ready?;
                 while let Some(item) = ready.get_inner_mut().next() {
                     if let Some(event) = parse(&item) {
-                        self.carried.see(&event);
-                        tell(&mut self.form, Told::Event(&event));
+                        self.ended_bytes.see(&event);
+                        emit(&mut self.form, Message::Event(&event));
                     }
                 }
                 ready.clear_ready();
                 self.recount_at.get_or_insert_with(|| Instant::now() + RECOUNT);
             }
             () = sleep_until(recount_at.unwrap_or_else(Instant::now)), if recount_at.is_some() => {
-                let more = self.tell_untold(&mut tell)?;
+                let more = self.report_unreported(&mut emit)?;
                 self.recount_at = more.then(|| Instant::now() + RECOUNT);
             }
         }
@@ -116,14 +117,14 @@ impl Events {
     }
 
     /// True if there were any, and may be more.
-    fn tell_untold(&mut self, tell: &mut impl FnMut(&mut Form, Told<'_>)) -> io::Result<bool> {
+    fn report_unreported(&mut self, emit: &mut impl FnMut(&mut Form, Message<'_>)) -> io::Result<bool> {
         let mut more = false;
-        for ((counter, text), told) in UNTOLD.into_iter().zip(&mut self.untold) {
+        for ((counter, text), reported) in UNREPORTED.into_iter().zip(&mut self.reported) {
             let values = self.stats.get(&counter.index(), 0).map_err(io::Error::other)?;
             let count: u64 = values.iter().sum();
-            if count > *told {
-                tell(&mut self.form, Told::Untold(Untold { counter, count: count - *told, text }));
-                *told = count;
+            if count > *reported {
+                emit(&mut self.form, Message::Unreported(Unreported { counter, count: count - *reported, text }));
+                *reported = count;
                 more = true;
             }
         }

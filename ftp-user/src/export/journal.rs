@@ -1,7 +1,7 @@
 //! `--journal`: events in the systemd journal, each with fields (systemd.journal-fields(7)), from a thread of their own.
 //!
 //! A journal that is slow delays nothing but this thread: events then stay in the kernel's buffer, and what finds no
-//! room there is counted, and told when it goes on.
+//! room there is counted, and reported when it goes on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use serde_json::{Map, Value};
 use systemd_journal_logger::JournalLog;
 use tokio::time::sleep;
 
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
 use crate::events::json::EventRow;
 use crate::events::line::EventLines;
-use crate::events::message::{Form, Told};
+use crate::events::message::{Form, Message};
 use crate::events::reader::Events;
-use crate::events::totals::Carried;
+use crate::events::totals::EndedBytes;
 use crate::pins::Pins;
 
 /// How long after events could not be read it is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How often it is looked whether other maps were put in the place of these: nothing tells.
-const AT_LEAST: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is checked whether other maps have replaced these: there is no notification.
+const INTERVAL: Duration = Duration::from_secs(5);
 /// The event of those that the journal did not take.
 const NOT_TAKEN: &str = "journal_lost";
 
@@ -52,25 +52,25 @@ impl Journal {
     }
 
     /// Writes what happens from now on, as long as the process lives. What ended data connections have carried is
-    /// counted in `carried`.
+    /// counted in `ended_bytes`.
     ///
     /// # Errors
     ///
     /// A thread can't be had.
-    pub fn start(mut self, pin_dir: PathBuf, carried: Arc<Carried>) -> Result<(), Failure> {
+    pub fn start(mut self, pin_dir: PathBuf, ended_bytes: Arc<EndedBytes>) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.or_fail("--journal", "free some memory or descriptors")?;
         let write = move || {
             runtime.block_on(async {
                 let mut noted = None;
                 loop {
-                    let Err(failure) = self.write_all(&pin_dir, &carried).await else { continue };
+                    let Err(failure) = self.write_all(&pin_dir, &ended_bytes).await else { continue };
                     let text = failure.to_string();
                     if noted.as_ref() != Some(&text) {
                         warn!("{text}");
                         noted = Some(text);
                     }
-                    sleep(AGAIN).await;
+                    sleep(RETRY).await;
                 }
             });
         };
@@ -79,21 +79,21 @@ impl Journal {
     }
 
     /// Writes events until other maps are put in the place of these.
-    async fn write_all(&mut self, pin_dir: &Path, carried: &Arc<Carried>) -> Result<(), Failure> {
+    async fn write_all(&mut self, pin_dir: &Path, ended_bytes: &Arc<EndedBytes>) -> Result<(), Failure> {
         let pins = Pins::attached(pin_dir)?;
-        let mut events = Events::open(Tables::new(&pins), Form::Json)?;
-        events.count_in(Arc::clone(carried));
-        while events.is_of(Tables::new(&pins)) {
+        let mut events = Events::open(PinnedMaps::new(&pins), Form::Json)?;
+        events.count_in(Arc::clone(ended_bytes));
+        while events.is_of(PinnedMaps::new(&pins)) {
             tokio::select! {
-                shown = events.next_with(|_, told| self.write(&told)) => shown.or_fail("EVENTS", "report this")?,
-                () = sleep(AT_LEAST) => {}
+                shown = events.next_with(|_, message| self.write(&message)) => shown.or_fail("EVENTS", "report this")?,
+                () = sleep(INTERVAL) => {}
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, told: &Told<'_>) {
-        let Some(entry) = Entry::new(told, &mut self.lines) else { return };
+    fn write(&mut self, message: &Message<'_>) {
+        let Some(entry) = Entry::new(message, &mut self.lines) else { return };
         if self.lost != 0 {
             let lost = Entry::not_taken(self.lost);
             if lost.send(&self.log).is_ok() {
@@ -118,13 +118,13 @@ struct Entry {
 
 impl Entry {
     /// `None` for an event of a later version.
-    fn new(told: &Told<'_>, lines: &mut EventLines) -> Option<Self> {
-        match told {
-            Told::Event(event) => {
+    fn new(message: &Message<'_>, lines: &mut EventLines) -> Option<Self> {
+        match message {
+            Message::Event(event) => {
                 let Value::Object(row) = serde_json::to_value(EventRow::new(event)?).ok()? else { return None };
                 Some(Self { level: level(event), message: lines.text(event)?, fields: fields(&row) })
             }
-            Told::Untold(untold) => {
+            Message::Unreported(untold) => {
                 let fields = vec![field("EVENT", untold.counter.name()), field("COUNT", untold.count)];
                 Some(Self { level: Level::Warn, message: untold.to_string(), fields })
             }
@@ -146,8 +146,8 @@ impl Entry {
 
 /// Of syslog's priorities: warning (what was lost), notice (what was not let through), info.
 fn level(event: &Event) -> Level {
-    let told = |kind: EventKind| event.kind == kind.number();
-    if told(EventKind::Denied) || told(EventKind::Refused) { Level::Info } else { Level::Debug }
+    let message = |kind: EventKind| event.kind == kind.number();
+    if message(EventKind::Denied) || message(EventKind::Refused) { Level::Info } else { Level::Debug }
 }
 
 /// Those of `events --json`, one deep: `FTPTRACK_PACKETS_CLIENT`.

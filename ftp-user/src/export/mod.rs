@@ -1,4 +1,4 @@
-//! Where else a command that goes on tells what happens: metrics for those who ask, events to the journal.
+//! What leaves for other programs while a command runs: metrics over HTTP, events to the journal.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Failure;
 use crate::events::reader::Events;
-use crate::events::totals::Carried;
+use crate::events::totals::EndedBytes;
 use crate::export::journal::Journal;
 use crate::export::metrics::serve::Server;
 
@@ -15,7 +15,7 @@ pub mod metrics;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Outlets {
+pub struct Exporters {
     /// `--metrics`: where they are to be asked for.
     pub metrics: Option<SocketAddr>,
     /// `--journal`.
@@ -28,7 +28,7 @@ pub struct Open {
     journal: Option<Journal>,
 }
 
-impl Outlets {
+impl Exporters {
     /// Before anything is attached: whether it can be done at all.
     ///
     /// # Errors
@@ -54,14 +54,14 @@ impl Open {
     ///
     /// A thread can't be had.
     pub fn start(self, pin_dir: &Path, events: Option<&mut Events>) -> Result<(), Failure> {
-        let carried: Arc<Carried> = Arc::default();
+        let ended_bytes: Arc<EndedBytes> = Arc::default();
         let is_reader = events.is_some() || self.journal.is_some();
         if let Some(server) = self.metrics {
-            server.start(pin_dir.to_owned(), is_reader.then(|| Arc::clone(&carried)))?;
+            server.start(pin_dir.to_owned(), is_reader.then(|| Arc::clone(&ended_bytes)))?;
         }
         if let Some(events) = events {
-            events.count_in(Arc::clone(&carried));
+            events.count_in(Arc::clone(&ended_bytes));
         }
-        self.journal.map_or(Ok(()), |journal| journal.start(pin_dir.to_owned(), carried))
+        self.journal.map_or(Ok(()), |journal| journal.start(pin_dir.to_owned(), ended_bytes))
     }
 }

@@ -1,7 +1,7 @@
 //! An FTP server's own configuration as a policy that fits it.
 //!
 //! It is the policy for the server as it is: of a range that the server misreads it takes what the
-//! server makes of it, and says what to mend.
+//! server makes of it, and says what to fix.
 
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ impl Server {
 pub struct Imported {
     /// The policy, as a configuration file.
     pub text: String,
-    /// What to know or to mend, each with its place.
+    /// What to know or to fix, each with its place.
     pub warnings: Vec<String>,
 }
 
@@ -130,22 +130,22 @@ impl Found {
     }
 }
 
-/// What to know of a server's configuration, or to mend in it.
+/// What to know of a server's configuration, or to fix in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Warning {
     pub(crate) place: Place,
-    pub(crate) wrong: String,
-    pub(crate) remedy: String,
+    pub(crate) problem: String,
+    pub(crate) hint: String,
     /// The passive range is missing, or not what it looks like.
     pub(crate) is_of_range: bool,
-    /// The setting that mends it, and its value, where it takes no choice.
+    /// The setting that fixes it, and its value, where it takes no choice.
     pub(crate) setting: Option<(&'static str, &'static str)>,
 }
 
 /// `FILE:LINE: what is wrong; what to do`.
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.place, self.wrong, self.remedy)
+        write!(f, "{}: {}; {}", self.place, self.problem, self.hint)
     }
 }
 
@@ -159,28 +159,28 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    fn warn(&mut self, place: &Place, wrong: impl fmt::Display, remedy: impl fmt::Display) {
-        let (wrong, remedy) = (wrong.to_string(), remedy.to_string());
-        self.warnings.push(Warning { place: place.clone(), wrong, remedy, is_of_range: false, setting: None });
+    fn warn(&mut self, place: &Place, problem: impl fmt::Display, hint: impl fmt::Display) {
+        let (problem, hint) = (problem.to_string(), hint.to_string());
+        self.warnings.push(Warning { place: place.clone(), problem, hint, is_of_range: false, setting: None });
     }
 
     /// The same of a passive range.
-    fn warn_of_range(&mut self, place: &Place, wrong: impl fmt::Display, remedy: impl fmt::Display) {
-        self.warn(place, wrong, remedy);
+    fn warn_of_range(&mut self, place: &Place, problem: impl fmt::Display, hint: impl fmt::Display) {
+        self.warn(place, problem, hint);
         if let Some(warning) = self.warnings.last_mut() {
             warning.is_of_range = true;
         }
     }
 
-    /// The same of what a setting mends.
+    /// The same of what a setting fixes.
     fn warn_of_setting(
         &mut self,
         place: &Place,
-        wrong: impl fmt::Display,
-        remedy: impl fmt::Display,
+        problem: impl fmt::Display,
+        hint: impl fmt::Display,
         setting: (&'static str, &'static str),
     ) {
-        self.warn(place, wrong, remedy);
+        self.warn(place, problem, hint);
         if let Some(warning) = self.warnings.last_mut() {
             warning.setting = Some(setting);
         }

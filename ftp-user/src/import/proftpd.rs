@@ -122,8 +122,9 @@ fn server(host: &Host, global: &Section, findings: &mut Findings) -> Option<Foun
     found.rules.passive_range = match range {
         Some(directive) => passive_range(directive, &mut found.reversed, findings),
         None => {
-            let wrong = "there is no passive range: proftpd takes what the kernel gives (net.ipv4.ip_local_port_range)";
-            findings.warn_of_range(&host.place, wrong, "set PassivePorts, and import it again");
+            let problem =
+                "there is no passive range: proftpd takes what the kernel gives (net.ipv4.ip_local_port_range)";
+            findings.warn_of_range(&host.place, problem, "set PassivePorts, and import it again");
             found.comments.push("no passive-range: PassivePorts is not set".to_owned());
             None
         }
@@ -146,8 +147,9 @@ fn addresses(host: &Host, findings: &mut Findings) -> Option<Vec<ipnet::IpNet>> 
         match bound_address(address) {
             Ok(prefix) => prefixes.extend(prefix),
             Err(()) => {
-                let wrong = format!("{address} is a name: its addresses are not looked up, and the server is left out");
-                findings.warn(&host.place, wrong, "write its addresses, and import it again");
+                let problem =
+                    format!("{address} is a name: its addresses are not looked up, and the server is left out");
+                findings.warn(&host.place, problem, "write its addresses, and import it again");
                 return None;
             }
         }

@@ -136,8 +136,8 @@ fn server(place: Place, options: &[Given], findings: &mut Findings) -> Found {
         Some(given) => passive_range(given, &mut found.reversed, findings),
         None => {
             if found.rules.passive {
-                let wrong = "there is no passive range: pure-ftpd uses any port from 1024 to 65535";
-                findings.warn_of_range(&place, wrong, "set PassivePortRange (-p FIRST:LAST), and import it again");
+                let problem = "there is no passive range: pure-ftpd uses any port from 1024 to 65535";
+                findings.warn_of_range(&place, problem, "set PassivePortRange (-p FIRST:LAST), and import it again");
             }
             found.comments.push("no passive-range: PassivePortRange is not set".to_owned());
             None
@@ -164,8 +164,8 @@ fn passive_range(given: &Given, reversed: &mut Option<PortRange>, findings: &mut
     let Given { place, value, .. } = given;
     let ports: Vec<u16> = value.split([':', ' ', '\t']).filter(|word| !word.is_empty()).flat_map(str::parse).collect();
     let [first, last] = ports[..] else {
-        let wrong = format!("PassivePortRange {value} has no two ports: pure-ftpd refuses to start");
-        findings.warn_of_range(place, wrong, "write FIRST LAST, or -p FIRST:LAST, and import it again");
+        let problem = format!("PassivePortRange {value} has no two ports: pure-ftpd refuses to start");
+        findings.warn_of_range(place, problem, "write FIRST LAST, or -p FIRST:LAST, and import it again");
         return None;
     };
     if first > last {
@@ -178,8 +178,8 @@ fn passive_range(given: &Given, reversed: &mut Option<PortRange>, findings: &mut
         return None;
     }
     if first < FIRST_PASSIVE {
-        let wrong = format!("the range {first}:{last} begins below 1024: pure-ftpd refuses to start");
-        findings.warn_of_range(place, wrong, "choose one from 1024 to 65535, and import it again");
+        let problem = format!("the range {first}:{last} begins below 1024: pure-ftpd refuses to start");
+        findings.warn_of_range(place, problem, "choose one from 1024 to 65535, and import it again");
         return None;
     }
     Some(PortRange { first, last })

@@ -39,8 +39,8 @@ pub(super) fn read(text: &Text, findings: &mut Findings) {
         found.comments.push(format!("a 227 names pasv_address={address}: announced-address stays any"));
     }
     if let Some((directory, line)) = settings.text("user_config_dir") {
-        let wrong = format!("user_config_dir={directory}: what its files change for single users is not read");
-        findings.warn(&settings.at(line), wrong, "see that none changes how data connections are made");
+        let problem = format!("user_config_dir={directory}: what its files change for single users is not read");
+        findings.warn(&settings.at(line), problem, "see that none changes how data connections are made");
     }
     findings.servers.push(found);
 }
@@ -96,8 +96,8 @@ impl<'a> Settings<'a> {
             "YES" | "TRUE" | "1" => true,
             "NO" | "FALSE" | "0" => false,
             _ => {
-                let wrong = format!("{key}={value} is neither YES nor NO: vsftpd refuses to start");
-                findings.warn(&self.at(*line), wrong, "write YES or NO");
+                let problem = format!("{key}={value} is neither YES nor NO: vsftpd refuses to start");
+                findings.warn(&self.at(*line), problem, "write YES or NO");
                 default
             }
         }
@@ -110,8 +110,8 @@ impl<'a> Settings<'a> {
         };
         let number = number(value);
         if number.to_string() != value.trim() {
-            let wrong = format!("vsftpd reads {key}={value} as {number}");
-            findings.warn(&self.at(*line), wrong, "write decimal digits only, without a leading 0");
+            let problem = format!("vsftpd reads {key}={value} as {number}");
+            findings.warn(&self.at(*line), problem, "write decimal digits only, without a leading 0");
         }
         number
     }
@@ -140,8 +140,8 @@ fn passive_range(settings: &Settings<'_>, found: &mut Found, findings: &mut Find
     let place = settings.place_of_range();
     if min == 0 && max == 0 {
         if found.rules.passive {
-            let wrong = format!("there is no passive range: vsftpd uses any port of {used}");
-            findings.warn_of_range(&place, wrong, "set pasv_min_port and pasv_max_port, and import it again");
+            let problem = format!("there is no passive range: vsftpd uses any port of {used}");
+            findings.warn_of_range(&place, problem, "set pasv_min_port and pasv_max_port, and import it again");
         }
         found.comments.push("no passive-range: pasv_min_port and pasv_max_port are not set".to_owned());
         return None;
@@ -162,8 +162,8 @@ fn passive_range(settings: &Settings<'_>, found: &mut Found, findings: &mut Find
             format_args!("write pasv_max_port={min} here and pasv_min_port={max} there, and import it again"),
         );
     } else {
-        let wrong = format!("pasv_min_port={min} and pasv_max_port={max}: vsftpd uses {used}");
-        findings.warn_of_range(&place, wrong, "set both, to ports from 1024 to 65535, and import it again");
+        let problem = format!("pasv_min_port={min} and pasv_max_port={max}: vsftpd uses {used}");
+        findings.warn_of_range(&place, problem, "set both, to ports from 1024 to 65535, and import it again");
     }
     found.comments.push(format!("what vsftpd makes of pasv_min_port={min} and pasv_max_port={max}"));
     Some(used)
@@ -176,9 +176,10 @@ fn active_port(settings: &Settings<'_>, active: bool, findings: &mut Findings) -
     }
     if active {
         let place = settings.at(settings.line("connect_from_port_20"));
-        let wrong = "without connect_from_port_20=YES active data connections come from any port: none can be guarded";
+        let problem =
+            "without connect_from_port_20=YES active data connections come from any port: none can be guarded";
         let setting = ("connect_from_port_20", "YES");
-        findings.warn_of_setting(&place, wrong, "write connect_from_port_20=YES, and import it again", setting);
+        findings.warn_of_setting(&place, problem, "write connect_from_port_20=YES, and import it again", setting);
     }
     ActivePort::Any
 }
@@ -210,8 +211,8 @@ fn listener(settings: &Settings<'_>, found: &mut Found, findings: &mut Findings)
         match bound_address(address.trim()) {
             Ok(prefix) => found.prefixes.extend(prefix),
             Err(()) => {
-                let wrong = format!("{key}={address} is no address: vsftpd refuses to start");
-                findings.warn(&settings.at(line), wrong, "write an address");
+                let problem = format!("{key}={address} is no address: vsftpd refuses to start");
+                findings.warn(&settings.at(line), problem, "write an address");
             }
         }
     }

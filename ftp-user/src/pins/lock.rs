@@ -92,8 +92,8 @@ pub async fn policy(pins: &Pins) -> Result<Lock, Failure> {
     if lock_until(&file, end).await.or_fail(&given, "choose another pin directory")? {
         return Ok(Lock(file));
     }
-    let remedy = "wait for it, or end it: it holds a lock on this directory";
-    Err(Failure::failed(given, "another ftptrack is changing the policy", remedy))
+    let hint = "wait for it, or end it: it holds a lock on this directory";
+    Err(Failure::failed(given, "another ftptrack is changing the policy", hint))
 }
 
 /// The right to re-attach what lost its filter: of one process at a time.
@@ -108,8 +108,8 @@ pub fn watch(pins: &Pins) -> Result<Lock, Failure> {
     if try_lock(&file).or_fail(&given, "choose another pin directory")? {
         return Ok(Lock(file));
     }
-    let remedy = "one is enough: it follows all interfaces that are attached";
-    Err(Failure::failed(given, "another ftptrack watch runs", remedy))
+    let hint = "one is enough: it follows all interfaces that are attached";
+    Err(Failure::failed(given, "another ftptrack watch runs", hint))
 }
 
 /// The right to read events. The kernel knows one place in a ring buffer: a second reader would take events from the
@@ -124,9 +124,9 @@ pub fn events(pins: &Pins) -> Result<Lock, Failure> {
     if try_lock(&file).or_fail(given, "run as root")? {
         return Ok(Lock(file));
     }
-    let wrong = "another process shows them already";
-    let remedy = "read them there (a service's: journalctl -t ftptrack), or end that ftptrack run, watch or events";
-    Err(Failure::failed(given, wrong, remedy))
+    let problem = "another process shows them already";
+    let hint = "read them there (a service's: journalctl -t ftptrack), or end that ftptrack run, watch or events";
+    Err(Failure::failed(given, problem, hint))
 }
 
 /// The right to read the live view, which is a ring buffer too.

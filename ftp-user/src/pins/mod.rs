@@ -1,4 +1,4 @@
-//! The pin directory: what keeps maps and filters in force when this process is gone.
+//! The pin directory: it keeps maps and filters when this process is gone.
 //!
 //! ```text
 //! DIR/v1/maps/SESSIONS          a pinned map
@@ -117,7 +117,7 @@ impl Pins {
         self.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Moves all of it to where another part would be. What is in force is not touched.
+    /// Moves all of it to where another part would be. The filter is not touched.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl Pins {
         let pins = DIRECTIONS.into_iter().flat_map(|way| [self.link(interface, way), self.next(interface, way)]);
         // The record last: while it is there, somebody can go on from here.
         for place in pins.chain([self.interfaces().join(pin_name(interface))]) {
-            absent_is_fine(fs::remove_file(&place)).or_fail(place.display(), "run as root")?;
+            ignore_missing(fs::remove_file(&place)).or_fail(place.display(), "run as root")?;
         }
         Ok(())
     }
@@ -212,12 +212,12 @@ impl Pins {
                 (self.link(&record.name, way), self.link(name, way)),
                 (self.next(&record.name, way), self.next(name, way)),
             ] {
-                absent_is_fine(fs::rename(&from, to)).or_fail(from.display(), "run as root")?;
+                ignore_missing(fs::rename(&from, to)).or_fail(from.display(), "run as root")?;
             }
         }
         self.remember(&Record { name: name.to_owned(), ..record.clone() })?;
         let before = self.interfaces().join(pin_name(&record.name));
-        absent_is_fine(fs::remove_file(&before)).or_fail(before.display(), "run as root")
+        ignore_missing(fs::remove_file(&before)).or_fail(before.display(), "run as root")
     }
 
     /// The attachments that are remembered.
@@ -239,7 +239,7 @@ impl Pins {
         write(kernel, &fresh, &self.root.join(KERNEL))
     }
 
-    /// What is remembered of the kernel; nothing if whoever attached didn't look.
+    /// What is remembered of the kernel; nothing if it was not probed when something was attached.
     ///
     /// # Errors
     ///
@@ -266,10 +266,10 @@ impl Pins {
             for name in names(&directory) {
                 result = result.and(fs::remove_file(directory.join(name)));
             }
-            result = result.and(absent_is_fine(fs::remove_dir(directory)));
+            result = result.and(ignore_missing(fs::remove_dir(directory)));
         }
-        result = result.and(absent_is_fine(fs::remove_file(self.root.join(KERNEL))));
-        result.and(absent_is_fine(fs::remove_dir(&self.root)))
+        result = result.and(ignore_missing(fs::remove_file(self.root.join(KERNEL))));
+        result.and(ignore_missing(fs::remove_dir(&self.root)))
     }
 }
 
@@ -278,7 +278,7 @@ const KERNEL: &str = "kernel";
 /// At the end of the name of a pin that is about to take another's place.
 const NEXT: &str = "-next";
 
-pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+pub(crate) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -289,16 +289,16 @@ pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 /// holds it.
 fn write<T: Serialize>(value: &T, fresh: &Path, place: &Path) -> Result<(), Failure> {
     let text = serde_json::to_string(value).or_fail(place.display(), "report this")?;
-    absent_is_fine(fs::remove_file(fresh))
+    ignore_missing(fs::remove_file(fresh))
         .and_then(|()| symlink(text, fresh))
         .and_then(|()| fs::rename(fresh, place))
         .or_fail(place.display(), "run as root, with a pin directory of your own")
 }
 
 fn read<T: DeserializeOwned>(place: &Path) -> Result<T, Failure> {
-    let remedy = "use the ftptrack that made it";
-    let target = fs::read_link(place).or_fail(place.display(), remedy)?;
-    serde_json::from_str(&target.to_string_lossy()).or_fail(place.display(), remedy)
+    let hint = "use the ftptrack that made it";
+    let target = fs::read_link(place).or_fail(place.display(), hint)?;
+    serde_json::from_str(&target.to_string_lossy()).or_fail(place.display(), hint)
 }
 
 fn names(directory: &Path) -> impl Iterator<Item = String> {

@@ -1,4 +1,4 @@
-//! A policy that holds together: which servers, and what holds for each. It says nothing of where it
+//! A policy that is valid as a whole: which servers, and the rules of each. It says nothing of where it
 //! came from: [`crate::config`] makes it of arguments and files, [`crate::ebpf::policy_maps`] reads it back from the kernel.
 
 use std::fmt;
@@ -27,7 +27,7 @@ pub const MAX_NAMED: usize = 8_000;
 /// Ports below belong to the system's services; no data connection is let in there.
 pub const FIRST_PASSIVE: u16 = 1024;
 
-/// What holds for which servers; for one at least.
+/// The rules of servers; of one at least.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// For the interfaces' own addresses, followed as they change, unless they are named below.
@@ -45,16 +45,16 @@ impl Default for Policy {
     }
 }
 
-/// Servers by address, and what holds for them.
+/// Servers by address, and their rules.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Named {
     /// Their addresses and networks, one at least.
     pub prefixes: Vec<IpNet>,
-    /// What holds for them.
+    /// Their rules.
     pub rules: Rules,
 }
 
-/// What holds for a server. Its control ports, passive range and active port lie apart.
+/// The rules of a server. Its control ports, passive range and active port lie apart.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rules {
     /// One to eight ports, in the order given.

@@ -1,4 +1,4 @@
-//! What a policy refuses or cannot guard: said when it comes into force, not found out later.
+//! What a policy refuses or cannot guard: reported when it becomes active, not found out later.
 
 use ipnet::IpNet;
 

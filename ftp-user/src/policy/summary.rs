@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{Policy, Rules};
 
-/// What holds for which servers, a line for each. `own` are the interfaces' own addresses, if they are known.
+/// The rules of each server, a line each. `own` are the interfaces' own addresses, if they are known.
 #[must_use]
 pub fn server_lines(policy: &Policy, own: Option<&BTreeSet<IpNet>>) -> Vec<String> {
     let own_addresses = || own.map_or_else(|| "the interfaces' own addresses".to_owned(), listed);

@@ -9,8 +9,8 @@ use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::session::Session;
 
 use crate::ebpf::batch::read;
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
 use crate::endpoint::pair;
 use crate::error::{Failure, OrFail as _};
 use crate::query::rows::ExpectationRow;
@@ -31,7 +31,7 @@ pub enum What {
 /// # Errors
 ///
 /// There is no such entry, or a map can't be changed.
-pub fn flush(tables: Tables<'_>, what: What, name: Option<&str>) -> Result<usize, Failure> {
+pub fn flush(tables: PinnedMaps<'_>, what: What, name: Option<&str>) -> Result<usize, Failure> {
     let count = match what {
         What::Sessions => {
             remove::<ConnectionKey, Session>(tables.sessions()?, |key, _| wanted(name, &connection(key)))?
@@ -64,11 +64,11 @@ fn connection(key: &ConnectionKey) -> String {
 
 fn remove<K, V>(map: MapData, wanted: impl Fn(&K, &V) -> bool) -> Result<usize, Failure>
 where
-    Wire<K>: aya::Pod + Default,
-    Wire<V>: aya::Pod + Default,
+    AsPod<K>: aya::Pod + Default,
+    AsPod<V>: aya::Pod + Default,
 {
-    let entries: Vec<(Wire<K>, Wire<V>)> = read(&map)?;
-    let mut map: HashMap<_, Wire<K>, Wire<V>> =
+    let entries: Vec<(AsPod<K>, AsPod<V>)> = read(&map)?;
+    let mut map: HashMap<_, AsPod<K>, AsPod<V>> =
         HashMap::try_from(Map::LruHashMap(map)).or_fail("pinned map", "run ftptrack detach --all")?;
     let mut count = 0;
     for (key, _) in entries.iter().filter(|(key, value)| wanted(&key.0, &value.0)) {

@@ -11,8 +11,8 @@ use ftp_common::range::Range;
 use ftp_common::session::Session;
 
 use crate::ebpf::batch::read;
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::query::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
 use crate::sys::clock;
@@ -28,10 +28,10 @@ pub mod table;
 /// # Errors
 ///
 /// A map can't be read.
-pub fn sessions(tables: Tables<'_>) -> Result<Vec<SessionRow>, Failure> {
-    let mut all: Vec<(Wire<ConnectionKey>, Wire<Session>)> = read(&tables.sessions()?)?;
+pub fn sessions(tables: PinnedMaps<'_>) -> Result<Vec<SessionRow>, Failure> {
+    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Session>)> = read(&tables.sessions()?)?;
     all.sort_by_key(|(_, session)| session.0.since);
-    let ranges: Vec<(Wire<ExpectationKey>, Wire<Range>)> = read(&tables.ranges()?)?;
+    let ranges: Vec<(AsPod<ExpectationKey>, AsPod<Range>)> = read(&tables.ranges()?)?;
     let owners: BTreeSet<u64> =
         ranges.iter().flat_map(|(_, range)| range.0.owners).map(|owner| owner.session_id).collect();
     let now = clock::monotonic();
@@ -46,13 +46,13 @@ pub fn sessions(tables: Tables<'_>) -> Result<Vec<SessionRow>, Failure> {
 /// # Errors
 ///
 /// A map can't be read.
-pub fn expectations(tables: Tables<'_>) -> Result<Vec<ExpectationRow>, Failure> {
-    let all: Vec<(Wire<ExpectationKey>, Wire<Expectation>)> = read(&tables.expectations()?)?;
-    let sessions: HashMap<_, Wire<ConnectionKey>, Wire<Session>> =
+pub fn expectations(tables: PinnedMaps<'_>) -> Result<Vec<ExpectationRow>, Failure> {
+    let all: Vec<(AsPod<ExpectationKey>, AsPod<Expectation>)> = read(&tables.expectations()?)?;
+    let sessions: HashMap<_, AsPod<ConnectionKey>, AsPod<Session>> =
         HashMap::try_from(Map::LruHashMap(tables.sessions()?)).or_fail("SESSIONS", "run ftptrack detach --all")?;
     let now = clock::monotonic();
     let lives = |expectation: &Expectation| {
-        let session = sessions.get(&Wire(expectation.session), 0);
+        let session = sessions.get(&AsPod(expectation.session), 0);
         session.is_ok_and(|session| session.0.session_id == expectation.session_id)
     };
     let mut standing: Vec<_> =
@@ -66,8 +66,8 @@ pub fn expectations(tables: Tables<'_>) -> Result<Vec<ExpectationRow>, Failure> 
 /// # Errors
 ///
 /// A map can't be read.
-pub fn flows(tables: Tables<'_>) -> Result<Vec<FlowRow>, Failure> {
-    let mut all: Vec<(Wire<ConnectionKey>, Wire<Flow>)> = read(&tables.flows()?)?;
+pub fn flows(tables: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
+    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Flow>)> = read(&tables.flows()?)?;
     all.sort_by_key(|(_, flow)| flow.0.since);
     let now = clock::monotonic();
     Ok(all.iter().map(|(key, flow)| FlowRow::new(&key.0, &flow.0, now)).collect())
@@ -78,7 +78,7 @@ pub fn flows(tables: Tables<'_>) -> Result<Vec<FlowRow>, Failure> {
 /// # Errors
 ///
 /// The map can't be read.
-pub fn stats(tables: Tables<'_>) -> Result<Stats, Failure> {
+pub fn stats(tables: PinnedMaps<'_>) -> Result<Stats, Failure> {
     let stats = tables.stats()?;
     let sum = |counter: &Counter| {
         let values = stats.get(&counter.index(), 0).or_fail("STATS", "run as root")?;

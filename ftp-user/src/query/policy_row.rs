@@ -1,22 +1,22 @@
-//! The policy in force, in the shape that `--json` prints.
+//! The active policy, in the shape that `--json` prints.
 
 use serde::Serialize;
 
-use crate::ebpf::policy_maps::InForce;
+use crate::ebpf::policy_maps::ActivePolicy;
 use crate::policy::{ActivePort, Rules};
 
-/// The policy in force.
+/// The active policy.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct PolicyRow {
     /// Raised by one whenever the policy or the interfaces' own addresses change.
     pub generation: u32,
     /// Whether flows carry packet and byte counts.
     pub accounting: bool,
-    /// What holds for which servers.
+    /// The rules of each server.
     pub servers: Vec<ServerRow>,
 }
 
-/// What holds for some servers.
+/// The rules of some servers.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct ServerRow {
     /// Addresses and prefixes.
@@ -61,19 +61,19 @@ pub enum PortOrAny {
     Any(&'static str),
 }
 
-impl From<&InForce> for PolicyRow {
-    fn from(in_force: &InForce) -> Self {
-        let own = in_force.policy.own.iter().map(|rules| {
-            let addresses = in_force.own.iter().map(ToString::to_string).collect();
+impl From<&ActivePolicy> for PolicyRow {
+    fn from(active: &ActivePolicy) -> Self {
+        let own = active.policy.own.iter().map(|rules| {
+            let addresses = active.own.iter().map(ToString::to_string).collect();
             ServerRow::new(addresses, true, rules)
         });
-        let named = in_force.policy.named.iter().map(|named| {
+        let named = active.policy.named.iter().map(|named| {
             let addresses = named.prefixes.iter().map(ToString::to_string).collect();
             ServerRow::new(addresses, false, &named.rules)
         });
         Self {
-            generation: in_force.generation,
-            accounting: in_force.policy.accounting,
+            generation: active.generation,
+            accounting: active.policy.accounting,
             servers: own.chain(named).collect(),
         }
     }

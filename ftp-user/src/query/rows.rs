@@ -89,7 +89,7 @@ pub struct InterfaceRow {
     pub side: SideName,
     /// How the programs hang on it.
     pub hook: Hook,
-    /// Whether both programs are in force.
+    /// Whether both programs are active.
     pub attached: bool,
     /// `attached`, `unprotected` (it is there and not guarded) or `missing`.
     pub state: &'static str,
@@ -112,7 +112,7 @@ pub struct Status {
     pub interfaces: Vec<InterfaceRow>,
     /// Addresses of theirs that are not yet servers', though the policy goes by them.
     pub unprotected_addresses: Vec<String>,
-    /// The policy in force.
+    /// The active policy.
     pub policy: PolicyRow,
     /// Number of sessions.
     pub sessions: usize,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ebpf::policy_maps::InForce;
+use crate::ebpf::policy_maps::ActivePolicy;
 use crate::policy::{Policy, Rules};
 use ftp_common::SECOND;
 use serde_json::{Value, json, to_value};
@@ -118,7 +118,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             version: "0.1.0".to_owned(),
         }],
         unprotected_addresses: vec!["10.0.0.9".to_owned()],
-        policy: PolicyRow::from(&InForce {
+        policy: PolicyRow::from(&ActivePolicy {
             generation: 1,
             policy: Policy { own: Some(Rules::default()), ..Policy::default() },
             own: ["10.0.0.1/32".parse().unwrap()].into(),

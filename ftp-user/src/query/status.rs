@@ -9,11 +9,11 @@ use ftp_common::session::Session;
 use ipnet::IpNet;
 
 use crate::attach::addresses::own_addresses;
-use crate::attach::observe::{Seen, State, survey};
+use crate::attach::observe::{Observed, State, observe};
 use crate::ebpf::batch::read;
 use crate::ebpf::features::Features;
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
 use crate::ebpf::policy_maps::PolicyMaps;
 use crate::error::{Failure, Line};
 use crate::pins::{Pins, Record};
@@ -29,31 +29,31 @@ use crate::sys::netlink::Netlink;
 ///
 /// A map or an attachment can't be read.
 pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
-    let tables = Tables::new(pins);
+    let tables = PinnedMaps::new(pins);
     let netlink = Netlink::open()?;
-    let in_force = PolicyMaps::open(tables)?.in_force()?;
-    let interfaces = survey(pins, &netlink).await?.into_iter().map(interface).collect();
+    let active = PolicyMaps::open(tables)?.active()?;
+    let interfaces = observe(pins, &netlink).await?.into_iter().map(interface).collect();
     let own = own_addresses(&pins.records()?).now(&netlink).await?;
-    let known = |net: &IpNet| in_force.own.contains(net);
-    let follows = in_force.policy.own.is_some();
-    let wanted = in_force.policy.without_named(&own);
-    let bare = wanted.iter().filter(|net| follows && !known(net));
+    let known = |net: &IpNet| active.own.contains(net);
+    let follows = active.policy.own.is_some();
+    let wanted = active.policy.without_named(&own);
+    let unprotected = wanted.iter().filter(|net| follows && !known(net));
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         abi: ABI_VERSION,
         pin_dir: pin_dir.display().to_string(),
         kernel: Features::saved(pins)?,
         interfaces,
-        unprotected_addresses: bare.map(shown).collect(),
-        policy: PolicyRow::from(&in_force),
-        sessions: read::<Wire<ConnectionKey>, Wire<Session>>(&tables.sessions()?)?.len(),
+        unprotected_addresses: unprotected.map(shown).collect(),
+        policy: PolicyRow::from(&active),
+        sessions: read::<AsPod<ConnectionKey>, AsPod<Session>>(&tables.sessions()?)?.len(),
         expectations: expectations(tables)?.len(),
-        flows: read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?.len(),
+        flows: read::<AsPod<ConnectionKey>, AsPod<Flow>>(&tables.flows()?)?.len(),
     })
 }
 
-fn interface(seen: Seen) -> InterfaceRow {
-    let Seen { record, link, state } = seen;
+fn interface(observed: Observed) -> InterfaceRow {
+    let Observed { record, link, state } = observed;
     let Record { name, index, side, hook, version, .. } = record;
     InterfaceRow {
         // Renamed or not.
@@ -64,8 +64,8 @@ fn interface(seen: Seen) -> InterfaceRow {
         attached: state == State::Attached,
         state: match state {
             State::Attached => "attached",
-            State::Bare => "unprotected",
-            State::Absent => "missing",
+            State::Unprotected => "unprotected",
+            State::Missing => "missing",
         },
         version,
     }
@@ -77,21 +77,21 @@ fn interface(seen: Seen) -> InterfaceRow {
 ///
 /// What isn't.
 pub fn whole(status: &Status) -> Result<(), Failure> {
-    let line = |given: &str, wrong: &str, remedy: &str| Line::new(given, wrong, remedy, false);
+    let line = |given: &str, problem: &str, hint: &str| Line::new(given, problem, hint, false);
     let interfaces = status.interfaces.iter().filter_map(|row| match row.state {
         "unprotected" => {
-            let wrong = "it is unprotected: no filter is attached, and the passive range is open";
-            Some(line(&row.name, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself"))
+            let problem = "it is unprotected: no filter is attached, and the passive range is open";
+            Some(line(&row.name, problem, "run ftptrack attach now, and ftptrack watch to have it done by itself"))
         }
         "missing" => {
-            let wrong = "there is no such interface, and so no filter";
-            Some(line(&row.name, wrong, "have ftptrack watch running for when it comes, or run ftptrack detach -i"))
+            let problem = "there is no such interface, and so no filter";
+            Some(line(&row.name, problem, "have ftptrack watch running for when it comes, or run ftptrack detach -i"))
         }
         _ => None,
     });
     let addresses = status.unprotected_addresses.iter().map(|address| {
-        let wrong = "it is unprotected: the active policy does not know this address of the interface yet";
-        line(address, wrong, "run ftptrack attach now, and ftptrack watch to have it done by itself")
+        let problem = "it is unprotected: the active policy does not know this address of the interface yet";
+        line(address, problem, "run ftptrack attach now, and ftptrack watch to have it done by itself")
     });
-    Failure::bare(interfaces.chain(addresses).collect())
+    Failure::unprotected(interfaces.chain(addresses).collect())
 }

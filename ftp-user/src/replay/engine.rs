@@ -26,9 +26,9 @@ use crate::policy::encode::OWN;
 use crate::query::rows::Stats;
 use crate::sys::bpf;
 
-const REMEDY: &str = "report this with the output of uname -r";
+const HINT: &str = "report this with the output of uname -r";
 const GENERATION: u32 = 1;
-/// The kernel program tells a hundred denials in a second, by a count that lies in its scratch map. That is
+/// The kernel program reports a hundred denials in a second, by a count that lies in its scratch map. That is
 /// emptied before: a capture of hours passes in seconds.
 const DENIALS: u32 = 90;
 /// What the program answers to a packet that goes on (TCX_NEXT).
@@ -52,12 +52,12 @@ struct Scratch {
     value_size: usize,
     cpus: usize,
     zeros: Vec<u8>,
-    /// Denials told since it was emptied.
+    /// Denials reported since it was emptied.
     denials: u32,
 }
 
 impl Engine {
-    /// Loads the program, and brings the policy into force for the servers that it names.
+    /// Loads the program, and makes the policy active for the servers that it names.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl Engine {
         };
         let servers = server_keys::entries(GENERATION, &policy.places(&BTreeSet::new()));
         policy_maps.write(GENERATION, policy, &servers)?;
-        // For ever: the conversations are to be told.
-        viewer.set(0, u64::MAX, 0).or_fail("VIEWER", REMEDY)?;
+        // For ever: the conversations are to be reported.
+        viewer.set(0, u64::MAX, 0).or_fail("VIEWER", HINT)?;
         Ok(Self {
             policy_maps,
             stats: take(&mut ebpf, "STATS")?,
@@ -98,23 +98,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs the program on an ethernet frame, and adds what it tells to `told`. Whether the frame goes on.
+    /// Runs the program on an ethernet frame, and adds what it reports to `reported`. Whether the frame goes on.
     ///
     /// # Errors
     ///
     /// The kernel's refusal.
-    pub(super) fn run(&mut self, frame: &[u8], told: &mut Vec<Event>) -> Result<bool, Failure> {
+    pub(super) fn run(&mut self, frame: &[u8], reported: &mut Vec<Event>) -> Result<bool, Failure> {
         const GIVEN: &str = "BPF_PROG_TEST_RUN";
         let program: Option<&SchedClassifier> = self.ebpf.program(INGRESS).and_then(|program| program.try_into().ok());
-        let program = program.ok_or_else(|| Failure::failed(GIVEN, "there is no program", REMEDY))?;
+        let program = program.ok_or_else(|| Failure::failed(GIVEN, "there is no program", HINT))?;
         let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
-        let verdict = program.test_run(options).or_fail(GIVEN, REMEDY)?.return_value;
+        let verdict = program.test_run(options).or_fail(GIVEN, HINT)?.return_value;
         // All of these are in the view too.
         while self.events.next().is_some() {}
         while let Some(item) = self.view.next() {
             if let Some(event) = parse(&item) {
                 self.scratch.denials += u32::from(event.kind == EventKind::Denied.number());
-                told.push(event);
+                reported.push(event);
             }
         }
         if self.scratch.denials >= DENIALS {
@@ -130,7 +130,7 @@ impl Engine {
     /// The kernel's refusal.
     pub(super) fn stats(&self) -> Result<Stats, Failure> {
         let sum = |counter: &Counter| {
-            let values = self.stats.get(&counter.index(), 0).or_fail("STATS", REMEDY)?;
+            let values = self.stats.get(&counter.index(), 0).or_fail("STATS", HINT)?;
             Ok((*counter, values.iter().sum()))
         };
         Counter::ALL.iter().map(sum).collect::<Result<_, _>>().map(Stats)
@@ -143,13 +143,13 @@ impl Scratch {
         let Some(Map::PerCpuArray(map)) = ebpf.take_map(NAME) else {
             return Err(Failure::failed(NAME, "the kernel object has no such map", "rebuild ftptrack"));
         };
-        let value_size = map.info().or_fail(NAME, REMEDY)?.value_size() as usize;
-        let cpus = nr_cpus().map_err(|(_, error)| error).or_fail(NAME, REMEDY)?;
+        let value_size = map.info().or_fail(NAME, HINT)?.value_size() as usize;
+        let cpus = nr_cpus().map_err(|(_, error)| error).or_fail(NAME, HINT)?;
         Ok(Self { map, value_size, cpus, zeros: vec![0; value_size.next_multiple_of(8) * cpus], denials: 0 })
     }
 
     fn clear(&mut self) -> Result<(), Failure> {
         self.denials = 0;
-        bpf::clear_per_cpu(self.map.fd().as_fd(), self.value_size, self.cpus, &self.zeros).or_fail("SCRATCH", REMEDY)
+        bpf::clear_per_cpu(self.map.fd().as_fd(), self.value_size, self.cpus, &self.zeros).or_fail("SCRATCH", HINT)
     }
 }

@@ -1,4 +1,4 @@
-//! What a capture lacks: bytes that one end has acknowledged and that are not in it, and the beginnings and
+//! Gaps of a capture: bytes that one end has acknowledged and that are not in it, and the beginnings and
 //! ends of control connections.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct Sum {
 
 /// Follows connections by their sequence numbers.
 #[derive(Debug, Default)]
-pub struct Lacks {
+pub struct Gaps {
     connections: HashMap<[SocketAddr; 2], Connection>,
     /// By sender and receiver: data connections too.
     pub missing: BTreeMap<[SocketAddr; 2], Sum>,
@@ -53,7 +53,7 @@ struct Stream {
     early: Vec<(u32, u32)>,
 }
 
-impl Lacks {
+impl Gaps {
     /// Follows a segment; what it shows to be missing.
     pub fn see(&mut self, segment: &Tcp) -> Option<Missing> {
         let [source, destination] = segment.ends();

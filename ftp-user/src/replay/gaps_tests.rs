@@ -15,10 +15,10 @@ fn segment(from_client: bool, seq: u32, length: usize, ack: u32, flags: u8) -> T
 
 /// What is missing, after these segments: from the client, sequence number, bytes, acknowledgement number.
 fn missing(segments: &[(bool, u32, usize, u32)]) -> Vec<(bool, u64)> {
-    let mut lacks = Lacks::default();
+    let mut gaps = Gaps::default();
     let seen = segments
         .iter()
-        .filter_map(|(from_client, seq, length, ack)| lacks.see(&segment(*from_client, *seq, *length, *ack, ACK)));
+        .filter_map(|(from_client, seq, length, ack)| gaps.see(&segment(*from_client, *seq, *length, *ack, ACK)));
     seen.map(|missing| (missing.sender == ends()[0], missing.bytes)).collect()
 }
 
@@ -47,13 +47,13 @@ fn what_was_seen_behind_a_hole_is_not_missing() {
 
 #[test]
 fn a_connection_begins_anew_with_its_syn_and_a_reset_acknowledges_nothing() {
-    let mut lacks = Lacks::default();
-    assert_eq!(lacks.see(&segment(CLIENT, 1, 6, 1, ACK)), None);
-    assert_eq!(lacks.see(&segment(SERVER, 0, 0, 99, RST | ACK)), None);
-    assert_eq!(lacks.see(&segment(CLIENT, 5_000, 0, 0, SYN)), None);
-    assert_eq!(lacks.see(&segment(SERVER, 9, 0, 5_001, SYN | ACK)), None);
-    assert_eq!(lacks.see(&segment(CLIENT, 5_001, 0, 10, ACK)), None);
-    assert_eq!(lacks.missing, BTreeMap::new());
-    assert_eq!(lacks.see(&segment(SERVER, 10, 0, 5_004, ACK)), Some(Missing { sender: ends()[0], bytes: 3 }));
-    assert_eq!(lacks.missing, BTreeMap::from([(ends(), Sum { bytes: 3, places: 1 })]));
+    let mut gaps = Gaps::default();
+    assert_eq!(gaps.see(&segment(CLIENT, 1, 6, 1, ACK)), None);
+    assert_eq!(gaps.see(&segment(SERVER, 0, 0, 99, RST | ACK)), None);
+    assert_eq!(gaps.see(&segment(CLIENT, 5_000, 0, 0, SYN)), None);
+    assert_eq!(gaps.see(&segment(SERVER, 9, 0, 5_001, SYN | ACK)), None);
+    assert_eq!(gaps.see(&segment(CLIENT, 5_001, 0, 10, ACK)), None);
+    assert_eq!(gaps.missing, BTreeMap::new());
+    assert_eq!(gaps.see(&segment(SERVER, 10, 0, 5_004, ACK)), Some(Missing { sender: ends()[0], bytes: 3 }));
+    assert_eq!(gaps.missing, BTreeMap::from([(ends(), Sum { bytes: 3, places: 1 })]));
 }

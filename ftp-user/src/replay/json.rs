@@ -27,14 +27,14 @@ pub struct ReportRow {
     pub last: Option<f64>,
     /// Why it was not read to its end.
     pub damage: Option<String>,
-    /// What held. Servers that were found by themselves are the interfaces' own addresses.
+    /// The policy. Servers that were found by themselves are the interfaces' own addresses.
     pub policy: PolicyRow,
     /// Control connections.
     pub sessions: Vec<SessionRow>,
     /// What belongs to no session.
     pub strays: Vec<EntryRow>,
-    /// What the capture lacks.
-    pub gaps: LacksRow,
+    /// Gaps of the capture.
+    pub gaps: GapsRow,
     /// What was counted, by the counters' names.
     pub counters: Stats,
 }
@@ -99,9 +99,9 @@ pub struct EntryRow {
     pub missing: Option<u64>,
 }
 
-/// What a capture lacks.
+/// Gaps of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LacksRow {
+pub struct GapsRow {
     /// Packets that a snap length has cut in their headers: not judged.
     pub headers_cut: u64,
     /// Segments of control connections that it has cut in their text.
@@ -141,7 +141,7 @@ const fn is_false(value: &bool) -> bool {
 impl From<&Report> for ReportRow {
     fn from(report: &Report) -> Self {
         let read = &report.read;
-        let sessions = report.story.sessions.iter().map(|session| SessionRow {
+        let sessions = report.timeline.sessions.iter().map(|session| SessionRow {
             client: session.client.clone(),
             server: session.server.clone(),
             began: session.began,
@@ -164,8 +164,8 @@ impl From<&Report> for ReportRow {
             damage: report.damage.as_ref().map(|damage| damage.what.clone()),
             policy: PolicyRow::from(&report.policy),
             sessions: sessions.collect(),
-            strays: report.story.strays.iter().filter_map(EntryRow::new).collect(),
-            gaps: LacksRow {
+            strays: report.timeline.strays.iter().filter_map(EntryRow::new).collect(),
+            gaps: GapsRow {
                 headers_cut: read.headers_cut,
                 text_cut: read.text_cut,
                 payload_cut: read.payload_cut,
@@ -184,13 +184,14 @@ impl EntryRow {
     fn new(entry: &Entry) -> Option<Self> {
         let time = seconds(entry.time);
         Some(match &entry.what {
-            What::Told(event) => {
+            What::Event(event) => {
                 let row = EventRow::new(event)?;
                 // What is said is said by both ends of its session.
-                let is_said = matches!(EventKind::from_number(event.kind), Some(EventKind::Command | EventKind::Reply));
+                let is_viewed =
+                    matches!(EventKind::from_number(event.kind), Some(EventKind::Command | EventKind::Reply));
                 Self {
-                    client: row.client.filter(|_| !is_said),
-                    server: Some(row.server).filter(|_| !is_said),
+                    client: row.client.filter(|_| !is_viewed),
+                    server: Some(row.server).filter(|_| !is_viewed),
                     mode: row.mode,
                     verb: row.verb,
                     code: row.code,

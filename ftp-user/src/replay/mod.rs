@@ -5,9 +5,9 @@
 //! reader.rs   pcap, pcapng, gzip ─▶ link.rs  any link layer becomes ethernet ─▶ packet.rs  where is TCP, what was cut off
 //!    └─ resegment.rs  what is too large becomes segments ─▶ engine.rs  BPF_PROG_TEST_RUN ─▶ events
 //!          ├─ time.rs   the capture's time passes in the program's maps
-//!          ├─ reorder.rs   what the program holds back comes again, as TCP would repeat it
-//!          ├─ gaps.rs  what is not in the capture
-//!          └─ timeline.rs  what was told, in the capture's time ─▶ text.rs, json.rs
+//!          ├─ reorder.rs   what the program defers comes again, as TCP would retransmit it
+//!          ├─ gaps.rs  gaps of the capture
+//!          └─ timeline.rs  what was reported, in the capture's time ─▶ text.rs, json.rs
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use crate::config::Flags;
-use crate::ebpf::policy_maps::InForce;
+use crate::ebpf::policy_maps::ActivePolicy;
 use crate::error::Failure;
 use crate::policy::attachment::Sizes;
 use crate::policy::{FIRST_PASSIVE, Policy, PortRange};
@@ -45,7 +45,7 @@ use gaps::Sum;
 use link::Link;
 use player::Player;
 use reader::{Capture, Damage};
-use timeline::Story;
+use timeline::Timeline;
 
 /// What is to be replayed, and by which policy.
 #[derive(Clone, Debug)]
@@ -58,8 +58,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What options ask for. Rules that name no server hold for whatever host answers on a control port. Where
-    /// neither they nor a configuration file tell a passive range, it is all from 1024 up.
+    /// What options ask for. Rules without a server apply to whatever host answers on a control port. Where
+    /// neither they nor a configuration file give a passive range, it is all from 1024 up.
     ///
     /// # Errors
     ///
@@ -84,16 +84,16 @@ pub struct Report {
     /// `pcap` or `pcapng`, and whether it is compressed.
     pub format: &'static str,
     /// The policy, and the servers that were found by themselves.
-    pub policy: InForce,
+    pub policy: ActivePolicy,
     /// Nobody has said what the passive range is.
     pub range_is_assumed: bool,
     /// What was read.
     pub read: Read,
     /// What happened.
-    pub story: Story,
+    pub timeline: Timeline,
     /// Bytes that are not in the capture, by sender and receiver.
     pub missing: BTreeMap<[SocketAddr; 2], Sum>,
-    /// Early segments that still wait for what is not in the capture.
+    /// Early segments that still wait for gaps of the capture.
     pub waiting: usize,
     /// What was counted.
     pub stats: Stats,
@@ -110,7 +110,7 @@ pub struct Read {
     pub times: Option<(i64, i64)>,
     /// Packets without a time, which are taken to be of the one before.
     pub untimed: u64,
-    /// Link layers that were met.
+    /// Link layers that occurred.
     pub links: BTreeSet<Link>,
     /// Packets of link layers that can't be read, by LINKTYPE_ number.
     pub other_links: BTreeMap<i32, u64>,
@@ -153,21 +153,21 @@ pub fn replay(asked: Asked) -> Result<Report, Failure> {
     let mut player = Player::new(policy, engine);
     let damage = capture.read(|record| player.record(&record))?;
     let stats = player.engine.stats()?;
-    let Player { policy, read, story, lacks, held, servers, .. } = player;
+    let Player { policy, read, timeline, gaps, reorder, servers, .. } = player;
     if let Some(number) = read.other_links.keys().next().filter(|_| read.links.is_empty()) {
-        let wrong = format!("its link layer, LINKTYPE_ {number}, can't be read");
-        return Err(Failure::failed(file.display(), wrong, "capture on an ethernet, IP or loopback interface"));
+        let problem = format!("its link layer, LINKTYPE_ {number}, can't be read");
+        return Err(Failure::failed(file.display(), problem, "capture on an ethernet, IP or loopback interface"));
     }
     let own = servers.into_iter().map(IpNet::from).collect();
     Ok(Report {
         file,
         format,
-        policy: InForce { generation: 1, policy, own },
+        policy: ActivePolicy { generation: 1, policy, own },
         range_is_assumed,
         read,
-        story,
-        missing: lacks.missing,
-        waiting: held.count(),
+        timeline,
+        missing: gaps.missing,
+        waiting: reorder.count(),
         stats,
         damage,
     })

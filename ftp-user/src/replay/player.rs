@@ -1,4 +1,4 @@
-//! One packet after the other, from its link layer to what the program tells of it.
+//! One packet after the other, from its link layer to what the program reports of it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -8,13 +8,13 @@ use ftp_common::flow::tcp::{ACK, RST, SYN};
 
 use super::Read;
 use super::engine::Engine;
-use super::gaps::Lacks;
+use super::gaps::Gaps;
 use super::link::Link;
 use super::packet::{Found, Tcp, find};
 use super::reader::Record;
-use super::reorder::{Direction, Held};
+use super::reorder::{Direction, Reorder};
 use super::resegment::{self, CutOff};
-use super::timeline::Story;
+use super::timeline::Timeline;
 use crate::error::Failure;
 use crate::policy::{MAX_NAMED, Policy};
 
@@ -25,17 +25,17 @@ pub(super) struct Player {
     control_ports: BTreeSet<u16>,
     pub(super) engine: Engine,
     pub(super) read: Read,
-    pub(super) story: Story,
-    pub(super) lacks: Lacks,
-    pub(super) held: Held,
+    pub(super) timeline: Timeline,
+    pub(super) gaps: Gaps,
+    pub(super) reorder: Reorder,
     /// Those that were found by themselves.
     pub(super) servers: BTreeSet<IpAddr>,
-    /// Whether an address is a server's, for those that were met.
+    /// Whether an address is a server's, for those that occurred.
     known: HashMap<IpAddr, bool>,
     now: i64,
     frame: Vec<u8>,
     piece: Vec<u8>,
-    told: Vec<Event>,
+    events: Vec<Event>,
 }
 
 impl Player {
@@ -45,15 +45,15 @@ impl Player {
             policy,
             engine,
             read: Read::default(),
-            story: Story::default(),
-            lacks: Lacks::default(),
-            held: Held::default(),
+            timeline: Timeline::default(),
+            gaps: Gaps::default(),
+            reorder: Reorder::default(),
             servers: BTreeSet::new(),
             known: HashMap::new(),
             now: 0,
             frame: Vec::new(),
             piece: Vec::new(),
-            told: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -104,8 +104,8 @@ impl Player {
         let ports = segment.ends().map(|end| end.port());
         let is_control = ports.iter().any(|port| self.control_ports.contains(port));
         if segment.ends().iter().any(|end| self.is_server(end.ip())) {
-            if let Some(missing) = self.lacks.see(segment) {
-                self.story.miss(self.now, segment.ends(), missing);
+            if let Some(missing) = self.gaps.see(segment) {
+                self.timeline.push_gap(self.now, segment.ends(), missing);
             }
             self.pass_time(segment)?;
         }
@@ -168,31 +168,31 @@ impl Player {
     /// Runs a frame, and those again that have waited for it.
     fn present(&mut self, frame: &[u8], direction: Direction) -> Result<(), Failure> {
         if !self.run(frame)? {
-            self.hold(frame.to_vec(), direction);
+            self.defer(frame.to_vec(), direction);
             return Ok(());
         }
-        while let Some((_, early)) = self.held.take(direction) {
+        while let Some((_, early)) = self.reorder.next(direction) {
             if !self.run(&early)? {
-                self.hold(early, direction);
+                self.defer(early, direction);
                 break;
             }
         }
         Ok(())
     }
 
-    fn hold(&mut self, frame: Vec<u8>, direction: Direction) {
+    fn defer(&mut self, frame: Vec<u8>, direction: Direction) {
         if let Found::Tcp(segment) = find(&frame, 0) {
-            self.held.keep(direction, (segment.seq, frame));
+            self.reorder.push(direction, (segment.seq, frame));
         }
     }
 
-    /// Runs the program on a frame. False: it holds it back. What it denies is gone for good.
+    /// Runs the program on a frame. False: it deferred it. What it denies is gone for good.
     fn run(&mut self, frame: &[u8]) -> Result<bool, Failure> {
-        self.told.clear();
-        let passes = self.engine.run(frame, &mut self.told)?;
-        for event in &self.told {
-            self.story.tell(self.now, event);
+        self.events.clear();
+        let passes = self.engine.run(frame, &mut self.events)?;
+        for event in &self.events {
+            self.timeline.push(self.now, event);
         }
-        Ok(passes || self.told.iter().any(|event| event.kind == EventKind::Denied.number()))
+        Ok(passes || self.events.iter().any(|event| event.kind == EventKind::Denied.number()))
     }
 }

@@ -76,8 +76,8 @@ impl Capture {
     /// It can't be opened, or is no capture.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let file = File::open(path).or_fail(path.display(), "give the path of a capture")?;
-        Self::of(Box::new(file)).map_err(|wrong| {
-            Failure::failed(path.display(), wrong, "give a pcap or pcapng file, as tcpdump -w and Wireshark write")
+        Self::of(Box::new(file)).map_err(|problem| {
+            Failure::failed(path.display(), problem, "give a pcap or pcapng file, as tcpdump -w and Wireshark write")
         })
     }
 

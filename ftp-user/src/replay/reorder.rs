@@ -1,4 +1,4 @@
-//! Early segments of control connections that the kernel program holds back, for TCP to repeat. In a capture
+//! Early segments of control connections that the kernel program defers, for TCP to retransmit. In a capture
 //! nobody repeats them: they were not dropped. So they are presented again, as soon as what they wait for has passed.
 
 use std::collections::HashMap;
@@ -15,15 +15,15 @@ pub(super) type Early = (u32, Vec<u8>);
 
 /// Segments that wait for earlier ones.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct Reorder {
     waiting: HashMap<Direction, Vec<Early>>,
 }
 
-impl Held {
-    /// Keeps one that was held back.
-    pub(super) fn keep(&mut self, direction: Direction, early: Early) {
+impl Reorder {
+    /// Keeps one that was deferred.
+    pub(super) fn push(&mut self, direction: Direction, early: Early) {
         let waiting = self.waiting.entry(direction).or_default();
-        // The program holds no more: it gives up its step.
+        // The program defers no more: the session is out of sync.
         if waiting.len() >= usize::from(MAX_DEFERRED) {
             waiting.remove(0);
         }
@@ -31,7 +31,7 @@ impl Held {
     }
 
     /// The first of those that wait in a direction.
-    pub(super) fn take(&mut self, direction: Direction) -> Option<Early> {
+    pub(super) fn next(&mut self, direction: Direction) -> Option<Early> {
         let waiting = self.waiting.get_mut(&direction)?;
         let first = (0..waiting.len()).reduce(|a, b| if before(waiting[b].0, waiting[a].0) { b } else { a });
         let early = first.map(|index| waiting.swap_remove(index));
@@ -55,17 +55,17 @@ mod tests {
     #[test]
     fn the_first_in_sequence_comes_first_and_too_many_push_out_the_oldest() {
         let direction = ["10.0.0.2:40000".parse().unwrap(), "10.0.0.1:21".parse().unwrap()];
-        let mut held = Held::default();
+        let mut reorder = Reorder::default();
         for seq in [9, u32::MAX, 3] {
-            held.keep(direction, (seq, Vec::new()));
+            reorder.push(direction, (seq, Vec::new()));
         }
-        assert_eq!(held.count(), 3);
-        let order: Vec<_> = std::iter::from_fn(|| held.take(direction)).map(|(seq, _)| seq).collect();
+        assert_eq!(reorder.count(), 3);
+        let order: Vec<_> = std::iter::from_fn(|| reorder.next(direction)).map(|(seq, _)| seq).collect();
         assert_eq!(order, [u32::MAX, 3, 9]);
-        assert_eq!((held.count(), held.waiting.len()), (0, 0));
+        assert_eq!((reorder.count(), reorder.waiting.len()), (0, 0));
         for seq in 0..100 {
-            held.keep(direction, (seq, Vec::new()));
+            reorder.push(direction, (seq, Vec::new()));
         }
-        assert_eq!(held.count(), usize::from(MAX_DEFERRED));
+        assert_eq!(reorder.count(), usize::from(MAX_DEFERRED));
     }
 }

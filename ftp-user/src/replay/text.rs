@@ -17,17 +17,17 @@ use crate::sys::clock;
 #[must_use]
 pub fn text(report: &Report) -> String {
     let mut text = head(report);
-    for session in &report.story.sessions {
+    for session in &report.timeline.sessions {
         text += &conversation(session);
     }
-    if !report.story.strays.is_empty() {
+    if !report.timeline.strays.is_empty() {
         text += "\nwhat belongs to no session\n";
-        text.extend(report.story.strays.iter().map(entry));
+        text.extend(report.timeline.strays.iter().map(entry));
     }
-    let lacks = lacks(report);
-    if !lacks.is_empty() {
+    let gaps = gaps(report);
+    if !gaps.is_empty() {
         text += "\nnot in the capture\n";
-        text.extend(lacks.iter().map(|line| format!("  {line}\n")));
+        text.extend(gaps.iter().map(|line| format!("  {line}\n")));
     }
     text + "\nwhat was counted\n" + &table::stats(&report.stats)
 }
@@ -67,7 +67,7 @@ fn conversation(session: &Session) -> String {
 /// `  12:00:01.123  > USER`, and so on.
 fn entry(entry: &Entry) -> String {
     let what = match &entry.what {
-        What::Told(event) => match told(event) {
+        What::Event(event) => match event_text(event) {
             Some(text) => text,
             None => return String::new(),
         },
@@ -76,7 +76,7 @@ fn entry(entry: &Entry) -> String {
     format!("  {}  {what}\n", shown(entry.time))
 }
 
-fn told(event: &Event) -> Option<String> {
+fn event_text(event: &Event) -> Option<String> {
     Some(match EventKind::from_number(event.kind)? {
         EventKind::Command => format!("> {}", verb(event.detail).unwrap_or_else(|| "(no verb)".to_owned())),
         EventKind::Reply => format!("< {}", event.detail),
@@ -88,7 +88,7 @@ fn told(event: &Event) -> Option<String> {
 }
 
 /// What could not be judged, or only in part.
-fn lacks(report: &Report) -> Vec<String> {
+fn gaps(report: &Report) -> Vec<String> {
     let read = &report.read;
     let counts = [
         (read.headers_cut, "packets are cut in their headers by a snap length: they were not evaluated"),

@@ -16,7 +16,7 @@ use ftp_common::session::Session;
 
 use super::maps::take;
 use super::packet::Tcp;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 
 /// Less than that is let go by: a tenth of the shortest time that the program knows, which is half a second.
@@ -26,22 +26,22 @@ const GRAIN: i64 = 50_000_000;
 const INTERFACE: u32 = 1;
 /// The entry is there, and is to be changed (linux/bpf.h).
 const BPF_EXIST: u64 = 2;
-const REMEDY: &str = "report this with the output of uname -r";
+const HINT: &str = "report this with the output of uname -r";
 
 /// The maps that hold times.
 pub(super) struct Times {
-    sessions: BpfHashMap<MapData, Wire<ConnectionKey>, Wire<Session>>,
-    expectations: BpfHashMap<MapData, Wire<ExpectationKey>, Wire<Expectation>>,
-    flows: BpfHashMap<MapData, Wire<ConnectionKey>, Wire<Flow>>,
-    clients: BpfHashMap<MapData, Wire<ClientKey>, Wire<ClientSessions>>,
-    /// What was met, by control connection.
-    met: HashMap<ConnectionKey, Met>,
+    sessions: BpfHashMap<MapData, AsPod<ConnectionKey>, AsPod<Session>>,
+    expectations: BpfHashMap<MapData, AsPod<ExpectationKey>, AsPod<Expectation>>,
+    flows: BpfHashMap<MapData, AsPod<ConnectionKey>, AsPod<Flow>>,
+    clients: BpfHashMap<MapData, AsPod<ClientKey>, AsPod<ClientSessions>>,
+    /// Connections that occurred, by control connection.
+    tracked: HashMap<ConnectionKey, Tracked>,
     /// Until when the capture's time was taken off the limit of a client.
     limited: HashMap<ClientKey, i64>,
 }
 
 /// A control connection.
-struct Met {
+struct Tracked {
     /// Until when the capture's time was taken off.
     until: i64,
     /// Data connections that have taken a place on its expectation, each by a time that both remember.
@@ -55,7 +55,7 @@ impl Times {
             expectations: take(ebpf, "EXPECTATIONS")?,
             flows: take(ebpf, "FLOWS")?,
             clients: take(ebpf, "CLIENTS")?,
-            met: HashMap::new(),
+            tracked: HashMap::new(),
             limited: HashMap::new(),
         })
     }
@@ -86,13 +86,13 @@ impl Times {
             (active, active.client, Mode::Active),
         ] {
             let expected = ExpectationKey { client, ..ExpectationKey::for_connection(&ends, mode) };
-            if let Ok(Wire(expectation)) = self.expectations.get(&Wire(expected), 0) {
+            if let Ok(AsPod(expectation)) = self.expectations.get(&AsPod(expected), 0) {
                 self.pass(expectation.session, now)?;
                 // Its SYN may come again.
-                if let Some(met) = self.met.get_mut(&expectation.session)
-                    && !met.unfinished.contains(&ends)
+                if let Some(tracked) = self.tracked.get_mut(&expectation.session)
+                    && !tracked.unfinished.contains(&ends)
                 {
-                    met.unfinished.push(ends);
+                    tracked.unfinished.push(ends);
                 }
             }
         }
@@ -100,13 +100,13 @@ impl Times {
     }
 
     fn pass(&mut self, key: ConnectionKey, now: i64) -> Result<(), Failure> {
-        let met = self.met.entry(key).or_insert(Met { until: now, unfinished: Vec::new() });
-        let Some(by) = passed(&mut met.until, now) else { return Ok(()) };
-        let Ok(Wire(mut session)) = self.sessions.get(&Wire(key), 0) else { return Ok(()) };
+        let tracked = self.tracked.entry(key).or_insert(Tracked { until: now, unfinished: Vec::new() });
+        let Some(by) = passed(&mut tracked.until, now) else { return Ok(()) };
+        let Ok(AsPod(mut session)) = self.sessions.get(&AsPod(key), 0) else { return Ok(()) };
         session.client.last_command_at = older(session.client.last_command_at, by);
         session.server.last_reply_at = older(session.server.last_reply_at, by);
-        self.sessions.insert(Wire(key), Wire(session), BPF_EXIST).or_fail("SESSIONS", REMEDY)?;
-        let unfinished = std::mem::take(&mut met.unfinished);
+        self.sessions.insert(AsPod(key), AsPod(session), BPF_EXIST).or_fail("SESSIONS", HINT)?;
+        let unfinished = std::mem::take(&mut tracked.unfinished);
         for flow in unfinished {
             self.pass_for_flow(key, flow, by)?;
         }
@@ -116,7 +116,7 @@ impl Times {
     fn pass_for_expectation(&mut self, key: ConnectionKey, session: &Session, by: u64) -> Result<(), Failure> {
         let standing = session.server.standing;
         let expected = standing.key(&key);
-        let Ok(Wire(mut expectation)) = self.expectations.get(&Wire(expected), 0) else { return Ok(()) };
+        let Ok(AsPod(mut expectation)) = self.expectations.get(&AsPod(expected), 0) else { return Ok(()) };
         if standing.mode == 0 || expectation.session_id != session.session_id {
             return Ok(());
         }
@@ -124,30 +124,30 @@ impl Times {
         for place in &mut expectation.half_open {
             place.since = older(place.since, by);
         }
-        self.expectations.insert(Wire(expected), Wire(expectation), BPF_EXIST).or_fail("EXPECTATIONS", REMEDY)
+        self.expectations.insert(AsPod(expected), AsPod(expectation), BPF_EXIST).or_fail("EXPECTATIONS", HINT)
     }
 
     /// Until it is established or gone, it remembers its place by its time.
     fn pass_for_flow(&mut self, session: ConnectionKey, key: ConnectionKey, by: u64) -> Result<(), Failure> {
-        let Ok(Wire(mut flow)) = self.flows.get(&Wire(key), 0) else { return Ok(()) };
+        let Ok(AsPod(mut flow)) = self.flows.get(&AsPod(key), 0) else { return Ok(()) };
         if flow.state >= state::ESTABLISHED {
             return Ok(());
         }
         flow.since = older(flow.since, by);
-        if let Some(met) = self.met.get_mut(&session) {
-            met.unfinished.push(key);
+        if let Some(tracked) = self.tracked.get_mut(&session) {
+            tracked.unfinished.push(key);
         }
-        self.flows.insert(Wire(key), Wire(flow), BPF_EXIST).or_fail("FLOWS", REMEDY)
+        self.flows.insert(AsPod(key), AsPod(flow), BPF_EXIST).or_fail("FLOWS", HINT)
     }
 
     fn pass_for_client(&mut self, key: ClientKey, now: i64) -> Result<(), Failure> {
         let Some(by) = passed(self.limited.entry(key).or_insert(now), now) else { return Ok(()) };
-        let Ok(Wire(mut sessions)) = self.clients.get(&Wire(key), 0) else { return Ok(()) };
+        let Ok(AsPod(mut sessions)) = self.clients.get(&AsPod(key), 0) else { return Ok(()) };
         if sessions.full_since == 0 {
             return Ok(());
         }
         sessions.full_since = older(sessions.full_since, by);
-        self.clients.insert(Wire(key), Wire(sessions), BPF_EXIST).or_fail("CLIENTS", REMEDY)
+        self.clients.insert(AsPod(key), AsPod(sessions), BPF_EXIST).or_fail("CLIENTS", HINT)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel program told of a capture, in the capture's time, by session.
+//! What the kernel program reported of a capture, in the capture's time, by session.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ pub struct Session {
     pub client: String,
     /// The server's end.
     pub server: String,
-    /// Its beginning was followed; else it was met in the middle.
+    /// Its beginning was tracked; else it was picked up midstream.
     pub began: bool,
-    /// Its end was followed.
+    /// Its end was tracked.
     pub ended: bool,
     /// What happened, in order.
     pub entries: Vec<Entry>,
@@ -35,28 +35,28 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    /// The kernel program told it. The event's own time is that of the replay.
-    Told(Event),
+    /// The kernel program reported it. The event's own time is that of the replay.
+    Event(Event),
     /// Bytes of the control connection are not in the capture.
     Missing(Missing),
 }
 
-/// All that was told.
+/// All that was reported.
 #[derive(Debug, Default)]
-pub struct Story {
-    /// Control connections, in the order in which they were first told of.
+pub struct Timeline {
+    /// Control connections, in the order in which they were first reported.
     pub sessions: Vec<Session>,
     /// What belongs to no session.
     pub strays: Vec<Entry>,
-    by_generation: HashMap<u64, usize>,
+    by_session_id: HashMap<u64, usize>,
     by_ends: HashMap<[SocketAddr; 2], usize>,
 }
 
-impl Story {
-    /// Adds what the program told when it saw a packet of this time.
-    pub fn tell(&mut self, time: i64, event: &Event) {
+impl Timeline {
+    /// Adds what the program reported when it saw a packet of this time.
+    pub fn push(&mut self, time: i64, event: &Event) {
         let Some(kind) = EventKind::from_number(event.kind) else { return };
-        let entry = Entry { time, what: What::Told(*event) };
+        let entry = Entry { time, what: What::Event(*event) };
         if event.session == 0 {
             self.strays.push(entry);
             return;
@@ -71,7 +71,7 @@ impl Story {
     }
 
     /// Adds that bytes of a control connection are missing; its ends in any order.
-    pub fn miss(&mut self, time: i64, ends: [SocketAddr; 2], missing: Missing) {
+    pub fn push_gap(&mut self, time: i64, ends: [SocketAddr; 2], missing: Missing) {
         let [one, other] = ends;
         let index = self.by_ends.get(&[one, other]).or_else(|| self.by_ends.get(&[other, one]));
         if let Some(session) = index.and_then(|index| self.sessions.get_mut(*index))
@@ -83,7 +83,7 @@ impl Story {
 
     fn session(&mut self, event: &Event) -> &mut Session {
         let next = self.sessions.len();
-        let index = *self.by_generation.entry(event.session).or_insert(next);
+        let index = *self.by_session_id.entry(event.session).or_insert(next);
         if index == next {
             let client = SocketAddr::new(event.client.into(), event.client_port);
             let server = SocketAddr::new(event.server.into(), event.server_port);

@@ -27,29 +27,29 @@ fn data(kind: EventKind, server_port: u16) -> Event {
 
 #[test]
 fn a_session_is_told_by_itself_and_a_denial_belongs_to_none() {
-    let mut story = Story::default();
+    let mut timeline = Timeline::default();
     let denied = Event { session: 0, ..data(EventKind::Denied, 10_240) };
     for event in [event(EventKind::SessionStarted, 7), denied, event(EventKind::Command, 8), event(EventKind::Reply, 7)]
     {
-        story.tell(5, &event);
+        timeline.push(5, &event);
     }
-    story.tell(6, &event(EventKind::SessionEnded, 7));
-    let told: Vec<_> = story.sessions.iter().map(|s| (s.began, s.ended, s.entries.len())).collect();
+    timeline.push(6, &event(EventKind::SessionEnded, 7));
+    let told: Vec<_> = timeline.sessions.iter().map(|s| (s.began, s.ended, s.entries.len())).collect();
     assert_eq!(told, [(true, true, 3), (false, false, 1)], "the other was met in the middle");
-    assert_eq!(story.strays.len(), 1);
-    assert_eq!((&*story.sessions[0].client, &*story.sessions[0].server), ("10.0.0.2:40000", "10.0.0.1:21"));
+    assert_eq!(timeline.strays.len(), 1);
+    assert_eq!((&*timeline.sessions[0].client, &*timeline.sessions[0].server), ("10.0.0.2:40000", "10.0.0.1:21"));
 }
 
 #[test]
 fn what_is_missing_stands_in_the_session_that_lives() {
-    let mut story = Story::default();
+    let mut timeline = Timeline::default();
     let ends = ["10.0.0.2:40000".parse().unwrap(), "10.0.0.1:21".parse().unwrap()];
     let missing = Missing { sender: ends[0], bytes: 9 };
-    story.miss(1, ends, missing);
-    story.tell(2, &event(EventKind::SessionStarted, 7));
-    story.miss(3, ends, missing);
-    story.miss(4, [ends[1], ends[0]], missing);
-    story.tell(5, &event(EventKind::SessionEnded, 7));
-    story.miss(6, ends, missing);
-    assert_eq!(story.sessions[0].entries.iter().map(|entry| entry.time).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    timeline.push_gap(1, ends, missing);
+    timeline.push(2, &event(EventKind::SessionStarted, 7));
+    timeline.push_gap(3, ends, missing);
+    timeline.push_gap(4, [ends[1], ends[0]], missing);
+    timeline.push(5, &event(EventKind::SessionEnded, 7));
+    timeline.push_gap(6, ends, missing);
+    assert_eq!(timeline.sessions[0].entries.iter().map(|entry| entry.time).collect::<Vec<_>>(), [2, 3, 4, 5]);
 }

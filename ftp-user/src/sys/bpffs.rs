@@ -26,11 +26,11 @@ pub fn prepare(pin_dir: &Path) -> Result<bool, Failure> {
         return Ok(false);
     }
     if parent(pin_dir) != Path::new(USUAL) {
-        let remedy = format!(
+        let hint = format!(
             "mount one there (mount -t bpf bpf {}) or choose a directory below {USUAL}",
             parent(pin_dir).display()
         );
-        return Err(Failure::failed(given, "it is not on a BPF file system", remedy));
+        return Err(Failure::failed(given, "it is not on a BPF file system", hint));
     }
     mount("bpf", USUAL, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
         .or_fail(USUAL, format_args!("as root, run: mount -t bpf bpf {USUAL}"))?;

@@ -26,8 +26,8 @@ pub fn check(command: &str, needed: &[(CapabilitySet, &'static str)]) -> Result<
         return Ok(());
     }
     let verb = if missing.len() == 1 { "is" } else { "are" };
-    let wrong = format!("{} {verb} missing", missing.join(", "));
-    Err(Failure::failed(command, wrong, "run it as root"))
+    let problem = format!("{} {verb} missing", missing.join(", "));
+    Err(Failure::failed(command, problem, "run it as root"))
 }
 
 /// Whether this process may look at what other users' processes have open (CAP_SYS_PTRACE; proc_pid_fd(5)).

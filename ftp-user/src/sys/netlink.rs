@@ -56,7 +56,7 @@ impl Netlink {
     ///
     /// The kernel's refusal.
     pub fn open() -> Result<Self, Failure> {
-        let (connection, handle, _) = rtnetlink::new_connection().or_fail("routing socket", REMEDY)?;
+        let (connection, handle, _) = rtnetlink::new_connection().or_fail("routing socket", HINT)?;
         tokio::spawn(connection);
         Ok(Self { handle })
     }
@@ -69,7 +69,7 @@ impl Netlink {
     pub async fn links(&self) -> Result<Vec<Link>, Failure> {
         let mut links = Vec::new();
         let mut messages = self.handle.link().get().execute();
-        while let Some(message) = messages.try_next().await.or_fail("list of interfaces", REMEDY)? {
+        while let Some(message) = messages.try_next().await.or_fail("list of interfaces", HINT)? {
             let name = message.attributes.into_iter().find_map(|attribute| match attribute {
                 LinkAttribute::IfName(name) => Some(name),
                 _ => None,
@@ -89,7 +89,7 @@ impl Netlink {
     pub async fn addresses(&self, interfaces: &[u32]) -> Result<BTreeSet<IpNet>, Failure> {
         let mut addresses = BTreeSet::new();
         let mut messages = self.handle.address().get().execute();
-        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", REMEDY)? {
+        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", HINT)? {
             if interfaces.contains(&message.header.index) {
                 addresses.extend(own_address(&message));
             }
@@ -105,7 +105,7 @@ impl Netlink {
     pub async fn all_addresses(&self) -> Result<BTreeSet<IpAddr>, Failure> {
         let mut addresses = BTreeSet::new();
         let mut messages = self.handle.address().get().execute();
-        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", REMEDY)? {
+        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", HINT)? {
             addresses.extend(own_address(&message).map(|net| net.addr()));
         }
         Ok(addresses)
@@ -119,7 +119,7 @@ impl Netlink {
     pub async fn filters(&self, interface: u32, hook: TcAttachType) -> Result<Vec<Filter>, Failure> {
         let request = self.handle.traffic_filter(index(interface)).get();
         let request = if hook == TcAttachType::Ingress { request.ingress() } else { request.egress() };
-        collect_filters(request.execute(), hook).await.or_fail("list of TC filters", REMEDY)
+        collect_filters(request.execute(), hook).await.or_fail("list of TC filters", HINT)
     }
 
     /// Removes the clsact qdisc of an interface, with all filters on it.
@@ -130,13 +130,13 @@ impl Netlink {
     pub async fn remove_clsact(&self, interface: u32) -> Result<(), Failure> {
         let mut request = self.handle.qdisc().del(index(interface));
         request.message_mut().header.parent = Parent::CLSACT;
-        request.execute().await.or_fail("clsact qdisc", REMEDY)
+        request.execute().await.or_fail("clsact qdisc", HINT)
     }
 }
 
-const REMEDY: &str = "run as root, in the network namespace of the interface";
+const HINT: &str = "run as root, in the network namespace of the interface";
 
-/// Something about interfaces, addresses or filters changed: time to look again.
+/// Something about interfaces, addresses or filters changed: time to observe again.
 pub struct Changes(LocalBoxStream<'static, ()>);
 
 impl Changes {
@@ -149,9 +149,9 @@ impl Changes {
         // The last one tells when somebody removes a clsact qdisc or a filter.
         let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr, MulticastGroup::Tc];
         let (connection, _, messages) =
-            rtnetlink::new_multicast_connection(&groups).or_fail("changes of addresses", REMEDY)?;
+            rtnetlink::new_multicast_connection(&groups).or_fail("changes of addresses", HINT)?;
         tokio::spawn(connection);
-        // An overrun arrives as a message too: whatever was missed, a new look finds it.
+        // An overrun arrives as a message too: whatever was missed, the next observation finds it.
         Ok(Self(messages.map(drop).boxed_local()))
     }
 

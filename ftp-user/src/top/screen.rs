@@ -27,10 +27,10 @@ impl Screen {
     /// There is none.
     pub fn open() -> Result<Self, Failure> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            let wrong = "standard input and output are none";
+            let problem = "standard input and output are none";
             return Err(Failure::failed(
                 GIVEN,
-                wrong,
+                problem,
                 "use ftptrack sessions --watch, flows --watch and events --follow",
             ));
         }

@@ -7,7 +7,7 @@ use ftp_common::counter::Counter;
 use ftp_common::event::Event;
 use tokio::io::unix::AsyncFd;
 
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::ring;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
@@ -52,13 +52,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// Begins to look. That another process views already is no failure: then only the maps are shown.
+    /// Starts reading. That another process views already is no failure: then only the maps are shown.
     ///
     /// # Errors
     ///
     /// Nothing is attached.
     pub fn open(pin_dir: &Path) -> Result<Self, Failure> {
-        Tables::new(&Pins::attached(pin_dir)?).check()?;
+        PinnedMaps::new(&Pins::attached(pin_dir)?).check()?;
         let mut source = Self { pin_dir: pin_dir.to_owned(), view: None, blind: None };
         source.keep_view();
         Ok(source)
@@ -72,7 +72,7 @@ impl Source {
     pub async fn snapshot(&mut self) -> Result<Snapshot, Failure> {
         self.keep_view();
         let pins = Pins::attached(&self.pin_dir)?;
-        let tables = Tables::new(&pins);
+        let tables = PinnedMaps::new(&pins);
         let status = status::status(&self.pin_dir, &pins).await?;
         let stats = query::stats(tables)?;
         Ok(Snapshot {
@@ -103,7 +103,7 @@ impl Source {
     /// Opens the view if there is none or the maps are others by now, and says that we are there.
     fn keep_view(&mut self) {
         let kept = Pins::attached(&self.pin_dir).and_then(|pins| {
-            let tables = Tables::new(&pins);
+            let tables = PinnedMaps::new(&pins);
             let id = View::id(tables)?;
             match &mut self.view {
                 Some(view) if view.id == id => {}
@@ -134,11 +134,11 @@ struct View {
 
 impl View {
     /// Tells maps from others that were pinned in their place: all are made together.
-    fn id(tables: Tables<'_>) -> Result<u32, Failure> {
+    fn id(tables: PinnedMaps<'_>) -> Result<u32, Failure> {
         Ok(tables.sessions()?.info().or_fail("SESSIONS", "run as root")?.id())
     }
 
-    fn open(tables: Tables<'_>, id: u32) -> Result<Self, Failure> {
+    fn open(tables: PinnedMaps<'_>, id: u32) -> Result<Self, Failure> {
         let only = lock::view(tables.pins())?;
         let ring = ring::watch(tables.view()?).or_fail("VIEW", "report this")?;
         Ok(Self { id, ring, viewer: tables.viewer()?, since: clock::monotonic(), _only: only })

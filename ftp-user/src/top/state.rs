@@ -100,7 +100,7 @@ pub struct State {
     pub snapshot: Snapshot,
     /// Data connections, with their rates.
     pub transfers: Vec<Transfer>,
-    /// What the kernel has told.
+    /// What the kernel has reported.
     pub talk: Talk,
     /// Lines have this in them, in any case.
     pub filter: String,

@@ -16,7 +16,7 @@ const SESSIONS: usize = 1000;
 /// Denials and refusals that are kept.
 const DENIALS: usize = 1000;
 
-/// What the kernel has told since this began.
+/// What the kernel has reported since this started.
 #[derive(Debug, Default)]
 pub struct Talk {
     lines: EventLines,
@@ -75,7 +75,7 @@ impl Talk {
             self.order.push_back((event.session, control.clone()));
             self.ids.insert(control, event.session);
         } else if !self.sessions.contains_key(&event.session) {
-            // Of which session this is can't be told.
+            // The session is unknown.
             return;
         }
         push(self.sessions.entry(event.session).or_default(), line, LINES);

@@ -15,7 +15,7 @@ use crate::error::Failure;
 pub enum Message {
     /// What the maps say, or why they can't be read.
     Snapshot(Box<Result<Snapshot, Failure>>),
-    /// What the kernel told.
+    /// What the kernel reported.
     Events(Vec<Event>),
     /// A key.
     Key(Key),

@@ -7,24 +7,24 @@ use ipnet::IpNet;
 
 use super::model::{Action, Chain, Condition, Family, Packet, Rule, Ruleset, Tool};
 use super::walk::{Fate, walk};
-use super::{CHECK, Finding, Level, Rulesets, firewalld, mend};
-use crate::doctor::ground::{Bare, Ground};
+use super::{CHECK, Finding, Level, Rulesets, firewalld, fix};
+use crate::doctor::host::{Host, Unprotected};
 use crate::policy::{PortRange, Rules};
 
 /// Asks every base chain on the way to the servers about every control port and every passive port.
-pub(in crate::doctor) fn check(ground: &Ground, rulesets: &Rulesets) -> Vec<Finding> {
-    if ground.policy.is_none() {
+pub(in crate::doctor) fn check(host: &Host, rulesets: &Rulesets) -> Vec<Finding> {
+    if host.policy.is_none() {
         return Vec::new();
     }
-    if ground.servers_are_beyond() {
+    if host.servers_are_beyond() {
         return vec![Finding::not_checked(
             CHECK,
             "the servers are beyond the interface: other hosts' rules let them in",
         )];
     }
     let mut findings = Vec::new();
-    for (rules, servers) in ground.rules() {
-        let question = Question::new(ground, rulesets, rules, &servers);
+    for (rules, servers) in host.rules() {
+        let question = Question::new(host, rulesets, rules, &servers);
         for ruleset in &rulesets.all {
             for chain in ruleset.chains.iter().filter(|chain| question.concerns(chain)) {
                 findings.extend(question.ask(ruleset, chain));
@@ -50,19 +50,19 @@ pub(in crate::doctor) fn check(ground: &Ground, rulesets: &Rulesets) -> Vec<Find
 
 /// What is asked of the chains on the way to some servers.
 pub(super) struct Question<'a> {
-    pub(super) ground: &'a Ground,
+    pub(super) host: &'a Host,
     pub(super) rulesets: &'a Rulesets,
     pub(super) rules: &'a Rules,
     pub(super) families: Vec<Family>,
     /// The servers are on this host, or behind it.
     hooks: [&'static str; 2],
     /// Interfaces that nobody guards, by which others than the servers come.
-    pub(super) bare: Vec<&'a Bare>,
+    pub(super) unprotected: Vec<&'a Unprotected>,
 }
 
 impl<'a> Question<'a> {
-    fn new(ground: &'a Ground, rulesets: &'a Rulesets, rules: &'a Rules, servers: &[IpNet]) -> Self {
-        let is_here = servers.iter().any(|net| ground.local.iter().any(|address| net.contains(address)));
+    fn new(host: &'a Host, rulesets: &'a Rulesets, rules: &'a Rules, servers: &[IpNet]) -> Self {
+        let is_here = servers.iter().any(|net| host.local.iter().any(|address| net.contains(address)));
         // Link-local ones are on every interface, whether anybody uses IPv6 or not.
         let counts = |net: &&IpNet| !matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
         let has = |v4: bool| servers.iter().filter(counts).any(|net| net.addr().is_ipv4() == v4);
@@ -70,12 +70,12 @@ impl<'a> Question<'a> {
         let families: Vec<_> = all.into_iter().filter(|(_, has)| *has).map(|(family, _)| family).collect();
         let families = if families.is_empty() { vec![Family::V4, Family::V6] } else { families };
         let hooks = ["prerouting", if is_here || servers.is_empty() { "input" } else { "forward" }];
-        let is_of_servers = |bare: &&Bare| {
+        let is_of_servers = |unprotected: &&Unprotected| {
             let common = |net: &IpNet| servers.iter().any(|server| net.contains(server) || server.contains(net));
-            hooks[1] == "forward" && bare.addresses.iter().any(|net| common(&net.trunc()))
+            hooks[1] == "forward" && unprotected.addresses.iter().any(|net| common(&net.trunc()))
         };
-        let bare = ground.bare.iter().filter(|bare| !is_of_servers(bare)).collect();
-        Self { ground, rulesets, rules, families, hooks, bare }
+        let unprotected = host.unprotected.iter().filter(|unprotected| !is_of_servers(unprotected)).collect();
+        Self { host, rulesets, rules, families, hooks, unprotected }
     }
 
     /// Whether the servers are on this host.
@@ -125,7 +125,7 @@ impl<'a> Question<'a> {
     where
         'a: 'r,
     {
-        let names: Vec<_> = self.ground.places.iter().map(|place| Some(place.name.as_str())).collect();
+        let names: Vec<_> = self.host.places.iter().map(|place| Some(place.name.as_str())).collect();
         let names = if names.is_empty() { vec![None] } else { names };
         let mut blocked = Vec::new();
         for family in self.families.iter().copied().filter(|family| chain.families.contains(family)) {
@@ -201,7 +201,7 @@ impl<'a> Question<'a> {
         let command = if is_lasting {
             firewalld::let_in(blocked.iter().map(|each| each.zone()).collect::<BTreeSet<_>>(), &ports)
         } else {
-            mend::insert(chain, &ports, mark, &interfaces)
+            fix::insert(chain, &ports, mark, &interfaces)
         };
         // Only what has passed ftptrack has its mark.
         if !needs_guard || mark.is_some() && !is_lasting {
@@ -210,7 +210,7 @@ impl<'a> Question<'a> {
         if interfaces.is_empty() {
             return finding.because(format!("{why}; give -i IFACE: the rule that lets them in is to hold there alone"));
         }
-        let is_guarded = |name: &&&str| self.ground.places.iter().any(|of| of.name == **name && of.is_guarded());
+        let is_guarded = |name: &&&str| self.host.places.iter().any(|of| of.name == **name && of.is_guarded());
         let unguarded: Vec<_> = interfaces.iter().filter(|name| !is_guarded(name)).copied().collect();
         if unguarded.is_empty() {
             return finding.because(why).fix(command);
@@ -218,7 +218,7 @@ impl<'a> Question<'a> {
         let on = unguarded.join(", ");
         finding
             .because(format!("{why}. ftptrack comes first: as long as it doesn't guard {on}, the rule opens the range"))
-            .fix(format!("{} && {command}", self.ground.attach_command("")))
+            .fix(format!("{} && {command}", self.host.attach_command("")))
     }
 }
 

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use super::{Finding, Level};
 
 mod firewalld;
+mod fix;
 mod iptables;
 mod judge;
-mod mend;
 mod model;
 mod nftables;
 mod opened;

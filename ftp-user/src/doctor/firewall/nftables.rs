@@ -127,12 +127,12 @@ impl Reader {
         if self.helpers.contains(&(family.clone(), table.clone(), name.as_str().unwrap_or_default().to_owned())) {
             let handle = rule["handle"].as_u64().unwrap_or(0);
             let what = format!("a rule of nft's {family} {table} {chain}");
-            let mend = if firewalld::owns(&table) {
+            let fix = if firewalld::owns(&table) {
                 firewalld::without_helper(&chain)
             } else {
                 format!("nft delete rule {family} {table} {chain} handle {handle}")
             };
-            self.ruleset.helpers.push((what, mend));
+            self.ruleset.helpers.push((what, fix));
         }
     }
 

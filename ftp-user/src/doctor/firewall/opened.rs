@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use super::judge::{Question, joined, parts, place};
 use super::model::{Action, Chain, Condition, Family, Packet, Rule, Ruleset};
 use super::walk::{Fate, walk};
-use super::{CHECK, Finding, Level, firewalld, mend};
-use crate::doctor::ground::Bare;
+use super::{CHECK, Finding, Level, firewalld, fix};
+use crate::doctor::host::Unprotected;
 use crate::policy::{Mark, PortRange};
 
 impl<'a> Question<'a> {
@@ -62,7 +62,7 @@ impl<'a> Question<'a> {
         let (ports, on) = (joined(parts.iter().copied()), unguarded.join(", "));
         let what = format!("rule {} of {} lets anybody in to port {ports} by {on}", rule.number, place(chain));
         let finding = Finding::new(Level::Warning, CHECK, what);
-        let places = &self.ground.places;
+        let places = &self.host.places;
         let guarded: Vec<_> =
             places.iter().filter(|place| place.is_guarded()).map(|place| place.name.as_str()).collect();
         if guarded.is_empty() || places.iter().any(|place| unguarded.contains(&place.name.as_str())) {
@@ -71,9 +71,9 @@ impl<'a> Question<'a> {
                     "whoever scans the host reaches what listens there; with ftptrack in front only those connections \
                           come as far that were negotiated",
                 )
-                .fix(self.ground.attach_command(""));
+                .fix(self.host.attach_command(""));
         }
-        let (only, attach) = (guarded.join(", "), self.ground.attach_command_also_at(unguarded));
+        let (only, attach) = (guarded.join(", "), self.host.attach_command_also_at(unguarded));
         let why = format!("only {only} is guarded: whoever comes by {on} reaches what listens there");
         // A zone of firewalld's is of interfaces already.
         if firewalld::has(chain) {
@@ -88,35 +88,40 @@ impl<'a> Question<'a> {
         };
         // A rule that lets in more than that has to stay.
         let command = if rule.action == Action::Accept && rule.conditions.iter().any(is_of_range) {
-            mend::replace(chain, rule.number, &ports, self.rules.mark, &guarded)
+            fix::replace(chain, rule.number, &ports, self.rules.mark, &guarded)
         } else {
-            mend::shut_before(chain, rule.number, &ports, unguarded)
+            fix::shut_before(chain, rule.number, &ports, unguarded)
         };
         finding.because(format!("{why}; if it is to serve them too, guard it instead: {attach}")).fix(command)
     }
 
     fn unguarded(&self) -> Vec<&'a str> {
-        let asked = self.ground.places.iter().filter(|place| !place.is_guarded() && place.link.is_some());
+        let asked = self.host.places.iter().filter(|place| !place.is_guarded() && place.link.is_some());
         let asked: Vec<_> = asked.map(|place| place.name.as_str()).collect();
-        if asked.is_empty() { self.bare.iter().map(|bare| bare.name.as_str()).collect() } else { asked }
+        if asked.is_empty() {
+            self.unprotected.iter().map(|unprotected| unprotected.name.as_str()).collect()
+        } else {
+            asked
+        }
     }
 
     /// Interfaces beside the ones in question by which the range is open because no rule says anything of it.
     pub(super) fn open_without_rules(&self) -> Vec<Finding> {
         let Some(range) = self.rules.passive_range.filter(|_| self.is_of_this_host()) else { return Vec::new() };
-        let is_in_question = |bare: &&Bare| self.ground.places.iter().any(|place| place.name == bare.name);
+        let is_in_question =
+            |unprotected: &&Unprotected| self.host.places.iter().any(|place| place.name == unprotected.name);
         // Rules that couldn't be read may shut it.
-        if self.ground.places.is_empty() || self.rulesets.whole().is_none() {
+        if self.host.places.is_empty() || self.rulesets.whole().is_none() {
             return Vec::new();
         }
-        let others = self.bare.iter().copied().filter(|bare| !is_in_question(bare));
-        others.filter_map(|bare| self.open_without_rule(bare, range)).collect()
+        let others = self.unprotected.iter().copied().filter(|unprotected| !is_in_question(unprotected));
+        others.filter_map(|unprotected| self.open_without_rule(unprotected, range)).collect()
     }
 
-    fn open_without_rule(&self, bare: &Bare, range: PortRange) -> Option<Finding> {
+    fn open_without_rule(&self, unprotected: &Unprotected, range: PortRange) -> Option<Finding> {
         let is_open = |part: &PortRange| {
             self.families.iter().any(|family| {
-                let packet = self.unguarded_packet(*family, part.first, &bare.name);
+                let packet = self.unguarded_packet(*family, part.first, &unprotected.name);
                 self.fates(&packet).all(|fate| !fate.is_dropped && fate.by.is_none())
             })
         };
@@ -124,16 +129,17 @@ impl<'a> Question<'a> {
         if open.is_empty() {
             return None;
         }
-        let (name, ports) = (&bare.name, joined(open.into_iter()));
+        let (name, ports) = (&unprotected.name, joined(open.into_iter()));
         // In a network of one's own there may be nobody who matters.
-        let level = if bare.addresses.iter().any(|net| is_public(net.addr())) { Level::Warning } else { Level::Note };
+        let level =
+            if unprotected.addresses.iter().any(|net| is_public(net.addr())) { Level::Warning } else { Level::Note };
         let why = format!(
             "whoever can come by {name} reaches what listens there; guard it too, or shut the range there by a rule of the \
              firewall"
         );
         let finding =
             Finding::new(level, CHECK, format!("{name} is not guarded, and no rule shuts port {ports} there"));
-        Some(finding.because(why).fix(self.ground.attach_command_also_at(&[name])))
+        Some(finding.because(why).fix(self.host.attach_command_also_at(&[name])))
     }
 }
 

@@ -13,8 +13,8 @@ use ftp_common::keys::{ConnectionKey, Mode};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::ebpf::batch;
-use crate::ebpf::maps::Tables;
-use crate::ebpf::pod::Wire;
+use crate::ebpf::maps::PinnedMaps;
+use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::events::totals::{Entry, Totals};
 use crate::pins::Pins;
@@ -48,9 +48,9 @@ pub async fn text(pin_dir: &Path) -> Result<String, Failure> {
 /// The same, with what data connections have carried where that is known.
 async fn with_totals(pin_dir: &Path, totals: Option<&mut Totals>) -> Result<String, Failure> {
     let pins = Pins::attached(pin_dir)?;
-    let tables = Tables::new(&pins);
+    let tables = PinnedMaps::new(&pins);
     let status = status::status(pin_dir, &pins).await?;
-    let flows = batch::read::<Wire<ConnectionKey>, Wire<Flow>>(&tables.flows()?)?;
+    let flows = batch::read::<AsPod<ConnectionKey>, AsPod<Flow>>(&tables.flows()?)?;
     let page = Page(Registry::new());
     let written = page
         .status(&status)

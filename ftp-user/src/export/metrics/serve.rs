@@ -24,9 +24,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::with_totals;
 use crate::ebpf::batch;
-use crate::ebpf::maps::Tables;
+use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
-use crate::events::totals::{Carried, Totals};
+use crate::events::totals::{EndedBytes, Totals};
 use crate::pins::Pins;
 
 /// Connections at a time; more wait in the kernel.
@@ -40,7 +40,7 @@ const LARGEST: usize = 8192;
 /// How long an answer is given again: reading the maps costs more than asking.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long after a connection could not be accepted (no descriptor is left, say) it is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The address, taken.
 #[derive(Debug)]
@@ -61,17 +61,17 @@ impl Server {
         Ok(Self { listener })
     }
 
-    /// Answers from now on, as long as the process lives. `carried`: where the reader of events counts, if this process
+    /// Answers from now on, as long as the process lives. `ended_bytes`: where the reader of events counts, if this process
     /// is it.
     ///
     /// # Errors
     ///
     /// A thread can't be had.
-    pub fn start(self, pin_dir: PathBuf, carried: Option<Arc<Carried>>) -> Result<(), Failure> {
+    pub fn start(self, pin_dir: PathBuf, ended_bytes: Option<Arc<EndedBytes>>) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.or_fail("--metrics", "free some memory or descriptors")?;
         let serve = move || {
-            let Err(error) = LocalSet::new().block_on(&runtime, serve(self.listener, Page::new(pin_dir, carried)));
+            let Err(error) = LocalSet::new().block_on(&runtime, serve(self.listener, Page::new(pin_dir, ended_bytes)));
             log::warn!("metrics can't be served any more ({error}): the filter stays attached");
         };
         thread::Builder::new().name("metrics".to_owned()).spawn(serve).or_fail("--metrics", "free some memory")?;
@@ -97,7 +97,7 @@ async fn serve(listener: TcpListener, page: Page) -> std::io::Result<Infallible>
                     places.add_permits(1);
                 });
             }
-            Err(_) => sleep(AGAIN).await,
+            Err(_) => sleep(RETRY).await,
         }
     }
 }
@@ -143,9 +143,9 @@ struct Page {
 }
 
 impl Page {
-    fn new(pin_dir: PathBuf, carried: Option<Arc<Carried>>) -> Self {
-        let flows = || Pins::attached(&pin_dir).and_then(|pins| batch::read(&Tables::new(&pins).flows()?));
-        let totals = carried.map(|carried| Totals::since(carried, &flows().unwrap_or_default()));
+    fn new(pin_dir: PathBuf, ended_bytes: Option<Arc<EndedBytes>>) -> Self {
+        let flows = || Pins::attached(&pin_dir).and_then(|pins| batch::read(&PinnedMaps::new(&pins).flows()?));
+        let totals = ended_bytes.map(|ended_bytes| Totals::since(ended_bytes, &flows().unwrap_or_default()));
         Self { pin_dir, totals, made: None }
     }
 

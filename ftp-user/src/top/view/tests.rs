@@ -102,7 +102,7 @@ fn all_lists_have_room_in_80_columns_and_24_lines() {
     let session = row("Sessions", 2);
     assert_eq!(
         session[1..],
-        ["10.0.0.2:40000", "10.0.0.1:21", "in", "step", "passive", "1m15s", "transfer"][..],
+        ["10.0.0.2:40000", "10.0.0.1:21", "in", "sync", "passive", "1m15s", "transfer"][..],
         "{session:?}"
     );
     let transfer = row("Transfers", 2);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::{Asked, Finding, Level};
-use crate::attach::observe::{Seen, State, survey};
+use crate::attach::observe::{Observed, State, observe};
 use crate::config::{InterfaceChoice, USUAL};
 use crate::ebpf::policy_maps;
 use crate::error::Failure;
@@ -24,7 +24,7 @@ pub(super) enum From {
     /// A configuration file.
     File(PathBuf),
     /// The kernel's maps.
-    InForce,
+    ActivePolicy,
 }
 
 /// An interface that is to be guarded, or is asked about.
@@ -37,32 +37,32 @@ pub(super) struct Place {
     /// As it was asked for, or is.
     pub(super) hook: Option<Hook>,
     /// What is remembered of it, and how it stands.
-    pub(super) seen: Option<(Record, State)>,
+    pub(super) observed: Option<(Record, State)>,
 }
 
 impl Place {
     pub(super) fn is_guarded(&self) -> bool {
-        self.seen.as_ref().is_some_and(|(_, state)| *state == State::Attached)
+        self.observed.as_ref().is_some_and(|(_, state)| *state == State::Attached)
     }
 }
 
 /// An interface that is up, has an address that others can reach, and is not guarded.
 #[derive(Clone, Debug)]
-pub(super) struct Bare {
+pub(super) struct Unprotected {
     pub(super) name: String,
     pub(super) addresses: Vec<IpNet>,
 }
 
 /// All of it.
-pub(super) struct Ground {
+pub(super) struct Host {
     pub(super) pins: Pins,
     pub(super) netlink: Option<Netlink>,
     pub(super) policy: Option<(Policy, From)>,
     /// The options that it was asked for by.
-    said: Vec<String>,
+    options: Vec<String>,
     pub(super) places: Vec<Place>,
     /// Interfaces that nobody guards and that others can reach.
-    pub(super) bare: Vec<Bare>,
+    pub(super) unprotected: Vec<Unprotected>,
     /// All that there are.
     pub(super) names: Vec<String>,
     /// Addresses of this host, other than those of loopback interfaces.
@@ -71,10 +71,10 @@ pub(super) struct Ground {
     pub(super) own: BTreeSet<IpNet>,
 }
 
-impl Ground {
+impl Host {
     /// Looks around. What is in the way is a finding.
-    pub(super) async fn survey(asked: &Asked, pin_dir: &Path, findings: &mut Vec<Finding>) -> Result<Self, Failure> {
-        let says = asked.flags.say_what_holds();
+    pub(super) async fn observe(asked: &Asked, pin_dir: &Path, findings: &mut Vec<Finding>) -> Result<Self, Failure> {
+        let says = asked.flags.set_policy();
         let configuration = asked.flags.resolve()?;
         let pins = Pins::new(pin_dir);
         let netlink = match Netlink::open() {
@@ -84,48 +84,48 @@ impl Ground {
                 None
             }
         };
-        let in_force = in_force(pin_dir, &pins, findings);
+        let active = active(pin_dir, &pins, findings);
         let file = asked.flags.config.clone().or_else(|| Path::new(USUAL).exists().then(|| USUAL.into()));
         let policy = match (says, file) {
             (true, Some(file)) => Some((configuration.policy, From::File(file))),
             (true, None) => Some((configuration.policy, From::Options)),
-            (false, _) => in_force.map(|policy| (policy, From::InForce)),
+            (false, _) => active.map(|policy| (policy, From::ActivePolicy)),
         };
-        let mut ground = Self {
+        let mut host = Self {
             pins,
             netlink,
             policy,
-            said: asked.flags.words(),
+            options: asked.flags.to_arguments(),
             places: Vec::new(),
-            bare: Vec::new(),
+            unprotected: Vec::new(),
             names: Vec::new(),
             local: BTreeSet::new(),
             own: BTreeSet::new(),
         };
-        if let Err(failure) = ground.look(&configuration.interfaces).await {
+        if let Err(failure) = host.look(&configuration.interfaces).await {
             findings.push(Finding::not_checked("interface", failure.complaint()));
         }
-        if ground.policy.is_none() {
+        if host.policy.is_none() {
             let what = "there is no policy to compare with: give --passive-range or --config, or attach first";
             findings.push(Finding::not_checked("policy", what));
         }
-        Ok(ground)
+        Ok(host)
     }
 
     async fn look(&mut self, choices: &[InterfaceChoice]) -> Result<(), Failure> {
         let Some(netlink) = self.netlink.clone() else { return Ok(()) };
-        let seen = if self.pins.exists() { survey(&self.pins, &netlink).await? } else { Vec::new() };
+        let observed = if self.pins.exists() { observe(&self.pins, &netlink).await? } else { Vec::new() };
         let links = netlink.links().await?;
         let mut places: BTreeMap<String, Place> = BTreeMap::new();
-        for Seen { record, link, state } in seen {
+        for Observed { record, link, state } in observed {
             let name = link.as_ref().map_or_else(|| record.name.clone(), |link| link.name.clone());
             let (side, hook) = (record.side, Some(record.hook));
-            places.insert(name.clone(), Place { name, link, side, hook, seen: Some((record, state)) });
+            places.insert(name.clone(), Place { name, link, side, hook, observed: Some((record, state)) });
         }
         for choice in choices.iter().filter(|choice| !places.contains_key(&choice.name)).collect::<Vec<_>>() {
             let InterfaceChoice { name, side, hook } = choice.clone();
             let link = links.iter().find(|link| link.name == name).cloned();
-            places.insert(name.clone(), Place { name, link, side: side.into(), hook, seen: None });
+            places.insert(name.clone(), Place { name, link, side: side.into(), hook, observed: None });
         }
         self.places = places.into_values().collect();
         let is_loopback = |link: &&Link| link.kind == LOOPBACK;
@@ -140,7 +140,7 @@ impl Ground {
             let mut addresses: Vec<_> = netlink.addresses(&[link.index]).await?.into_iter().collect();
             addresses.retain(|net| !is_link_local(net.addr()));
             if self.places.iter().find(is_guarded).is_none() && !addresses.is_empty() {
-                self.bare.push(Bare { name: link.name.clone(), addresses });
+                self.unprotected.push(Unprotected { name: link.name.clone(), addresses });
             }
         }
         let behind = self.places.iter().filter(|place| place.side != SideName::ServersBeyond);
@@ -149,7 +149,7 @@ impl Ground {
         Ok(())
     }
 
-    /// What holds for which servers: for the interfaces' own addresses, and for those that are named.
+    /// The rules of each server: for the interfaces' own addresses, and for those that are named.
     pub(super) fn rules(&self) -> Vec<(&Rules, Vec<IpNet>)> {
         let Some((policy, _)) = &self.policy else { return Vec::new() };
         let own = policy.own.iter().map(|rules| (rules, self.own.iter().copied().collect()));
@@ -167,7 +167,7 @@ impl Ground {
         if names.is_empty() { "-i IFACE".to_owned() } else { names.join(" ") }
     }
 
-    /// The command that brings a policy like the one in question into force, with more options.
+    /// The command that makes a policy like the one in question active, with more options.
     pub(super) fn attach_command(&self, more: &str) -> String {
         self.attach_command_at(&self.interface_options(), more)
     }
@@ -187,9 +187,9 @@ impl Ground {
             Some((_, From::File(_) | From::Options)) => {
                 // Said once more it would be said twice.
                 let is_replaced = |word: &&String| more.starts_with("--ftps ") && word.starts_with("--ftps ");
-                words.extend(self.said.iter().filter(|word| !is_replaced(word)).cloned());
+                words.extend(self.options.iter().filter(|word| !is_replaced(word)).cloned());
             }
-            Some((_, From::InForce)) if more.is_empty() => {}
+            Some((_, From::ActivePolicy)) if more.is_empty() => {}
             _ => words.extend(range.map(|range| format!("--passive-range {range}"))),
         }
         words.extend((!more.is_empty()).then(|| more.to_owned()));
@@ -220,21 +220,21 @@ fn program(pins: &Pins) -> String {
     format!("ftptrack --pin-dir {}", pin_dir.display())
 }
 
-/// The policy in force; none if nothing is attached.
-fn in_force(pin_dir: &Path, pins: &Pins, findings: &mut Vec<Finding>) -> Option<Policy> {
+/// The active policy; none if nothing is attached.
+fn active(pin_dir: &Path, pins: &Pins, findings: &mut Vec<Finding>) -> Option<Policy> {
     if Pins::all(pin_dir).is_empty() {
         return None;
     }
-    match Pins::attached(pin_dir).and_then(|pins| policy_maps::in_force(&pins)) {
-        Ok(in_force) => Some(in_force.policy),
+    match Pins::attached(pin_dir).and_then(|pins| policy_maps::active(&pins)) {
+        Ok(active) => Some(active.policy),
         Err(failure) if Pins::all(pin_dir).iter().all(|other| other == pins) => {
             findings.push(Finding::not_checked("policy", failure.complaint()));
             None
         }
         Err(failure) => {
             let why = "this ftptrack can neither read nor change the policy that the other one has set";
-            let mend = format!("{} attach --replace -i IFACE --passive-range FIRST-LAST", program(pins));
-            findings.push(Finding::new(Level::Warning, "policy", failure.complaint()).because(why).fix(mend));
+            let fix = format!("{} attach --replace -i IFACE --passive-range FIRST-LAST", program(pins));
+            findings.push(Finding::new(Level::Warning, "policy", failure.complaint()).because(why).fix(fix));
             None
         }
     }
