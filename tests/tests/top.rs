@@ -53,7 +53,7 @@ fn users_transfers_with_their_rates_denials_and_conversations_are_seen_and_the_t
         lines.get(at + 2).filter(|row| row.ends_with("transfer")).cloned()
     });
     let words: Vec<_> = session.split_whitespace().collect();
-    assert!(words[0] == "anonymous" && words[3..6] == ["in", "step", "passive"], "{session}");
+    assert!(words[0] == "anonymous" && words[3..6] == ["in", "sync", "passive"], "{session}");
 
     assert_eq!(probe::to(client, server.at(Family::V4, INSIDE)), Outcome::Silence);
     let denied = tmux.wait_for("nobody negotiated it");

@@ -33,10 +33,10 @@ const EXIST: u64 = 2;
 /// # Errors
 ///
 /// A map can't be opened, or the kernel doesn't show its sockets.
-pub fn idle_connections(tables: PinnedMaps<'_>) -> Result<usize, Failure> {
-    let servers = Servers::read(tables)?;
+pub fn idle_connections(maps: PinnedMaps<'_>) -> Result<usize, Failure> {
+    let servers = Servers::read(maps)?;
     let mut handshakes: HashMap<MapData, AsPod<ConnectionKey>, AsPod<Handshake>> =
-        Map::LruHashMap(tables.handshakes()?).try_into().or_fail("HANDSHAKES", "report this")?;
+        Map::LruHashMap(maps.handshakes()?).try_into().or_fail("HANDSHAKES", "report this")?;
     let connections = || {
         sock_diag::established()
             .or_fail("sockets of this host", "run as root, with the kernel modules inet_diag and tcp_diag")
@@ -99,9 +99,9 @@ struct Servers {
 }
 
 impl Servers {
-    fn read(tables: PinnedMaps<'_>) -> Result<Self, Failure> {
-        let config = tables.config()?.get(&0, 0).or_fail("CONFIG", "run as root")?;
-        Ok(Self { generation: config.0.generation, places: tables.servers()?, policies: tables.policies()? })
+    fn read(maps: PinnedMaps<'_>) -> Result<Self, Failure> {
+        let config = maps.config()?.get(&0, 0).or_fail("CONFIG", "run as root")?;
+        Ok(Self { generation: config.0.generation, places: maps.servers()?, policies: maps.policies()? })
     }
 
     /// The policy of a server whose control connection it is.

@@ -123,10 +123,10 @@ async fn install_over(
 
 /// Maps that were there keep the size that they have.
 fn sizes_that_stay(sizes: Sizes, pins: &Pins) -> Result<Vec<String>, Failure> {
-    let tables = PinnedMaps::new(pins);
+    let maps = PinnedMaps::new(pins);
     let mut notes = Vec::new();
     for (key, wanted, map) in
-        [("max-sessions", sizes.sessions, tables.sessions()?), ("max-flows", sizes.flows, tables.flows()?)]
+        [("max-sessions", sizes.sessions, maps.sessions()?), ("max-flows", sizes.flows, maps.flows()?)]
     {
         let is = map.info().or_fail(key, "run as root")?.max_entries();
         if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {

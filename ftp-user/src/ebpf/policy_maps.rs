@@ -57,13 +57,8 @@ impl PolicyMaps {
     /// # Errors
     ///
     /// A map can't be opened, or is of another shape.
-    pub fn open(tables: PinnedMaps<'_>) -> Result<Self, Failure> {
-        Ok(Self {
-            config: tables.config()?,
-            policies: tables.policies()?,
-            servers: tables.servers()?,
-            ports: tables.ports()?,
-        })
+    pub fn open(maps: PinnedMaps<'_>) -> Result<Self, Failure> {
+        Ok(Self { config: maps.config()?, policies: maps.policies()?, servers: maps.servers()?, ports: maps.ports()? })
     }
 
     /// The active generation; 0 before the first.

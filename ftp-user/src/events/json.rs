@@ -177,9 +177,10 @@ mod tests {
         }
         assert_eq!(kinds.len(), EventKind::ALL.len());
         assert_eq!(fields.into_keys().collect::<BTreeSet<_>>(), seen);
-        let untold = table(page, "| event | what was lost |");
+        let unreported = table(page, "| event | what was lost |");
         assert!(
-            untold.contains_key(Counter::EventsLost.name()) && untold.contains_key(Counter::EventsSuppressed.name())
+            unreported.contains_key(Counter::EventsLost.name())
+                && unreported.contains_key(Counter::EventsSuppressed.name())
         );
     }
 }

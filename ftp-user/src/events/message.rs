@@ -55,8 +55,8 @@ impl Form {
             (Self::Json, Message::Event(event)) => {
                 EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok())
             }
-            (Self::Lines(_), Message::Unreported(untold)) => {
-                Some(format!("{} {untold}", clock::wall(clock::monotonic())))
+            (Self::Lines(_), Message::Unreported(unreported)) => {
+                Some(format!("{} {unreported}", clock::wall(clock::monotonic())))
             }
             (Self::Json, Message::Unreported(Unreported { counter, count, .. })) => {
                 let (time, event) = (clock::unix_seconds(clock::monotonic()), counter.name());

@@ -39,11 +39,11 @@ impl Events {
     /// # Errors
     ///
     /// A map can't be opened, or another process reads the events.
-    pub fn open(tables: PinnedMaps<'_>, form: Form) -> Result<Self, Failure> {
-        let only = lock::events(tables.pins())?;
-        let map = tables.events_id()?;
-        let ring = watch(tables.events()?).or_fail("EVENTS", "report this")?;
-        let stats = tables.stats()?;
+    pub fn open(maps: PinnedMaps<'_>, form: Form) -> Result<Self, Failure> {
+        let only = lock::events(maps.pins())?;
+        let map = maps.events_id()?;
+        let ring = watch(maps.events()?).or_fail("EVENTS", "report this")?;
+        let stats = maps.stats()?;
         let ended_bytes = Arc::default();
         Ok(Self { ring, stats, form, map, ended_bytes, _only: only, reported: [0; UNREPORTED.len()], recount_at: None })
     }
@@ -72,8 +72,8 @@ impl Events {
 
     /// Whether the events of these pins are still the ones that are read here, and no others were put in their place.
     #[must_use]
-    pub fn is_of(&self, tables: PinnedMaps<'_>) -> bool {
-        tables.events_id().is_ok_and(|map| map == self.map)
+    pub fn is_of(&self, maps: PinnedMaps<'_>) -> bool {
+        maps.events_id().is_ok_and(|map| map == self.map)
     }
 
     /// Waits for events or for the time to count what was not reported, and writes lines.

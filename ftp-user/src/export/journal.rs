@@ -124,9 +124,9 @@ impl Entry {
                 let Value::Object(row) = serde_json::to_value(EventRow::new(event)?).ok()? else { return None };
                 Some(Self { level: level(event), message: lines.text(event)?, fields: fields(&row) })
             }
-            Message::Unreported(untold) => {
-                let fields = vec![field("EVENT", untold.counter.name()), field("COUNT", untold.count)];
-                Some(Self { level: Level::Warn, message: untold.to_string(), fields })
+            Message::Unreported(unreported) => {
+                let fields = vec![field("EVENT", unreported.counter.name()), field("COUNT", unreported.count)];
+                Some(Self { level: Level::Warn, message: unreported.to_string(), fields })
             }
         }
     }

@@ -31,15 +31,13 @@ pub enum What {
 /// # Errors
 ///
 /// There is no such entry, or a map can't be changed.
-pub fn flush(tables: PinnedMaps<'_>, what: What, name: Option<&str>) -> Result<usize, Failure> {
+pub fn flush(maps: PinnedMaps<'_>, what: What, name: Option<&str>) -> Result<usize, Failure> {
     let count = match what {
-        What::Sessions => {
-            remove::<ConnectionKey, Session>(tables.sessions()?, |key, _| wanted(name, &connection(key)))?
-        }
-        What::Expectations => remove::<ExpectationKey, Expectation>(tables.expectations()?, |key, value| {
+        What::Sessions => remove::<ConnectionKey, Session>(maps.sessions()?, |key, _| wanted(name, &connection(key)))?,
+        What::Expectations => remove::<ExpectationKey, Expectation>(maps.expectations()?, |key, value| {
             wanted(name, &ExpectationRow::new(key, value, 0).name())
         })?,
-        What::Flows => remove::<ConnectionKey, Flow>(tables.flows()?, |key, _| wanted(name, &connection(key)))?,
+        What::Flows => remove::<ConnectionKey, Flow>(maps.flows()?, |key, _| wanted(name, &connection(key)))?,
     };
     match name {
         Some(name) if count == 0 => {

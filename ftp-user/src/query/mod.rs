@@ -28,10 +28,10 @@ pub mod table;
 /// # Errors
 ///
 /// A map can't be read.
-pub fn sessions(tables: PinnedMaps<'_>) -> Result<Vec<SessionRow>, Failure> {
-    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Session>)> = read(&tables.sessions()?)?;
+pub fn sessions(maps: PinnedMaps<'_>) -> Result<Vec<SessionRow>, Failure> {
+    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Session>)> = read(&maps.sessions()?)?;
     all.sort_by_key(|(_, session)| session.0.since);
-    let ranges: Vec<(AsPod<ExpectationKey>, AsPod<Range>)> = read(&tables.ranges()?)?;
+    let ranges: Vec<(AsPod<ExpectationKey>, AsPod<Range>)> = read(&maps.ranges()?)?;
     let owners: BTreeSet<u64> =
         ranges.iter().flat_map(|(_, range)| range.0.owners).map(|owner| owner.session_id).collect();
     let now = clock::monotonic();
@@ -46,10 +46,10 @@ pub fn sessions(tables: PinnedMaps<'_>) -> Result<Vec<SessionRow>, Failure> {
 /// # Errors
 ///
 /// A map can't be read.
-pub fn expectations(tables: PinnedMaps<'_>) -> Result<Vec<ExpectationRow>, Failure> {
-    let all: Vec<(AsPod<ExpectationKey>, AsPod<Expectation>)> = read(&tables.expectations()?)?;
+pub fn expectations(maps: PinnedMaps<'_>) -> Result<Vec<ExpectationRow>, Failure> {
+    let all: Vec<(AsPod<ExpectationKey>, AsPod<Expectation>)> = read(&maps.expectations()?)?;
     let sessions: HashMap<_, AsPod<ConnectionKey>, AsPod<Session>> =
-        HashMap::try_from(Map::LruHashMap(tables.sessions()?)).or_fail("SESSIONS", "run ftptrack detach --all")?;
+        HashMap::try_from(Map::LruHashMap(maps.sessions()?)).or_fail("SESSIONS", "run ftptrack detach --all")?;
     let now = clock::monotonic();
     let lives = |expectation: &Expectation| {
         let session = sessions.get(&AsPod(expectation.session), 0);
@@ -66,8 +66,8 @@ pub fn expectations(tables: PinnedMaps<'_>) -> Result<Vec<ExpectationRow>, Failu
 /// # Errors
 ///
 /// A map can't be read.
-pub fn flows(tables: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
-    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Flow>)> = read(&tables.flows()?)?;
+pub fn flows(maps: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
+    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Flow>)> = read(&maps.flows()?)?;
     all.sort_by_key(|(_, flow)| flow.0.since);
     let now = clock::monotonic();
     Ok(all.iter().map(|(key, flow)| FlowRow::new(&key.0, &flow.0, now)).collect())
@@ -78,8 +78,8 @@ pub fn flows(tables: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
 /// # Errors
 ///
 /// The map can't be read.
-pub fn stats(tables: PinnedMaps<'_>) -> Result<Stats, Failure> {
-    let stats = tables.stats()?;
+pub fn stats(maps: PinnedMaps<'_>) -> Result<Stats, Failure> {
+    let stats = maps.stats()?;
     let sum = |counter: &Counter| {
         let values = stats.get(&counter.index(), 0).or_fail("STATS", "run as root")?;
         Ok((*counter, values.iter().sum()))

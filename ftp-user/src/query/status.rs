@@ -29,9 +29,9 @@ use crate::sys::netlink::Netlink;
 ///
 /// A map or an attachment can't be read.
 pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
-    let tables = PinnedMaps::new(pins);
+    let maps = PinnedMaps::new(pins);
     let netlink = Netlink::open()?;
-    let active = PolicyMaps::open(tables)?.active()?;
+    let active = PolicyMaps::open(maps)?.active()?;
     let interfaces = observe(pins, &netlink).await?.into_iter().map(interface).collect();
     let own = own_addresses(&pins.records()?).now(&netlink).await?;
     let known = |net: &IpNet| active.own.contains(net);
@@ -46,9 +46,9 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         interfaces,
         unprotected_addresses: unprotected.map(shown).collect(),
         policy: PolicyRow::from(&active),
-        sessions: read::<AsPod<ConnectionKey>, AsPod<Session>>(&tables.sessions()?)?.len(),
-        expectations: expectations(tables)?.len(),
-        flows: read::<AsPod<ConnectionKey>, AsPod<Flow>>(&tables.flows()?)?.len(),
+        sessions: read::<AsPod<ConnectionKey>, AsPod<Session>>(&maps.sessions()?)?.len(),
+        expectations: expectations(maps)?.len(),
+        flows: read::<AsPod<ConnectionKey>, AsPod<Flow>>(&maps.flows()?)?.len(),
     })
 }
 

@@ -72,15 +72,15 @@ impl Source {
     pub async fn snapshot(&mut self) -> Result<Snapshot, Failure> {
         self.keep_view();
         let pins = Pins::attached(&self.pin_dir)?;
-        let tables = PinnedMaps::new(&pins);
+        let maps = PinnedMaps::new(&pins);
         let status = status::status(&self.pin_dir, &pins).await?;
-        let stats = query::stats(tables)?;
+        let stats = query::stats(maps)?;
         Ok(Snapshot {
             time: clock::monotonic(),
             interfaces: status.interfaces.into_iter().map(|row| (row.name, row.state)).collect(),
-            sessions: query::sessions(tables)?,
-            expectations: query::expectations(tables)?,
-            flows: query::flows(tables)?,
+            sessions: query::sessions(maps)?,
+            expectations: query::expectations(maps)?,
+            flows: query::flows(maps)?,
             denied: sum(&stats, |counter| counter.name().starts_with("denied_")),
             missed: sum(&stats, |counter| *counter == Counter::ViewLost),
             accounting: status.policy.accounting,
@@ -103,11 +103,11 @@ impl Source {
     /// Opens the view if there is none or the maps are others by now, and says that we are there.
     fn keep_view(&mut self) {
         let kept = Pins::attached(&self.pin_dir).and_then(|pins| {
-            let tables = PinnedMaps::new(&pins);
-            let id = View::id(tables)?;
+            let maps = PinnedMaps::new(&pins);
+            let id = View::id(maps)?;
             match &mut self.view {
                 Some(view) if view.id == id => {}
-                other => *other = Some(View::open(tables, id)?),
+                other => *other = Some(View::open(maps, id)?),
             }
             self.view.as_mut().map_or(Ok(()), View::renew)
         });
@@ -134,14 +134,14 @@ struct View {
 
 impl View {
     /// Tells maps from others that were pinned in their place: all are made together.
-    fn id(tables: PinnedMaps<'_>) -> Result<u32, Failure> {
-        Ok(tables.sessions()?.info().or_fail("SESSIONS", "run as root")?.id())
+    fn id(maps: PinnedMaps<'_>) -> Result<u32, Failure> {
+        Ok(maps.sessions()?.info().or_fail("SESSIONS", "run as root")?.id())
     }
 
-    fn open(tables: PinnedMaps<'_>, id: u32) -> Result<Self, Failure> {
-        let only = lock::view(tables.pins())?;
-        let ring = ring::watch(tables.view()?).or_fail("VIEW", "report this")?;
-        Ok(Self { id, ring, viewer: tables.viewer()?, since: clock::monotonic(), _only: only })
+    fn open(maps: PinnedMaps<'_>, id: u32) -> Result<Self, Failure> {
+        let only = lock::view(maps.pins())?;
+        let ring = ring::watch(maps.view()?).or_fail("VIEW", "report this")?;
+        Ok(Self { id, ring, viewer: maps.viewer()?, since: clock::monotonic(), _only: only })
     }
 
     /// Says that we are there, for a while: one who is killed says no more.

@@ -48,16 +48,16 @@ pub async fn text(pin_dir: &Path) -> Result<String, Failure> {
 /// The same, with what data connections have carried where that is known.
 async fn with_totals(pin_dir: &Path, totals: Option<&mut Totals>) -> Result<String, Failure> {
     let pins = Pins::attached(pin_dir)?;
-    let tables = PinnedMaps::new(&pins);
+    let maps = PinnedMaps::new(&pins);
     let status = status::status(pin_dir, &pins).await?;
-    let flows = batch::read::<AsPod<ConnectionKey>, AsPod<Flow>>(&tables.flows()?)?;
+    let flows = batch::read::<AsPod<ConnectionKey>, AsPod<Flow>>(&maps.flows()?)?;
     let page = Page(Registry::new());
     let written = page
         .status(&status)
-        .and_then(|()| page.counters(&query::stats(tables)?))
-        .and_then(|()| page.sessions(&query::sessions(tables)?, &tables.sessions()?))
-        .and_then(|()| page.expectations(&query::expectations(tables)?))
-        .and_then(|()| page.flows(&flows, &tables.flows()?))
+        .and_then(|()| page.counters(&query::stats(maps)?))
+        .and_then(|()| page.sessions(&query::sessions(maps)?, &maps.sessions()?))
+        .and_then(|()| page.expectations(&query::expectations(maps)?))
+        .and_then(|()| page.flows(&flows, &maps.flows()?))
         .and_then(|()| totals.map_or(Ok(()), |totals| page.bytes(totals.with(&flows))));
     written?;
     TextEncoder::new().encode_to_string(&page.0.gather()).or_fail("metrics", "report this")
