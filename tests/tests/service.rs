@@ -75,7 +75,7 @@ fn the_service_manager_is_told_and_the_filter_outlives_the_service() {
     assert_eq!(range().as_deref(), Some("10240-20479"));
     let refused = reload("interfaces = [\"eth0\"]\n[[server]]\npassive-range = \"9\"\n");
     assert_eq!(refused[0], "READY=1");
-    assert!(refused[1].starts_with("STATUS=the policy from before holds: "), "{refused:?}");
+    assert!(refused[1].starts_with("STATUS=the previous policy stays active: "), "{refused:?}");
     assert_eq!(range().as_deref(), Some("10240-20479"));
     assert_eq!(reload(POLICY)[0], "READY=1");
 
