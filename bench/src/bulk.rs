@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use ftptrack_tests::network::Family;
-use ftptrack_tests::process;
-use ftptrack_tests::vsftpd::{Vsftpd, url};
+use ftptrack_tests::actors::vsftpd::{Vsftpd, url};
+use ftptrack_tests::hosts::network::Family;
+use ftptrack_tests::support::process;
 
 use crate::Length;
 use crate::filter::Filter;
-use crate::ground::{self, Hosts, Processors, on_cpu};
 use crate::measure::Series;
+use crate::testbed::{self, Hosts, Processors, on_cpu};
 
 const PART: &str = "bulk";
 const GIB: f64 = (1u64 << 30) as f64;
@@ -29,7 +29,7 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
     let (bytes, rounds) = length.pick((256 << 20, 3), (4 << 30, 7));
     let hosts = Hosts::new();
     // Each end on a CPU of its own: where the scheduler happens to put them makes more difference than any filter.
-    let vsftpd = on_cpu(1, || ground::vsftpd(&hosts.server, bytes));
+    let vsftpd = on_cpu(1, || testbed::vsftpd(&hosts.server, bytes));
     let processors = Processors::new();
     let mut done = Vec::new();
     for offloads in [true, false] {

@@ -3,9 +3,9 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 
-use ftptrack_tests::client::active_command;
-use ftptrack_tests::curl::Mode;
-use ftptrack_tests::wait::PATIENCE;
+use ftptrack_tests::actors::client::active_command;
+use ftptrack_tests::actors::curl::Mode;
+use ftptrack_tests::support::wait::PATIENCE;
 
 /// A control connection, logged in.
 pub(crate) struct Client {

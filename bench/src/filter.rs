@@ -5,9 +5,10 @@ use std::path::Path;
 use aya::Ebpf;
 use aya::programs::SchedClassifier;
 use aya::programs::tc::{TcAttachType, qdisc_add_clsact};
-use ftptrack_tests::ftptrack::{self, PinDirectory};
-use ftptrack_tests::network::{Host, INTERFACE};
-use ftptrack_tests::{conntrack, hooks, process};
+use ftptrack_tests::hosts::network::{Host, INTERFACE};
+use ftptrack_tests::subject::ftptrack::{self, PinDirectory};
+use ftptrack_tests::subject::{conntrack, hooks};
+use ftptrack_tests::support::process;
 
 use crate::programs;
 

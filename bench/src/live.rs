@@ -17,19 +17,21 @@ use ftp_common::flow::Flow;
 use ftp_common::keys::ConnectionKey;
 use ftp_user::ebpf::maps::PinnedMaps;
 use ftp_user::pins::Pins;
-use ftptrack_tests::network::{Family, Host, INTERFACE};
-use ftptrack_tests::run::frame::Tcp;
-use ftptrack_tests::run::scene::Scene;
-use ftptrack_tests::run::tables::Table;
-use ftptrack_tests::{INSIDE, conntrack, ftptrack, process};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::hosts::network::{Family, Host, INTERFACE};
+use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::subject::test_run::tables::Table;
+use ftptrack_tests::subject::test_run::testbed::Scene;
+use ftptrack_tests::subject::{conntrack, ftptrack};
+use ftptrack_tests::support::process;
 use rustix::net::netdevice::name_to_index;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::filter::Filter;
-use crate::ground::{Hosts, on_cpu};
 use crate::measure::{Series, elapsed};
 use crate::packets::{CLIENTS, client_address, open_flow};
 use crate::scale::{MOST_FLOWS, MOST_SESSIONS, counts, grouped};
+use crate::testbed::{Hosts, on_cpu};
 use crate::{CONNTRACK, FTPTRACK, Length};
 
 const PART: &str = "live";

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`measure`] | numbers in rounds, their medians, their ratios |
 //! | [`programs`], [`packets`] | the cost of one packet, by BPF_PROG_TEST_RUN |
-//! | [`filter`], [`ground`] | the four filters, and the hosts that they are measured on |
+//! | [`filter`], [`testbed`] | the four filters, and the hosts that they are measured on |
 //! | [`bulk`], [`rate`], [`client`] | large files; many transfers and sessions |
 //! | [`scale`], [`live`] | few and very many flows, sessions and policies |
 //! | [`start`] | from the command to the first denied packet; changing a policy |
@@ -14,7 +14,6 @@ mod bulk;
 mod client;
 mod filter;
 mod goals;
-mod ground;
 mod live;
 mod machine;
 mod measure;
@@ -25,6 +24,7 @@ mod rate;
 mod report;
 mod scale;
 mod start;
+mod testbed;
 
 use std::error::Error;
 use std::fs;

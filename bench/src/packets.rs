@@ -18,10 +18,10 @@ use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::policy::option;
 use ftp_common::session::Session;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::packet::Ipv4;
-use ftptrack_tests::run::frame::{Tcp, ethernet};
-use ftptrack_tests::run::scene::{Control, Scene};
-use ftptrack_tests::run::{Hook, Kernel, LOCAL, Setup};
+use ftptrack_tests::packets::ip::Ipv4;
+use ftptrack_tests::subject::test_run::frame::{Tcp, ethernet};
+use ftptrack_tests::subject::test_run::testbed::{Control, Scene};
+use ftptrack_tests::subject::test_run::{Hook, Kernel, LOCAL, Setup};
 
 use crate::measure::{Series, Spread};
 use crate::programs::{self, Drive, Pattern};

@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ftptrack_tests::curl::Mode;
-use ftptrack_tests::network::Family;
-use ftptrack_tests::server::CONTROL;
+use ftptrack_tests::actors::curl::Mode;
+use ftptrack_tests::actors::server::CONTROL;
+use ftptrack_tests::hosts::network::Family;
 
 use crate::Length;
 use crate::client::Client;
 use crate::filter::Filter;
-use crate::ground::{self, Hosts, on_cpu};
 use crate::measure::Series;
+use crate::testbed::{self, Hosts, on_cpu};
 
 const PART: &str = "rate";
 
@@ -51,10 +51,10 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
     let hosts = Hosts::new();
     // One client and its session on a CPU each: where the scheduler happens to put them makes more difference than
     // any filter. Many spread by themselves.
-    let server = on_cpu(1, || ground::vsftpd(&hosts.server, 0));
+    let server = on_cpu(1, || testbed::vsftpd(&hosts.server, 0));
     let mut done = on_cpu(0, || some(&hosts, 1, length));
     drop(server);
-    let _server = ground::vsftpd(&hosts.server, 0);
+    let _server = testbed::vsftpd(&hosts.server, 0);
     done.extend(some(&hosts, 8, length));
     done
 }

@@ -8,13 +8,13 @@ use std::thread;
 use aya::programs::SchedClassifier;
 use ftp_common::keys::ConnectionKey;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::run::scene::{Scene, usual_policy};
-use ftptrack_tests::run::{Hook, Kernel, LOCAL, Setup};
+use ftptrack_tests::subject::test_run::testbed::{Scene, usual_policy};
+use ftptrack_tests::subject::test_run::{Hook, Kernel, LOCAL, Setup};
 
-use crate::ground::on_cpu;
 use crate::measure::Series;
 use crate::packets::{self, CLIENTS, client_address};
 use crate::programs::{self, Drive, Pattern};
+use crate::testbed::on_cpu;
 use crate::{EMPTY, FTPTRACK, Length};
 
 const PART: &str = "scale";

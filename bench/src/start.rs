@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ftptrack_tests::network::{Family, INTERFACE};
-use ftptrack_tests::{INSIDE, ftptrack};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::hosts::network::{Family, INTERFACE};
+use ftptrack_tests::subject::ftptrack;
 
 use crate::bulk;
 use crate::filter::Filter;
-use crate::ground::{self, Hosts};
 use crate::measure::{Series, elapsed, milliseconds};
 use crate::scale::{MOST_FLOWS, MOST_SESSIONS, grouped};
+use crate::testbed::{self, Hosts};
 use crate::{CONNTRACK, FTPTRACK, Length};
 
 const PART: &str = "start";
@@ -88,7 +89,7 @@ fn policies(count: u32) -> String {
 /// `policy apply`, with nothing else to do and while a file is carried.
 fn apply(hosts: &Hosts, length: Length) -> Vec<Series> {
     let rounds = length.pick(3, 11);
-    let vsftpd = ground::vsftpd(&hosts.server, 1 << 30);
+    let vsftpd = testbed::vsftpd(&hosts.server, 1 << 30);
     let _in_force = Filter::Ftptrack.put(&hosts.server, &hosts.pins);
     let mut done = Vec::new();
     for count in [1, 1_000] {

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| ftptrack_tests::model::fuzz::command_parser(bytes));
+fuzz_target!(|bytes: &[u8]| ftptrack_tests::suites::model::fuzz::command_parser(bytes));

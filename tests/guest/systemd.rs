@@ -4,14 +4,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use ftptrack_tests::client::Client;
-use ftptrack_tests::curl::Mode;
-use ftptrack_tests::ftp_server::FtpServer;
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::Policy;
-use ftptrack_tests::systemd::{self, Follow, Systemd, UNITS};
-use ftptrack_tests::{INSIDE, ftptrack, guest, hooks, process, service, transfer, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::curl::Mode;
+use ftptrack_tests::actors::ftp_server::FtpServer;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::transfer;
+use ftptrack_tests::hosts::guest;
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::hosts::systemd::{self, Follow, Systemd, UNITS};
+use ftptrack_tests::subject::report::Policy;
+use ftptrack_tests::subject::{ftptrack, hooks, service};
+use ftptrack_tests::support::{process, wait};
 
 const UNIT: &str = "ftptrack.service";
 const PROGRAM: &str = "/usr/bin/ftptrack";

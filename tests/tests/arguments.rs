@@ -1,9 +1,11 @@
 //! What can't be done is said in one line, with what to do, and nothing stays half done.
 
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::network::{Family, INTERFACE, Network};
-use ftptrack_tests::process::{self, Output};
-use ftptrack_tests::{INSIDE, hooks, probe};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::probe;
+use ftptrack_tests::hosts::network::{Family, INTERFACE, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::support::process::{self, Output};
 
 /// The command has failed as it should: one line that says all of `words`, and nothing attached.
 #[track_caller]

@@ -1,8 +1,8 @@
 //! What the verifier goes through, printed: run with `--nocapture` to see it. How long attaching takes: `cargo xtask bench`.
 
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::hooks;
-use ftptrack_tests::network::Network;
+use ftptrack_tests::hosts::network::Network;
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
 
 /// The verifier gives up after a million.
 const VERIFIED_INSTRUCTIONS: u32 = 300_000;

@@ -1,9 +1,10 @@
 //! What is none of ftptrack's business goes on as if it were not there.
 
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::{INSIDE, echo};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::echo;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
 
 /// Runs the same probes before and while ftptrack is attached to the server, and shows in between
 /// that it does deny what it should.

@@ -1,8 +1,8 @@
 //! A sample of the compatibility matrix. `cargo xtask compat` plays the whole.
 
-use ftptrack_tests::compat::cell::Cell;
-use ftptrack_tests::compat::data::Data;
-use ftptrack_tests::compat::{judge, page, run};
+use ftptrack_tests::suites::compat::cell::Cell;
+use ftptrack_tests::suites::compat::data::Data;
+use ftptrack_tests::suites::compat::{judge, page, run};
 use std::collections::BTreeSet;
 use std::fs;
 

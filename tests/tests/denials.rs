@@ -1,13 +1,14 @@
 //! What was not negotiated does not begin.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::active_command;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::{ACTIVE, Server};
-use ftptrack_tests::vsftpd::Vsftpd;
-use ftptrack_tests::{INSIDE, PASSIVE_RANGE, wait};
+use ftptrack_tests::actors::client::active_command;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{ACTIVE, Server};
+use ftptrack_tests::actors::vsftpd::Vsftpd;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::support::wait;
+use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 
 #[test]
 fn an_unexpected_connection_to_the_range_does_not_begin_whoever_makes_it() {
@@ -72,7 +73,7 @@ fn a_learned_port_is_shut_to_a_third_host_and_open_to_the_client() {
     let _vsftpd = Vsftpd::on(server);
     for family in Family::BOTH {
         let learned = || {
-            let mut control = ftptrack_tests::client::Client::logged_in(client, server.at(family, 21));
+            let mut control = ftptrack_tests::actors::client::Client::logged_in(client, server.at(family, 21));
             let port = control.extended_passive();
             assert!(PASSIVE_RANGE.contains(&port));
             let target = server.at(family, port);

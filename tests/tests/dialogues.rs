@@ -1,20 +1,20 @@
 //! Every dialogue in `tests/dialogues`, with ftptrack, with the kernel's own FTP helper, and with neither;
 //! and the TCP games with the helper.
 
-use ftptrack_tests::dialogue::table::{self, Row};
-use ftptrack_tests::dialogue::{self, Access, Dialogue, Guard, Played};
-use ftptrack_tests::games::{self, Game};
-use ftptrack_tests::security_page;
+use ftptrack_tests::suites::dialogues::table::{self, Row};
+use ftptrack_tests::suites::dialogues::{self, Access, Dialogue, Guard, Played};
+use ftptrack_tests::suites::evasions::{self, Game};
+use ftptrack_tests::suites::security_page;
 
 #[track_caller]
 fn all() -> Vec<Dialogue> {
-    dialogue::load(&dialogue::directory()).unwrap_or_else(|errors| panic!("{errors}"))
+    dialogues::load(&dialogues::directory()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]
 fn with_nobody_on_guard_every_attempt_succeeds_and_every_word_arrives() {
     let dialogues = all();
-    let played = dialogue::play_all(&dialogues, Guard::Nobody);
+    let played = dialogues::play_all(&dialogues, Guard::Nobody);
     for (dialogue, played) in dialogues.iter().zip(&played) {
         let played = played.as_ref().expect("all are played");
         assert_eq!(played.stuck, None, "{}", dialogue.name);
@@ -25,7 +25,7 @@ fn with_nobody_on_guard_every_attempt_succeeds_and_every_word_arrives() {
 #[test]
 fn with_ftptrack_every_dialogue_ends_as_it_must() {
     let dialogues = all();
-    let played = dialogue::play_all(&dialogues, Guard::Ftptrack);
+    let played = dialogues::play_all(&dialogues, Guard::Ftptrack);
     let complaints: Vec<_> = dialogues
         .iter()
         .zip(&played)
@@ -42,7 +42,7 @@ fn with_ftptrack_every_dialogue_ends_as_it_must() {
 #[test]
 fn with_the_kernels_helper_they_end_as_the_table_says() {
     let dialogues = all();
-    let played = dialogue::play_all(&dialogues, Guard::Conntrack);
+    let played = dialogues::play_all(&dialogues, Guard::Conntrack);
     let as_wanted: Vec<_> = dialogues
         .iter()
         .map(|dialogue| {
@@ -59,12 +59,12 @@ fn with_the_kernels_helper_they_end_as_the_table_says() {
     security_page::must_contain(&table::write(&rows));
 }
 
-/// So it is here: `tests/tests/{tcp_games,tcp_urgent,tcp_blind,evasions}.rs` are about ftptrack's.
+/// So it is here: `tests/tests/{tcp_order,tcp_urgent,tcp_blind,tcp_disguise}.rs` are about ftptrack's.
 #[test]
 fn with_the_kernels_helper_tcp_games_end_as_the_table_says() {
     let rows: Vec<_> = Game::all()
-        .zip(games::play_all(Guard::Conntrack))
-        .map(|(game, conntrack)| games::table::Row { game, ftptrack: game.must_be(), conntrack })
+        .zip(evasions::play_all(Guard::Conntrack))
+        .map(|(game, conntrack)| evasions::table::Row { game, ftptrack: game.must_be(), conntrack })
         .collect();
-    security_page::must_contain(&games::table::write(&rows));
+    security_page::must_contain(&evasions::table::write(&rows));
 }

@@ -1,10 +1,12 @@
 //! `ftptrack doctor`: it finds what is wrong with the machine, and what it names mends it.
 
-use ftptrack_tests::doctor::Doctor;
-use ftptrack_tests::ftptrack::{self, PinDirectory};
-use ftptrack_tests::hooks::{Foreign, known};
-use ftptrack_tests::network::{Family, Host, Network, bridge};
-use ftptrack_tests::{INSIDE, file, probe, process};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::probe;
+use ftptrack_tests::hosts::network::{Family, Host, Network, bridge};
+use ftptrack_tests::subject::doctor::Doctor;
+use ftptrack_tests::subject::ftptrack::{self, PinDirectory};
+use ftptrack_tests::subject::hooks::{Foreign, known};
+use ftptrack_tests::support::{file, process};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
@@ -111,7 +113,8 @@ fn programs_in_front_are_found_and_ftptrack_goes_before_them() {
                 doctor.of("interface").into_iter().filter(|found| found.what.contains("before ftptrack")).collect();
             assert_eq!(before.len(), 2, "{before:#?}");
             for id in foreign.ids() {
-                let named = |found: &ftptrack_tests::doctor::Finding| found.what.contains(&format!("program {id} "));
+                let named =
+                    |found: &ftptrack_tests::subject::doctor::Finding| found.what.contains(&format!("program {id} "));
                 assert!(before.iter().any(named), "{id}: {before:#?}");
             }
             if hook == "tcx" {

@@ -1,8 +1,8 @@
 //! `ftptrack doctor` and real rules of nftables and iptables.
 
-use ftptrack_tests::doctor::Doctor;
-use ftptrack_tests::ftptrack::PinDirectory;
-use ftptrack_tests::network::Network;
+use ftptrack_tests::hosts::network::Network;
+use ftptrack_tests::subject::doctor::Doctor;
+use ftptrack_tests::subject::ftptrack::PinDirectory;
 
 const USUAL: &str = "-i eth0 --passive-range 10240-20480";
 

@@ -1,8 +1,8 @@
 //! `ftptrack doctor` and the rules that firewalld 1.3 makes, as far as a new connection meets them.
 
-use ftptrack_tests::doctor::{Doctor, Finding};
-use ftptrack_tests::ftptrack::{self, PinDirectory};
-use ftptrack_tests::network::{Network, bridge};
+use ftptrack_tests::hosts::network::{Network, bridge};
+use ftptrack_tests::subject::doctor::{Doctor, Finding};
+use ftptrack_tests::subject::ftptrack::{self, PinDirectory};
 
 const RANGE: &str = "--passive-range 10240-20480";
 const DROPPED: &str = "port 10240-20480 is dropped";

@@ -1,10 +1,10 @@
 //! `ftptrack doctor` and the configurations of FTP servers.
 
-use ftptrack_tests::doctor::Doctor;
-use ftptrack_tests::file;
-use ftptrack_tests::ftptrack::{self, PinDirectory};
-use ftptrack_tests::network::Network;
-use ftptrack_tests::vsftpd::Vsftpd;
+use ftptrack_tests::actors::vsftpd::Vsftpd;
+use ftptrack_tests::hosts::network::Network;
+use ftptrack_tests::subject::doctor::Doctor;
+use ftptrack_tests::subject::ftptrack::{self, PinDirectory};
+use ftptrack_tests::support::file;
 use rustix::mount::mount_bind;
 use std::fs;
 use std::path::Path;

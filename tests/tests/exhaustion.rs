@@ -2,14 +2,15 @@
 //! transfers go on, and no lock-out outlasts its cause.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::Client;
-use ftptrack_tests::flood::{self, Attached, DROPPED, Talk, stranger};
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::{CONTROL, Server, Session, transfer};
-use ftptrack_tests::{INSIDE, hooks};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{CONTROL, Server, Session, transfer};
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::packets::flood::{self, Attached, DROPPED, Talk, stranger};
+use ftptrack_tests::packets::segment::{Segment, flag};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::hooks;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Instant;

@@ -3,15 +3,15 @@
 
 use ftp_common::counter::Counter;
 use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
-use ftptrack_tests::flood::{Attached, Talk};
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::{CONTROL, Server, transfer};
-use ftptrack_tests::trials::takers;
-use ftptrack_tests::wait::{self, PATIENCE};
-use ftptrack_tests::wire::Wire;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{CONTROL, Server, transfer};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::packets::flood::{Attached, Talk};
+use ftptrack_tests::packets::segment::{Segment, flag};
+use ftptrack_tests::packets::wire::Wire;
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::suites::scenarios::greedy;
+use ftptrack_tests::support::wait::{self, PATIENCE};
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use socket2::{Domain, Socket, Type};
 use std::io::{self};
@@ -170,7 +170,7 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
 
 #[test]
 fn a_gibibyte_without_a_newline_is_one_long_line() {
-    takers::ONE_LINE.must_hold(|ftptrack| {
+    greedy::ONE_LINE.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
         // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
         let lost = stats.of(Counter::Desyncs) != 0;

@@ -2,15 +2,16 @@
 //! the server has not said. It opens nothing.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::{Client, active_command, six_numbers};
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::{ACTIVE, Server, Session};
-use ftptrack_tests::trials::strangers;
-use ftptrack_tests::wire::Wire;
-use ftptrack_tests::{INSIDE, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::{Client, active_command, six_numbers};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{ACTIVE, Server, Session};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::packets::segment::{Segment, flag};
+use ftptrack_tests::packets::wire::Wire;
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::suites::scenarios::off_path;
+use ftptrack_tests::support::wait;
 
 /// Sends `command`, and forges the server's answer to it: it has arrived at the server's interface
 /// when this returns. What the real server heard it has not answered.
@@ -121,7 +122,7 @@ fn a_forged_200_for_a_port_command_opens_nothing() {
 
 #[test]
 fn a_session_that_is_all_forged_opens_nothing() {
-    strangers::ALL_FORGED.must_hold(|ftptrack| {
+    off_path::ALL_FORGED.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
         assert_eq!(stats.of(Counter::DeniedWrongDirection), 3, "SYN-ACK, 220, 227: {stats:?}");
         assert_eq!((stats.of(Counter::SessionsStarted), stats.of(Counter::ExpectationsPassive)), (0, 0));

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::journal::{Entry, Journal};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::Stats;
-use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, file, tools, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::journal::{Entry, Journal};
+use ftptrack_tests::subject::report::Stats;
+use ftptrack_tests::support::{file, tools, wait};
 
 /// More than the kernel keeps for whoever reads events: 256 KiB, an event with its head in 104 bytes.
 const MORE_THAN_KEPT: u64 = 4000;

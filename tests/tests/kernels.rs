@@ -2,15 +2,18 @@
 //! and inside the other kernels of `cargo xtask test --kernels`.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::Client;
-use ftptrack_tests::curl::Mode;
-use ftptrack_tests::ftp_server::FtpServer;
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::{Stats, Status};
-use ftptrack_tests::server::{ACTIVE, Server};
-use ftptrack_tests::{INSIDE, file, hooks, transfer, verifier, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::curl::Mode;
+use ftptrack_tests::actors::ftp_server::FtpServer;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{ACTIVE, Server};
+use ftptrack_tests::actors::transfer;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::report::{Stats, Status};
+use ftptrack_tests::subject::{hooks, verifier};
+use ftptrack_tests::support::{file, wait};
 
 /// The verifier gives up after a million instructions. What may still be added, and what other kernels
 /// may find harder, must fit into the rest.

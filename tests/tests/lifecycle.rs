@@ -1,13 +1,15 @@
 //! From attach to detach: what it shows meanwhile, and what stays when.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::Client;
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::network::{Family, INTERFACE, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::{Sides, Stats};
-use ftptrack_tests::server::{Server, Session};
-use ftptrack_tests::{INSIDE, hooks, process, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{Server, Session};
+use ftptrack_tests::hosts::network::{Family, INTERFACE, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::subject::report::{Sides, Stats};
+use ftptrack_tests::support::{process, wait};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read as _, Write as _};
 

@@ -1,12 +1,15 @@
 //! `attach`, `detach` and `status`: the filter stays without a process, and whatever is killed when, nothing opens.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::ftptrack::{self, PinDirectory, USUAL};
-use ftptrack_tests::network::{Family, Host, INTERFACE, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::{Stats, Status};
-use ftptrack_tests::server::{self, Server};
-use ftptrack_tests::{INSIDE, hooks, knock, process};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::knock;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{self, Server};
+use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
+use ftptrack_tests::subject::ftptrack::{self, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::subject::report::{Stats, Status};
+use ftptrack_tests::support::process;
 use std::process::Stdio;
 use std::thread;
 

@@ -2,13 +2,16 @@
 
 use ftp_common::ABI_VERSION;
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::Client;
-use ftptrack_tests::ftptrack::{self, PinDirectory, USUAL};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::report::{Expectation, Session, Stats, Status};
-use ftptrack_tests::server::{self, CONTROL, Server};
-use ftptrack_tests::vsftpd::Vsftpd;
-use ftptrack_tests::{INSIDE, file, hooks, knock, probe};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::server::{self, CONTROL, Server};
+use ftptrack_tests::actors::vsftpd::Vsftpd;
+use ftptrack_tests::actors::{knock, probe};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::subject::ftptrack::{self, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::subject::report::{Expectation, Session, Stats, Status};
+use ftptrack_tests::support::file;
 use std::fs;
 use std::io::{Read as _, Write as _};
 

@@ -1,10 +1,12 @@
 //! Interfaces that go, come, are renamed and get addresses: `watch` sees to it, and `status` tells without it.
 
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::network::{Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::Status;
-use ftptrack_tests::{INSIDE, hooks, process, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::hosts::network::{Host, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::subject::report::Status;
+use ftptrack_tests::support::{process, wait};
 use std::net::SocketAddr;
 
 /// The second interface of the server, which comes and goes; the client's end has the same name.

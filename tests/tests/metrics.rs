@@ -8,13 +8,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::journal::Journal;
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, file, hooks, process, tools, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::subject::journal::Journal;
+use ftptrack_tests::support::{file, process, tools, wait};
 use serde_json::Value;
 
 const ADDRESS: &str = "127.0.0.1:9821";

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::{env, panic};
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::model::duel::{self, Kernels, Tale};
-use ftptrack_tests::model::fuzz;
-use ftptrack_tests::model::script::Script;
+use ftptrack_tests::suites::model::differential::{self, Kernels, Tale};
+use ftptrack_tests::suites::model::fuzz;
+use ftptrack_tests::suites::model::script::Script;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -32,7 +32,7 @@ fn the_compiled_program_and_the_model_agree_on_random_dialogues() {
     let kernels = RefCell::new(Kernels::load());
     let total = RefCell::new(Tale::default());
     let result = TestRunner::new(config).run(&scripts(), |script| {
-        let tale = duel::both(&script, &mut kernels.borrow_mut()).map_err(TestCaseError::fail)?;
+        let tale = differential::both(&script, &mut kernels.borrow_mut()).map_err(TestCaseError::fail)?;
         total.borrow_mut().add(&tale);
         Ok(())
     });
@@ -127,7 +127,7 @@ fn the_compiled_program_and_the_model_agree_on_the_corpus() {
     let mut kernels = Kernels::load();
     let mut total = Tale::default();
     for (name, bytes) in corpus("packet_path") {
-        match duel::both(&Script::from_bytes(&bytes), &mut kernels) {
+        match differential::both(&Script::from_bytes(&bytes), &mut kernels) {
             Ok(tale) => total.add(&tale),
             Err(wrong) => panic!("{name}: {wrong}"),
         }

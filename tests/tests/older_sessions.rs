@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::client::{Client, active_command};
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::segment::Segment;
-use ftptrack_tests::server::{ACTIVE, Server, transfer};
-use ftptrack_tests::vsftpd::Vsftpd;
-use ftptrack_tests::wire::Wire;
+use ftptrack_tests::actors::client::{Client, active_command};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{ACTIVE, Server, transfer};
+use ftptrack_tests::actors::vsftpd::Vsftpd;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::packets::segment::Segment;
+use ftptrack_tests::packets::wire::Wire;
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
 
 /// A little longer than a server must be silent to have said all.
 const SILENCE: Duration = Duration::from_millis(600);

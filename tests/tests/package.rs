@@ -6,10 +6,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ftptrack_tests::ftptrack::PinDirectory;
-use ftptrack_tests::network::Network;
-use ftptrack_tests::process::{self, Output};
-use ftptrack_tests::{file, ftptrack, hooks, tools};
+use ftptrack_tests::hosts::network::Network;
+use ftptrack_tests::subject::ftptrack::PinDirectory;
+use ftptrack_tests::subject::{ftptrack, hooks};
+use ftptrack_tests::support::process::{self, Output};
+use ftptrack_tests::support::{file, tools};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 

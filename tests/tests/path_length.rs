@@ -10,12 +10,12 @@ use ftp_common::flow::tcp::{ACK, SYN};
 use ftp_common::keys::ServerKey;
 use ftp_common::policy::{Config, MAX_POLICIES};
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::interpret::{Interpreter, Path};
-use ftptrack_tests::packet::Ipv4;
-use ftptrack_tests::run::frame::{Tcp, ethernet};
-use ftptrack_tests::run::scene::usual_policy;
-use ftptrack_tests::run::tables::Value;
-use ftptrack_tests::run::{Hook, LOCAL, classes};
+use ftptrack_tests::packets::ip::Ipv4;
+use ftptrack_tests::subject::interpret::{Interpreter, Path};
+use ftptrack_tests::subject::test_run::frame::{Tcp, ethernet};
+use ftptrack_tests::subject::test_run::tables::Value;
+use ftptrack_tests::subject::test_run::testbed::usual_policy;
+use ftptrack_tests::subject::test_run::{Hook, LOCAL, classes};
 
 const PASS: i32 = -1;
 const DROP: i32 = 2;

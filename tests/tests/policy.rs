@@ -1,11 +1,13 @@
 //! A configuration file, several servers, and the policy in force: shown, changed, refused.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, INTERFACE, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::Server;
-use ftptrack_tests::{INSIDE, file, process, server, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server;
+use ftptrack_tests::actors::server::Server;
+use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory};
+use ftptrack_tests::support::{file, process, wait};
 use rustix::fs::{FlockOperation, flock};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};

@@ -1,13 +1,13 @@
 //! The policy made of vsftpd's own configuration, in front of the vsftpd that reads it.
 
-use ftptrack_tests::client::Client;
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::file;
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, INTERFACE, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::CONTROL;
-use ftptrack_tests::vsftpd::{self, Vsftpd};
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::CONTROL;
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory};
+use ftptrack_tests::support::file;
 use std::fs;
 use std::path::{Path, PathBuf};
 

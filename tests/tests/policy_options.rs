@@ -1,14 +1,17 @@
 //! What a policy may say beside ports, from the option or the file down to the packets.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::Sides;
-use ftptrack_tests::server::{self, ACTIVE, Server};
-use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, client::six_numbers, conntrack, file, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::six_numbers;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{self, ACTIVE, Server};
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::conntrack;
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::report::Sides;
+use ftptrack_tests::support::{file, wait};
 use std::fs;
 use std::io::{Read as _, Write as _};
 
@@ -47,7 +50,7 @@ fn a_firewall_accepts_data_connections_by_their_mark_with_the_range_closed() {
     // Without the mark the firewall keeps it shut.
     let ftptrack = Ftptrack::guarding(server, &pins);
     let mut curl = curl::command(client, Mode::Epsv);
-    let output = ftptrack_tests::process::finish(curl.arg(vsftpd::url(server, Family::V4, "original")));
+    let output = ftptrack_tests::support::process::finish(curl.arg(vsftpd::url(server, Family::V4, "original")));
     assert!(!output.status.success(), "{output:?}");
     ftptrack.stop();
 }

@@ -1,10 +1,10 @@
 //! The permit stands before the client can see the 227.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::Server;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::Server;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use std::thread;
 

@@ -10,14 +10,15 @@ use ftp_common::counter::Counter;
 use ftp_common::flow::Flow;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::session::Session;
-use ftptrack_tests::client::Client;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory, command, finish};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::run::tables::Table;
-use ftptrack_tests::server::{Server, transfer};
-use ftptrack_tests::vsftpd::Vsftpd;
-use ftptrack_tests::{INSIDE, process, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{Server, transfer};
+use ftptrack_tests::actors::vsftpd::Vsftpd;
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, command, finish};
+use ftptrack_tests::subject::test_run::tables::Table;
+use ftptrack_tests::support::{process, wait};
 use serde_json::Value;
 
 fn lines(host: &Host, pins: &PinDirectory, arguments: &[&str]) -> Vec<String> {
@@ -173,7 +174,7 @@ fn without_capabilities_the_missing_one_is_named() {
     let ftptrack = Ftptrack::guarding(server, &pins);
     let of = |arguments: &[&str]| {
         let mut bare = server.namespace.command("setpriv");
-        bare.args(["--bounding-set", "-all"]).arg(ftptrack_tests::ftptrack::binary());
+        bare.args(["--bounding-set", "-all"]).arg(ftptrack_tests::subject::ftptrack::binary());
         let output = bare.args(["--pin-dir".as_ref(), pins.path().as_os_str()]).args(arguments).output();
         let output = output.expect("setpriv, of the package util-linux");
         assert_eq!(output.status.code(), Some(1));
@@ -192,7 +193,7 @@ fn a_hundred_thousand_sessions_and_flows_have_room_where_the_policy_says_so_and_
     const MANY: u32 = 100_000;
     let Network { server, .. } = &Network::new();
     let pins = PinDirectory::new();
-    let directory = ftptrack_tests::file::directory();
+    let directory = ftptrack_tests::support::file::directory();
     let file = directory.path().join("config.toml");
     let text = "max-sessions = 131072\nmax-flows = 131072\n[[server]]\npassive-range = \"10240-20480\"\n";
     std::fs::write(&file, text).expect("a file");

@@ -1,13 +1,13 @@
 //! Two CPUs at once: both directions of one session, and two connections that want one expectation.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::client::six_numbers;
-use ftptrack_tests::flood::{Attached, Talk};
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::CONTROL;
-use ftptrack_tests::trials::races::{self, BUSY_COMMANDS, PASSIVE_EVERY};
+use ftptrack_tests::actors::client::six_numbers;
+use ftptrack_tests::actors::server::CONTROL;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::packets::flood::{Attached, Talk};
+use ftptrack_tests::packets::segment::{Segment, flag};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::suites::scenarios::races::{self, BUSY_COMMANDS, PASSIVE_EVERY};
 use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};

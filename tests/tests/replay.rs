@@ -6,15 +6,15 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ftp_common::counter::Counter;
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::file;
-use ftptrack_tests::ftptrack::{PinDirectory, finish};
-use ftptrack_tests::network::{Family, Host, INTERFACE, Network};
-use ftptrack_tests::pcap::{Pcap, Tcpdump, link};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::process;
-use ftptrack_tests::replay::{RANGE, Replay, entries, run, said};
-use ftptrack_tests::vsftpd::{self, Vsftpd};
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
+use ftptrack_tests::packets::pcap::{Pcap, Tcpdump, link};
+use ftptrack_tests::subject::ftptrack::{PinDirectory, finish};
+use ftptrack_tests::subject::replay::{RANGE, Replay, entries, run, said};
+use ftptrack_tests::support::file;
+use ftptrack_tests::support::process;
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use serde_json::{Value, json};
 
@@ -235,7 +235,7 @@ fn nothing_is_pinned_and_what_is_pinned_is_left_alone() {
 fn who_may_not_load_programs_is_told_which_capabilities_are_missing() {
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin"]);
-    command.arg(ftptrack_tests::ftptrack::binary()).args(["replay", "/dev/null"]);
+    command.arg(ftptrack_tests::subject::ftptrack::binary()).args(["replay", "/dev/null"]);
     let output = process::finish(&mut command);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stderr, "ftptrack: replay: CAP_BPF is missing; run it as root\n");

@@ -6,10 +6,10 @@ use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_user::config::Flags;
 use ftp_user::replay::{Asked, ReportRow, replay};
-use ftptrack_tests::file;
-use ftptrack_tests::pcap::Pcap;
-use ftptrack_tests::replay::{RANGE, Replay, entries, said};
-use ftptrack_tests::run::frame::Tcp;
+use ftptrack_tests::packets::pcap::Pcap;
+use ftptrack_tests::subject::replay::{RANGE, Replay, entries, said};
+use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::support::file;
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -6,15 +6,17 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::Command;
 
-use ftptrack_tests::client::Client;
-use ftptrack_tests::ftptrack::{self, Ftptrack, PinDirectory};
-use ftptrack_tests::journal::Journal;
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::report::Status;
-use ftptrack_tests::service::{self, Manager};
-use ftptrack_tests::vsftpd::Vsftpd;
-use ftptrack_tests::{INSIDE, file, hooks, process};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::vsftpd::Vsftpd;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory};
+use ftptrack_tests::subject::hooks;
+use ftptrack_tests::subject::journal::Journal;
+use ftptrack_tests::subject::report::Status;
+use ftptrack_tests::subject::service::{self, Manager};
+use ftptrack_tests::support::{file, process};
 use rustix::process::{Signal, kill_process};
 
 /// Of `systemd-analyze security`, times ten: 0 is locked up, 100 wide open.

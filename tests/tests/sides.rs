@@ -2,13 +2,13 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::file;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, INTERFACE, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::{ACTIVE, CONTROL};
-use ftptrack_tests::vsftpd::{self, Vsftpd};
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{ACTIVE, CONTROL};
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, INTERFACE, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::support::file;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const LENGTH: u64 = 1 << 20;

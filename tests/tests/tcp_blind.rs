@@ -4,14 +4,14 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::games::Bout;
-use ftptrack_tests::games::blind::{BLIND, Blind, LUCKY};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::segment::{Segment, flag};
-use ftptrack_tests::server::Server;
-use ftptrack_tests::trials::strangers;
-use ftptrack_tests::wait::{self, PATIENCE};
+use ftptrack_tests::actors::server::Server;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::packets::segment::{Segment, flag};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::suites::evasions::Bout;
+use ftptrack_tests::suites::evasions::blind::{BLIND, Blind, LUCKY};
+use ftptrack_tests::suites::scenarios::off_path;
+use ftptrack_tests::support::wait::{self, PATIENCE};
 
 #[track_caller]
 fn none_harms_a_session(blind: &[Blind], first_port: u16) {
@@ -58,5 +58,5 @@ fn no_session_is_lost_to_a_packet_with_a_lucky_number() {
 /// Where the servers lie beyond the interface, it is their voice that anyone can send with any number.
 #[test]
 fn on_a_client_host_no_session_is_lost_to_a_blind_packet_with_the_servers_address() {
-    strangers::BLIND_SERVERS.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::Desyncs), 0));
+    off_path::BLIND_SERVERS.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::Desyncs), 0));
 }

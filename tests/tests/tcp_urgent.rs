@@ -3,13 +3,13 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::games::Bout;
-use ftptrack_tests::games::urgent::{CASES, Case};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::server::Server;
-use ftptrack_tests::trials::again;
-use ftptrack_tests::wait::PATIENCE;
+use ftptrack_tests::actors::server::Server;
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::suites::evasions::Bout;
+use ftptrack_tests::suites::evasions::urgent::{CASES, Case};
+use ftptrack_tests::suites::scenarios::retransmissions;
+use ftptrack_tests::support::wait::PATIENCE;
 
 #[test]
 fn an_urgent_byte_opens_nothing_unless_it_is_telnet() {
@@ -43,7 +43,7 @@ fn an_urgent_byte_opens_nothing_unless_it_is_telnet() {
 
 #[test]
 fn after_an_urgent_abor_the_next_pasv_and_the_next_port_work() {
-    again::ABORTED.must_hold(|ftptrack| {
+    retransmissions::ABORTED.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
         assert_eq!((stats.of(Counter::UrgentData), stats.of(Counter::Desyncs)), (0, 0), "{stats:?}");
         assert_eq!((stats.of(Counter::FlowsEstablished), stats.denied()), (4, 0));
@@ -52,5 +52,5 @@ fn after_an_urgent_abor_the_next_pasv_and_the_next_port_work() {
 
 #[test]
 fn a_repeated_urgent_segment_is_read_once() {
-    again::URGENT_AGAIN.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::Desyncs), 0));
+    retransmissions::URGENT_AGAIN.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::Desyncs), 0));
 }

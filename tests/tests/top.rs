@@ -1,13 +1,14 @@
 //! `ftptrack top` in a real terminal, with real transfers.
 
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory, binary};
-use ftptrack_tests::network::{Family, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::{Server, transfer};
-use ftptrack_tests::tmux::Tmux;
-use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, file, process};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{Server, transfer};
+use ftptrack_tests::actors::tmux::Tmux;
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, binary};
+use ftptrack_tests::support::{file, process};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, Stdio};
 
@@ -179,7 +180,7 @@ fn without_colours_none_are_written_and_without_a_terminal_nothing_is_shown() {
     assert!(!picture.contains("38;5;") && picture.contains("guarded"), "{picture:?}");
     tmux.press(&["q"]);
     tmux.wait_for("ready>");
-    let refused = ftptrack_tests::ftptrack::finish(server, &pins, &["top"]);
+    let refused = ftptrack_tests::subject::ftptrack::finish(server, &pins, &["top"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stderr.starts_with("ftptrack: terminal: standard input and output are none; use"), "{refused:?}");
     assert_eq!(refused.stdout, "");

@@ -1,14 +1,15 @@
 //! vsftpd and curl through ftptrack: each way of negotiating, over each family where it exists.
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::file;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::probe::{self, Outcome};
-use ftptrack_tests::server::ACTIVE;
-use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, wait};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::ACTIVE;
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::support::file;
+use ftptrack_tests::support::wait;
 
 const LENGTH: u64 = 64 << 20;
 

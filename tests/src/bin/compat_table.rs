@@ -3,11 +3,11 @@
 //! Words as arguments: plays only the cells whose names have all of them (`this|or that`), and writes
 //! nothing. A word like `sample.toml` names another matrix.
 
-use ftptrack_tests::compat::cell::Cell;
-use ftptrack_tests::compat::data::Data;
-use ftptrack_tests::compat::judge::{self, Row};
-use ftptrack_tests::compat::versions::Versions;
-use ftptrack_tests::compat::{page, run};
+use ftptrack_tests::suites::compat::cell::Cell;
+use ftptrack_tests::suites::compat::data::Data;
+use ftptrack_tests::suites::compat::judge::{self, Row};
+use ftptrack_tests::suites::compat::versions::Versions;
+use ftptrack_tests::suites::compat::{page, run};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;

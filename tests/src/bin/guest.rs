@@ -4,7 +4,7 @@
 //! What it finds below `/guest` is put there by `cargo xtask test --kernel`: `modules.order`,
 //! `modules/NAME`, `plan` (a program and its arguments a line) and the programs.
 
-use ftptrack_tests::guest;
+use ftptrack_tests::hosts::guest;
 use rustix::system::{RebootCommand, reboot};
 
 fn main() {

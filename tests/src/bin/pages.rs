@@ -1,12 +1,14 @@
 //! Prints what `docs/top.md` (`pages top`) and `docs/doctor.md` (`pages doctor`) show: `cargo xtask pages` puts it there.
 
-use ftptrack_tests::curl::{self, Mode};
-use ftptrack_tests::doctor::Doctor;
-use ftptrack_tests::ftptrack::{Ftptrack, PinDirectory, binary};
-use ftptrack_tests::network::{Family, Host, Network};
-use ftptrack_tests::tmux::Tmux;
-use ftptrack_tests::vsftpd::{self, Vsftpd};
-use ftptrack_tests::{INSIDE, file, probe, process};
+use ftptrack_tests::INSIDE;
+use ftptrack_tests::actors::curl::{self, Mode};
+use ftptrack_tests::actors::probe;
+use ftptrack_tests::actors::tmux::Tmux;
+use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
+use ftptrack_tests::subject::doctor::Doctor;
+use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, binary};
+use ftptrack_tests::support::{file, process};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use std::fs;
 use std::process::{Command, ExitCode, Stdio};
@@ -38,7 +40,7 @@ fn top() {
     let tmux = Tmux::on(server, 80, 24);
     tmux.enter(&format!("clear; {} --pin-dir {} top", binary().display(), pins.path().display()));
     tmux.wait_for("eth0 guarded");
-    let mut other = ftptrack_tests::client::Client::logged_in(client, server.at(Family::V4, 21));
+    let mut other = ftptrack_tests::actors::client::Client::logged_in(client, server.at(Family::V4, 21));
     other.extended_passive();
     let mut command = curl::command(client, Mode::Epsv);
     command.arg("--output").arg(vsftpd.client_directory().join("arrived")).arg(vsftpd::url(server, Family::V4, "big"));
@@ -81,7 +83,7 @@ fn doctor() {
     // As the lines stand there.
     let mut command = server.namespace.command(binary().to_str().expect("UTF-8"));
     let findings = process::finish(command.arg("doctor").args(asked.split(' ')).arg("--json")).stdout;
-    let findings: Vec<ftptrack_tests::doctor::Finding> = serde_json::from_str(&findings).expect("JSON");
+    let findings: Vec<ftptrack_tests::subject::doctor::Finding> = serde_json::from_str(&findings).expect("JSON");
     println!("Every command that it names was run, but for the restart: no server runs there. Then:\n");
     for mend in findings.iter().filter_map(|finding| finding.fix.as_ref()) {
         // One may have mended what the next is about.

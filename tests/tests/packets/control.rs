@@ -2,9 +2,9 @@
 
 use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN, URG};
-use ftptrack_tests::run::frame::Tcp;
-use ftptrack_tests::run::scene::{Control, Scene};
-use ftptrack_tests::run::{FORWARDED, Hook, LOCAL};
+use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::subject::test_run::testbed::{Control, Scene};
+use ftptrack_tests::subject::test_run::{FORWARDED, Hook, LOCAL};
 use std::time::Duration;
 
 use crate::{IS_DENIED, PASSES};
@@ -221,7 +221,7 @@ fn a_client_has_no_more_sessions_than_the_policy_allows_and_ended_ones_make_room
     assert_eq!(scene.expected(), 0);
     scene.who.client = scene.who.other;
     assert!(scene.control(40003).session(&scene).is_some(), "another client's");
-    scene.who.client = ftptrack_tests::run::scene::Addresses::v4().client;
+    scene.who.client = ftptrack_tests::subject::test_run::testbed::Addresses::v4().client;
     assert_eq!(scene.pass(&first.client_segment(&scene, "").flags(RST)), PASSES);
     scene.forget();
     scene.kernel.age(Duration::from_secs(1));

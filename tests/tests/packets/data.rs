@@ -7,9 +7,9 @@ use ftp_common::flow::state;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::flag;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::run::frame::Tcp;
-use ftptrack_tests::run::scene::{Control, Scene, usual_policy};
-use ftptrack_tests::run::{Hook, Verdict};
+use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::subject::test_run::testbed::{Control, Scene, usual_policy};
+use ftptrack_tests::subject::test_run::{Hook, Verdict};
 
 use crate::{IS_DENIED, PASSES};
 

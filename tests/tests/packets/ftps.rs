@@ -4,8 +4,8 @@ use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, SYN};
 use ftp_common::policy::flag;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::run::frame::Tcp;
-use ftptrack_tests::run::scene::{Control, Scene};
+use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::subject::test_run::testbed::{Control, Scene};
 
 use crate::{IS_DENIED, PASSES};
 

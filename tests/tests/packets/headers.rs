@@ -3,10 +3,10 @@
 use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN, URG};
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::packet::{DESTINATION_OPTIONS, FRAGMENT, Ipv4, destination_options, fragment};
-use ftptrack_tests::run::Setup;
-use ftptrack_tests::run::frame::{Tcp, ethernet};
-use ftptrack_tests::run::scene::{Addresses, Scene, usual_policy};
+use ftptrack_tests::packets::ip::{DESTINATION_OPTIONS, FRAGMENT, Ipv4, destination_options, fragment};
+use ftptrack_tests::subject::test_run::Setup;
+use ftptrack_tests::subject::test_run::frame::{Tcp, ethernet};
+use ftptrack_tests::subject::test_run::testbed::{Addresses, Scene, usual_policy};
 
 use crate::{IS_DENIED, PASSES};
 

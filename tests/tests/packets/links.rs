@@ -6,9 +6,9 @@ use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, RST, SYN};
 use ftp_common::policy::flag;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::run::frame::{SERVICE_VLAN, Tcp, VLAN, tagged};
-use ftptrack_tests::run::scene::{Addresses, Scene, usual_policy};
-use ftptrack_tests::run::{FORWARDED, Hook, INTERFACE, LOCAL, Setup};
+use ftptrack_tests::subject::test_run::frame::{SERVICE_VLAN, Tcp, VLAN, tagged};
+use ftptrack_tests::subject::test_run::testbed::{Addresses, Scene, usual_policy};
+use ftptrack_tests::subject::test_run::{FORWARDED, Hook, INTERFACE, LOCAL, Setup};
 
 use crate::{IS_DENIED, PASSES};
 

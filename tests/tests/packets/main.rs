@@ -9,7 +9,7 @@ mod links;
 mod options;
 mod view;
 
-use ftptrack_tests::run::Verdict;
+use ftptrack_tests::subject::test_run::Verdict;
 
 const PASSES: Verdict = Verdict::Pass;
 const IS_DENIED: Verdict = Verdict::Drop;

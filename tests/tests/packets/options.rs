@@ -4,9 +4,9 @@ use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::{flag, option};
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::run::frame::Tcp;
-use ftptrack_tests::run::scene::Scene;
-use ftptrack_tests::run::{Hook, LOCAL};
+use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::subject::test_run::testbed::Scene;
+use ftptrack_tests::subject::test_run::{Hook, LOCAL};
 
 use crate::{IS_DENIED, PASSES};
 

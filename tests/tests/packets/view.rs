@@ -2,7 +2,7 @@
 
 use ftp_common::event::{Event, EventKind};
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::run::scene::Scene;
+use ftptrack_tests::subject::test_run::testbed::Scene;
 
 use crate::IS_DENIED;
 

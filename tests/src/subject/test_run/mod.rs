@@ -1,0 +1,377 @@
+//! The compiled program, run on single frames by BPF_PROG_TEST_RUN: no interface is touched, and
+//! nothing is pinned.
+//!
+//! What the kernel gives such a frame: `ifindex` 1 (the namespace's loopback interface) and the
+//! `ingress_ifindex` that is asked for, 0 unless told otherwise: at egress that is a packet which
+//! this host made itself. Time is real; [`Kernel::age`] moves all times in the maps into the past.
+
+pub mod counters;
+pub mod frame;
+pub mod tables;
+pub mod testbed;
+
+use std::mem::offset_of;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
+use aya::{Ebpf, EbpfLoader};
+use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::event::Event;
+use ftp_common::expectation::Expectation;
+use ftp_common::flow::Flow;
+use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::ClientSessions;
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class};
+use ftp_common::range::Range;
+use ftp_common::session::{Handshake, Session};
+use ftp_user::ebpf::object::{EGRESS, INGRESS, OBJECT};
+
+use counters::Counters;
+use tables::{Table, Value};
+
+/// The interface that a frame of BPF_PROG_TEST_RUN belongs to: loopback.
+pub const INTERFACE: u32 = 1;
+/// Entries of the maps of connections: far more than a test uses, and few enough to empty quickly.
+const ENTRIES: u32 = 2048;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It goes on.
+    Pass,
+    /// It is dropped.
+    Drop,
+}
+
+/// Where a packet meets the program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hook {
+    /// On its way in.
+    Ingress,
+    /// On its way out; `came_in_by` is the interface it was forwarded from, 0 if this host made it.
+    Egress {
+        /// `ingress_ifindex`.
+        came_in_by: u32,
+    },
+}
+
+/// A frame that this host made, on its way out.
+pub const LOCAL: Hook = Hook::Egress { came_in_by: 0 };
+/// A frame that came in by another interface, on its way out.
+pub const FORWARDED: Hook = Hook::Egress { came_in_by: 2 };
+
+/// What the loader tells the program about the interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Setup {
+    /// Where the servers are.
+    pub side: Side,
+    /// It is a loopback interface.
+    pub loopback: bool,
+    /// Bytes in front of the network header: 14 or 0.
+    pub link_header: u8,
+}
+
+impl Setup {
+    /// An ethernet interface with the servers on this side of it.
+    pub const SERVERS_BEHIND: Self = Self { side: Side::ServersBehind, loopback: false, link_header: 14 };
+    /// An ethernet interface with the servers on the other side of it.
+    pub const SERVERS_BEYOND: Self = Self { side: Side::ServersBeyond, ..Self::SERVERS_BEHIND };
+    /// The loopback interface.
+    pub const LOOPBACK: Self = Self { side: Side::Both, loopback: true, link_header: 14 };
+    /// An interface without link header, as tunnels have none.
+    pub const NO_LINK_HEADER: Self = Self { link_header: 0, ..Self::SERVERS_BEHIND };
+}
+
+/// The one generation of the policy that there is.
+const GENERATION: u32 = 1;
+
+/// The loaded object with maps of its own.
+pub struct Kernel {
+    ebpf: Ebpf,
+    config: Array<MapData, Value<Config>>,
+    ports: Array<MapData, Value<PortClasses>>,
+    policies: Array<MapData, Value<ServerPolicy>>,
+    servers: LpmTrie<MapData, Value<ServerKey>, u32>,
+    stats: PerCpuArray<MapData, u64>,
+    viewer: Array<MapData, u64>,
+    view: RingBuf<MapData>,
+    /// The HANDSHAKES map.
+    pub handshakes: Table<ConnectionKey, Handshake>,
+    /// The SESSIONS map.
+    pub sessions: Table<ConnectionKey, Session>,
+    /// The EXPECTATIONS map.
+    pub expectations: Table<ExpectationKey, Expectation>,
+    /// The FLOWS map.
+    pub flows: Table<ConnectionKey, Flow>,
+    ranges: Table<ExpectationKey, Range>,
+    clients: Table<ClientKey, ClientSessions>,
+    /// The entries of SERVERS that the policy in force made.
+    prefixes: Vec<Key<Value<ServerKey>>>,
+    /// What the counters were when the maps were last emptied: they only rise.
+    zero: Counters,
+}
+
+impl Kernel {
+    /// Loads the object.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel refuses it; it takes root.
+    #[must_use]
+    pub fn load(setup: Setup) -> Self {
+        Self::load_sized(setup, ENTRIES, ENTRIES)
+    }
+
+    /// The same, with room for that many sessions (and handshakes, and expectations) and flows.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::load`].
+    #[must_use]
+    pub fn load_sized(setup: Setup, sessions: u32, flows: u32) -> Self {
+        let (side, loopback) = (setup.side.number(), u8::from(setup.loopback));
+        let mut loader = EbpfLoader::new();
+        loader
+            .btf(None)
+            .override_global("SIDE", &side, true)
+            .override_global("LINK_HEADER", &setup.link_header, true)
+            .override_global("LOOPBACK", &loopback, true);
+        for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"] {
+            loader.map_max_entries(name, sessions);
+        }
+        for (name, entries) in [("FLOWS", flows), ("RANGES", ENTRIES), ("CLIENTS", ENTRIES)] {
+            loader.map_max_entries(name, entries);
+        }
+        let mut ebpf = loader.load(OBJECT).expect("the object loads; it takes root");
+        for name in [INGRESS, EGRESS] {
+            let program: &mut SchedClassifier = ebpf.program_mut(name).unwrap().try_into().unwrap();
+            program.load().expect("the verifier takes it");
+        }
+        let mut map = |name: &str| ebpf.take_map(name).expect("the object has the map");
+        let mut kernel = Self {
+            config: map("CONFIG").try_into().unwrap(),
+            ports: map("PORTS").try_into().unwrap(),
+            policies: map("POLICIES").try_into().unwrap(),
+            servers: map("SERVERS").try_into().unwrap(),
+            stats: map("STATS").try_into().unwrap(),
+            viewer: map("VIEWER").try_into().unwrap(),
+            view: map("VIEW").try_into().unwrap(),
+            handshakes: Table::new(map("HANDSHAKES")),
+            sessions: Table::new(map("SESSIONS")),
+            expectations: Table::new(map("EXPECTATIONS")),
+            flows: Table::new(map("FLOWS")),
+            ranges: Table::new(map("RANGES")),
+            clients: Table::new(map("CLIENTS")),
+            ebpf,
+            prefixes: Vec::new(),
+            zero: Counters::default(),
+        };
+        kernel.zero = kernel.totals();
+        kernel
+    }
+
+    /// Brings a policy for these servers into force, and empties all maps.
+    ///
+    /// # Panics
+    ///
+    /// If a map refuses it.
+    pub fn apply(&mut self, policy: &ServerPolicy, servers: &[(IpAddr, u8)]) {
+        for prefix in self.prefixes.drain(..) {
+            self.servers.remove(&prefix).expect("it was put there");
+        }
+        for (address, length) in servers {
+            let before = if address.is_ipv4() { 32 + 96 } else { 32 };
+            let key = ServerKey { generation: GENERATION, address: Address::from(*address) };
+            let key = Key::new(before + u32::from(*length), Value(key));
+            self.servers.insert(&key, 0, 0).unwrap();
+            self.prefixes.push(key);
+        }
+        self.ports.set(GENERATION & 1, Value(classes(policy)), 0).unwrap();
+        self.policies.set((GENERATION & 1) * MAX_POLICIES, Value(*policy), 0).unwrap();
+        self.set_options(0);
+        self.empty();
+    }
+
+    /// Sets bits of [`ftp_common::policy::option`].
+    pub fn set_options(&mut self, options: u32) {
+        self.config.set(0, Value(Config { generation: GENERATION, options }), 0).unwrap();
+    }
+
+    /// Somebody views until then, nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn view_until(&mut self, time: u64) {
+        self.viewer.set(0, time, 0).unwrap();
+    }
+
+    /// What was shown to who views, since this was last asked.
+    ///
+    /// # Panics
+    ///
+    /// If it is no event.
+    pub fn viewed(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(item) = self.view.next() {
+            assert_eq!(item.len(), size_of::<Event>());
+            // SAFETY: there are enough bytes, and any bytes make an `Event`: it consists of integers.
+            events.push(unsafe { item.as_ptr().cast::<Event>().read_unaligned() });
+        }
+        events
+    }
+
+    /// Marks a port as guarded beside what `policy` says, as the passive range of another server would.
+    pub fn mark_passive(&mut self, policy: &ServerPolicy, port: u16) {
+        let mut classes = classes(policy);
+        classes.mark(port, class::PASSIVE);
+        self.ports.set(GENERATION & 1, Value(classes), 0).unwrap();
+    }
+
+    /// Empties all maps of connections and begins counting anew.
+    pub fn empty(&mut self) {
+        self.handshakes.empty();
+        self.sessions.empty();
+        self.expectations.empty();
+        self.ranges.empty();
+        self.flows.empty();
+        self.clients.empty();
+        self.zero = self.totals();
+    }
+
+    /// Runs the program of a hook on a frame.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel can't run it, or it gives a verdict of another kind.
+    #[must_use]
+    pub fn run(&self, hook: Hook, frame: &[u8]) -> Verdict {
+        self.run_marked(hook, frame, 0).0
+    }
+
+    /// As [`Self::run`], on a packet with that mark; and the mark that it leaves with.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::run`].
+    #[must_use]
+    pub fn run_marked(&self, hook: Hook, frame: &[u8], mark: u32) -> (Verdict, u32) {
+        let came_in_by = match hook {
+            Hook::Ingress => 0,
+            Hook::Egress { came_in_by } => came_in_by,
+        };
+        let mut context = [0; size_of::<Context>()];
+        // The whole of what the kernel has must fit.
+        let mut left = [0; 256];
+        for (at, value) in [(offset_of!(Context, ingress_ifindex), came_in_by), (offset_of!(Context, mark), mark)] {
+            context[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        let program = self.program(hook);
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            ctx_out: Some(&mut left),
+            ..TestRunOptions::default()
+        };
+        let verdict = match program.test_run(options).expect("the kernel runs it").return_value.cast_signed() {
+            -1 => Verdict::Pass,
+            2 => Verdict::Drop,
+            other => panic!("the program answered {other}"),
+        };
+        let at = offset_of!(Context, mark);
+        (verdict, u32::from_ne_bytes(left[at..at + 4].try_into().expect("four bytes")))
+    }
+
+    /// The program of a hook.
+    ///
+    /// # Panics
+    ///
+    /// Never: it was loaded.
+    #[must_use]
+    pub fn program(&self, hook: Hook) -> &SchedClassifier {
+        let name = if hook == Hook::Ingress { INGRESS } else { EGRESS };
+        self.ebpf.program(name).unwrap().try_into().unwrap()
+    }
+
+    /// What was counted since the maps were last emptied.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.totals().since(&self.zero)
+    }
+
+    fn totals(&self) -> Counters {
+        let mut totals = Counters::default();
+        for counter in Counter::ALL {
+            let values = self.stats.get(&counter.index(), 0).unwrap();
+            totals.add(*counter, values.iter().sum());
+        }
+        totals
+    }
+
+    /// Lets time pass: all times in the maps lie that much further in the past.
+    pub fn age(&mut self, by: Duration) {
+        age(by, &mut self.sessions, &mut self.expectations, &mut self.flows, &mut self.clients);
+    }
+}
+
+fn age(
+    by: Duration,
+    sessions: &mut Table<ConnectionKey, Session>,
+    expectations: &mut Table<ExpectationKey, Expectation>,
+    flows: &mut Table<ConnectionKey, Flow>,
+    clients: &mut Table<ClientKey, ClientSessions>,
+) {
+    let by = u64::try_from(by.as_nanos()).expect("less than centuries");
+    sessions.change(|session| age_session(session, by));
+    expectations.change(|expectation| age_expectation(expectation, by));
+    flows.change(|flow| flow.since = older(flow.since, by));
+    clients.change(|client| client.full_since = older(client.full_since, by));
+}
+
+/// A time that lies `by` nanoseconds further in the past; 0, which stands for "never", stays.
+#[must_use]
+pub const fn older(time: u64, by: u64) -> u64 {
+    if time == 0 { 0 } else { time.saturating_sub(by) }
+}
+
+/// Moves the times of a session into the past. Its generation, made from a time, is only a name.
+pub const fn age_session(session: &mut Session, by: u64) {
+    session.since = older(session.since, by);
+    session.client.last_command_at = older(session.client.last_command_at, by);
+    session.server.last_reply_at = older(session.server.last_reply_at, by);
+}
+
+/// Moves the times of an expectation into the past.
+pub fn age_expectation(expectation: &mut Expectation, by: u64) {
+    expectation.expires = older(expectation.expires, by);
+    for place in &mut expectation.half_open {
+        place.since = older(place.since, by);
+    }
+}
+
+/// The classes of all ports under a policy.
+#[must_use]
+pub fn classes(policy: &ServerPolicy) -> PortClasses {
+    let mut classes = PortClasses::NONE;
+    for port in policy.control_ports.iter().filter(|port| **port != 0) {
+        classes.mark(*port, class::CONTROL);
+    }
+    if policy.passive_first != 0 {
+        for port in policy.passive_first..=policy.passive_last {
+            classes.mark(port, class::PASSIVE);
+        }
+    }
+    if policy.active_port != 0 {
+        classes.mark(policy.active_port, class::ACTIVE);
+    }
+    classes
+}
+
+/// The beginning of `struct __sk_buff` of the kernel's `linux/bpf.h`; what isn't set here must be 0.
+#[repr(C)]
+struct Context {
+    before: [u32; 2],
+    mark: u32,
+    between: [u32; 6],
+    ingress_ifindex: u32,
+}

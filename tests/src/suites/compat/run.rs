@@ -1,0 +1,70 @@
+//! Plays cells, several scenes at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::thread;
+
+use super::cell::Cell;
+use super::data::Data;
+use super::judge::Row;
+use super::outcome::Outcome;
+use super::testbed::Setting;
+use crate::suites::dialogues::Guard;
+
+/// Scenes at a time, besides those that mostly wait.
+const SCENES: usize = 10;
+
+/// Plays all cells without a filter, with ftptrack, and with nf_conntrack_ftp if that is wanted. `tell` is called when a scene is done.
+#[track_caller]
+#[must_use]
+pub fn play(
+    cells: &[Cell],
+    data: &Data,
+    conntrack: bool,
+    tell: impl Fn(&Setting, Guard, &[Outcome]) + Sync,
+) -> Vec<Row> {
+    let mut scenes: BTreeMap<(Setting, u8), (Guard, BTreeSet<Cell>)> = BTreeMap::new();
+    let guards = || [Guard::Nobody, Guard::Ftptrack].into_iter().chain(conntrack.then_some(Guard::Conntrack));
+    for (cell, guard) in cells.iter().flat_map(|cell| guards().map(move |guard| (as_played(cell, guard), guard))) {
+        let key = (Setting::of(&cell, data), guard as u8);
+        scenes.entry(key).or_insert_with(|| (guard, BTreeSet::new())).1.insert(cell);
+    }
+    let (waiting, working): (Vec<_>, Vec<_>) = scenes.into_iter().partition(|((setting, _), _)| setting.waits);
+    let results: Mutex<BTreeMap<(Cell, u8), Outcome>> = Mutex::default();
+    let play = |((setting, _), (guard, cells)): ((Setting, u8), (Guard, BTreeSet<Cell>))| {
+        let cells: Vec<_> = cells.into_iter().collect();
+        let outcomes = setting.play(guard, &cells, data);
+        tell(&setting, guard, &outcomes);
+        let keys = cells.into_iter().map(|cell| (cell, guard as u8));
+        results.lock().expect("nobody panics here").extend(keys.zip(outcomes));
+    };
+    let ahead = Mutex::new(working.into_iter());
+    let next = || ahead.lock().expect("nobody panics here").next();
+    thread::scope(|scope| {
+        for scene in waiting {
+            scope.spawn(move || play(scene));
+        }
+        for _ in 0..SCENES {
+            scope.spawn(|| {
+                while let Some(scene) = next() {
+                    play(scene);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().expect("all threads are done");
+    let of = |cell: &Cell, guard: Guard| results[&(as_played(cell, guard), guard as u8)].clone();
+    let row = |cell: &Cell| Row {
+        cell: cell.clone(),
+        without: of(cell, Guard::Nobody),
+        ftptrack: of(cell, Guard::Ftptrack),
+        conntrack: conntrack.then(|| of(cell, Guard::Conntrack)),
+    };
+    cells.iter().map(row).collect()
+}
+
+/// What ftptrack is told changes nothing for the others: they play a cell once for all policies.
+fn as_played(cell: &Cell, guard: Guard) -> Cell {
+    let policy = if guard == Guard::Ftptrack { cell.policy.clone() } else { "any".to_owned() };
+    Cell { policy, ..cell.clone() }
+}

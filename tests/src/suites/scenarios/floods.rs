@@ -1,0 +1,181 @@
+//! More connections than there is room for, from as many addresses: live, and through a guard that
+//! stands where it usually does.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use super::testbed::{INNER, INNER_MAC};
+use super::{Ground, Place, Trial, access};
+use crate::INSIDE;
+use crate::actors::client::Client;
+use crate::actors::probe::{self, Outcome};
+use crate::actors::server::{CONTROL, Server, Session, transfer};
+use crate::hosts::network::{Family, Network};
+use crate::packets::flood::stranger;
+use crate::packets::segment::{Segment, flag};
+use crate::packets::wire::Wire;
+use crate::subject::conntrack;
+use crate::subject::hooks;
+use crate::suites::dialogues::Guard;
+
+const GROUP: &str = "Crowds";
+pub(super) const ALL: &[&Trial] = &[&SYNS, &SESSIONS];
+
+/// SYNs to either port.
+const EACH: u32 = 50_000;
+/// More than the kernel's helper has room for: 262,144 on a machine of 4 GiB and more.
+const MANY: u32 = 270_000;
+/// Packets that are on the way at a time: fewer than a host keeps waiting (`netdev_max_backlog`).
+const AT_A_TIME: u32 = 500;
+
+/// A port that is not special, for the `n`th.
+fn some_port(n: u32) -> u16 {
+    u16::try_from(n % 50_000).expect("small") + 10_000
+}
+
+fn syn(n: u32, destination: SocketAddr) -> Segment {
+    let source = SocketAddr::from((stranger(n), some_port(n)));
+    Segment { source, destination, seq: n, ack: 0, flags: flag::SYN, payload: Vec::new() }
+}
+
+#[track_caller]
+fn noop(control: &mut Client, session: &mut Session) {
+    control.send("NOOP\r\n");
+    session.hears("NOOP");
+    session.say("200 ok");
+    control.reply().must_be(200);
+}
+
+/// Whether somebody new can begin a session and a transfer; after the exchanges that a session takes
+/// to be followed whose handshake was pushed out.
+#[track_caller]
+fn newcomer(ground: &Ground<'_>, ftp: &Server, port: u16) -> bool {
+    let Network { server, client, .. } = ground.network;
+    if probe::to(client, ftp.address()) != Outcome::Opened {
+        return false;
+    }
+    drop(ftp.accept());
+    let (mut control, mut session) = ftp.session_with(client);
+    for _ in 0..2 {
+        noop(&mut control, &mut session);
+    }
+    transfer(client, server, (&mut control, &mut session), port) == Outcome::Opened
+}
+
+/// What the server answers goes nowhere.
+pub static SYNS: Trial = Trial {
+    group: GROUP,
+    name: "100,000 SYNs from as many addresses, half to the control port and half to the range; meanwhile ten transfers \
+           of another session, then a new client",
+    must: "all transfers begin, and the new client gets in",
+    must_be: &["open"; 11],
+    unguarded: &[],
+    place: Place::Server,
+    play: |ground| {
+        let Network { server, client, third, .. } = ground.network;
+        let before = ground.ftptrack.as_ref().map(|_| hooks::memory(server));
+        server.namespace.ip(&format!("route add 11.0.0.0/8 via {}", third.address(Family::V4)));
+        let ftp = Server::on(server, Family::V4);
+        let (mut control, mut session) = ftp.session_with(client);
+        let link = Wire::of(third);
+        let mut met = Vec::new();
+        for part in 0..10 {
+            for n in part * EACH / 10..(part + 1) * EACH / 10 {
+                for to in [CONTROL, INSIDE + 1000] {
+                    link.forge(&syn(n, server.at(Family::V4, to)), server.mac());
+                }
+            }
+            let port = INSIDE + u16::try_from(part).expect("ten");
+            let opened = transfer(client, server, (&mut control, &mut session), port) == Outcome::Opened;
+            met.push(access(opened));
+        }
+        met.push(access(newcomer(ground, &ftp, INSIDE + 20)));
+        ground.note(ground.memory());
+        assert_eq!(ground.ftptrack.as_ref().map(|_| hooks::memory(server)), before);
+        Ok(met)
+    },
+};
+
+/// The three packets of a handshake, each batch of them from its end of the gateway.
+#[track_caller]
+fn handshakes(ground: &Ground<'_>, numbers: std::ops::Range<u32>, wires: &[Wire; 2]) {
+    let server = ground.network.server.at(Family::V4, CONTROL);
+    let macs = [ground.host().mac(), INNER_MAC];
+    for step in 0..3 {
+        for n in numbers.clone() {
+            let hello = syn(n, server);
+            let answer = Segment { seq: 77, ack: hello.next(), ..hello.answer(flag::SYN | flag::ACK, b"") };
+            let (segment, end) = match step {
+                0 => (hello, 0),
+                1 => (answer, 1),
+                _ => (answer.answer(flag::ACK, b""), 0),
+            };
+            wires[end].forge(&segment, macs[end]);
+        }
+    }
+}
+
+/// More than the helper's table and ftptrack's have room for. The server itself knows nothing of them.
+pub static SESSIONS: Trial = Trial {
+    group: GROUP,
+    name: "270,000 control connections from as many addresses through a gateway, each with its whole handshake; \
+           meanwhile a transfer goes on whose own control connection is idle; then that session's next transfer, and a \
+           new client",
+    must: "the open transfer goes on, the next one begins, and the new client gets in",
+    must_be: &["goes on", "open", "open"],
+    unguarded: &[],
+    place: Place::Gateway,
+    play: |ground| {
+        let Network { server, client, .. } = ground.network;
+        let before = ground.ftptrack.as_ref().map(|_| hooks::memory(ground.host()));
+        if ground.guard == Guard::Conntrack {
+            let room = conntrack::room(ground.host());
+            assert!(
+                room < MANY,
+                "nf_conntrack_max is {room}: to fill it, more than {MANY} connections must be tried here"
+            );
+        }
+        let ftp = Server::on(server, Family::V4);
+        let (mut control, mut session) = ftp.session_with(client);
+        let target = server.at(Family::V4, INSIDE);
+        let listener = probe::listen(server, target);
+        control.send("PASV\r\n");
+        session.hears("PASV");
+        session.say_passive(target);
+        control.reply();
+        let mut data = probe::connect(client, target)?;
+        let (mut sending, _) = listener.accept()?;
+        drop(listener);
+        let mut piece = [7; 1 << 14];
+        let mut some =
+            |data: &mut TcpStream| sending.write_all(&piece).and_then(|()| data.read_exact(&mut piece)).is_ok();
+        // What answers a stranger's SYN comes from here, and not from the server's own stack.
+        Ground::run(
+            server,
+            &[
+                "nft",
+                "add table ip deaf; add chain ip deaf input { type filter hook input priority 0; }; \
+            add rule ip deaf input ip saddr 11.0.0.0/8 drop",
+            ],
+        );
+        let wires = [Wire::of(client), Wire::on(server, INNER)];
+        let mut goes_on = true;
+        for from in (0..MANY).step_by(AT_A_TIME as usize) {
+            handshakes(ground, from..from + AT_A_TIME, &wires);
+            goes_on &= from % 10_000 != 0 || some(&mut data);
+        }
+        goes_on &= some(&mut data);
+        drop(data);
+        ground.note(ground.memory());
+        assert_eq!(ground.ftptrack.as_ref().map(|_| hooks::memory(ground.host())), before);
+        let mut met = vec![if goes_on { "goes on" } else { "breaks" }];
+        session.say("226 done");
+        control.reply().must_be(226);
+        for _ in 0..2 {
+            noop(&mut control, &mut session);
+        }
+        met.push(access(transfer(client, server, (&mut control, &mut session), INSIDE + 1) == Outcome::Opened));
+        met.push(access(newcomer(ground, &ftp, INSIDE + 2)));
+        Ok(met)
+    },
+};

@@ -1,0 +1,148 @@
+//! What is tried through real namespaces and is more than one connection attempt: beginnings, ends,
+//! wrappings, floods, races. Each trial is played against ftptrack and against the kernel's FTP helper.
+//!
+//! | module | what is tried |
+//! |---|---|
+//! | [`encapsulations`] | control connections in every wrapping |
+//! | [`lifecycle`], [`fast_open`] | beginnings and ends that are not the usual ones |
+//! | [`retransmissions`] | repeated segments, and urgent data with the real server |
+//! | [`loss`] | lost segments, and a gateway that sees what its server never gets |
+//! | [`off_path`] | a forged session, and blind packets to a client's host |
+//! | [`floods`], [`greedy`] | more of everything than there is room for |
+//! | [`races`] | two at once |
+
+use std::fmt;
+
+use crate::subject::ftptrack::Ftptrack;
+use crate::suites::dialogues::Guard;
+use crate::suites::evasions::Stuck;
+
+pub mod encapsulations;
+pub mod fast_open;
+pub mod floods;
+pub mod greedy;
+pub mod lifecycle;
+pub mod loss;
+pub mod off_path;
+pub mod races;
+pub mod retransmissions;
+mod run;
+pub mod table;
+mod testbed;
+
+pub use run::play_all;
+pub use testbed::{Ground, Place};
+
+/// One trial.
+#[derive(Debug)]
+pub struct Trial {
+    /// What it is one of.
+    pub group: &'static str,
+    /// What is tried.
+    pub name: &'static str,
+    /// What must hold, in the order of `must_be`.
+    pub must: &'static str,
+    /// What must come of it, step by step: whether a data connection is `open` or `shut`, say.
+    pub must_be: &'static [&'static str],
+    /// What comes of it with nobody on guard; nothing if that is no question.
+    pub unguarded: &'static [&'static str],
+    /// Where the guard stands.
+    pub place: Place,
+    /// Plays it.
+    pub play: fn(&Ground<'_>) -> Result<Vec<&'static str>, Stuck>,
+}
+
+/// What came of a trial.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Step by step, the same each time.
+    pub met: Vec<&'static str>,
+    /// What was measured, another each time.
+    pub measured: Vec<String>,
+}
+
+impl Trial {
+    /// All of them, group by group.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        let groups = [
+            encapsulations::ALL,
+            lifecycle::ALL,
+            fast_open::ALL,
+            retransmissions::ALL,
+            loss::ALL,
+            off_path::ALL,
+            floods::ALL,
+            greedy::ALL,
+            races::ALL,
+        ];
+        groups.into_iter().flatten().copied()
+    }
+
+    /// Plays it on a network of its own.
+    #[track_caller]
+    #[must_use]
+    pub fn play(&self, guard: Guard) -> Found {
+        testbed::on(guard, self.place, |ground| self.play_on(ground))
+    }
+
+    /// It holds with ftptrack, and is a question: with nobody on guard other things come of it.
+    /// `after` may look at what ftptrack counted.
+    #[track_caller]
+    pub fn must_hold(&self, after: impl FnOnce(&Ftptrack<'_>)) {
+        if !self.unguarded.is_empty() {
+            assert_eq!(self.play(Guard::Nobody).met, self.unguarded, "nothing is attached: {}", self.name);
+        }
+        testbed::on(Guard::Ftptrack, self.place, |ground| {
+            let found = self.play_on(ground);
+            assert_eq!(found.met, self.must_be, "{}: {:?}", self.name, found.measured);
+            after(ground.ftptrack.as_ref().expect("it stands there"));
+        });
+    }
+
+    #[track_caller]
+    fn play_on(&self, ground: &Ground<'_>) -> Found {
+        let met = (self.play)(ground).unwrap_or_else(|stuck| {
+            ground.note(stuck.to_string());
+            vec!["stuck"]
+        });
+        for note in ground.notes() {
+            println!("{:?}: {}: {note}", ground.guard, self.name);
+        }
+        Found { met, measured: ground.notes() }
+    }
+}
+
+/// `open`, or `shut`.
+const fn access(opened: bool) -> &'static str {
+    if opened { "open" } else { "shut" }
+}
+
+/// Words one behind the other, where many are the same said once.
+struct Words<'a>(&'a [&'a str]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, same) in self.0.chunk_by(|one, next| one == next).enumerate() {
+            if index != 0 {
+                formatter.write_str(", ")?;
+            }
+            match same {
+                [word] => formatter.write_str(word)?,
+                [word, ..] => write!(formatter, "{} × {word}", same.len())?,
+                [] => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_word_is_said_once() {
+        assert_eq!(Words(&["open", "open", "shut", "open"]).to_string(), "2 × open, shut, open");
+        assert_eq!(Words(&[]).to_string(), "");
+    }
+}

@@ -1,0 +1,107 @@
+//! What comes from somebody who is no end of the connection.
+
+use ftp_common::counter::Counter;
+
+use super::{Place, Trial, access};
+use crate::INSIDE;
+use crate::actors::client::{Client, six_numbers};
+use crate::actors::probe::{self, Outcome};
+use crate::actors::server::{CONTROL, Server, Session};
+use crate::hosts::network::{Family, Host, Network};
+use crate::packets::segment::{Segment, flag};
+use crate::packets::wire::Wire;
+use crate::suites::evasions::blind::BLIND;
+
+const GROUP: &str = "From somebody else";
+pub(super) const ALL: &[&Trial] = &[&ALL_FORGED, &BLIND_SERVERS];
+
+/// Nobody listens on the control port.
+pub static ALL_FORGED: Trial = Trial {
+    group: GROUP,
+    name: "a client forges a whole session with the server: both ends of it, handshake, greeting, PASV and 227",
+    must: "the port is shut",
+    must_be: &["shut"],
+    unguarded: &["open"],
+    place: Place::Server,
+    play: |ground| {
+        let Network { server, client, .. } = ground.network;
+        let target = server.at(Family::V4, INSIDE);
+        let (from, to) = (client.at(Family::V4, 50_000), server.at(Family::V4, CONTROL));
+        let _listener = probe::listen(server, target);
+        let own_link = Wire::of(client);
+        let mut servers_link = Wire::of(server);
+        let passive = format!("227 Entering Passive Mode ({}).\r\n", six_numbers(target));
+        // Both voices of it, each as what comes next to the one before.
+        let hello = Segment { source: from, destination: to, seq: 1000, ack: 0, flags: flag::SYN, payload: vec![] };
+        let mut turn = Segment { ack: 5000, ..hello.clone() };
+        let mut sent = vec![hello];
+        for (flags, payload) in [
+            (flag::SYN | flag::ACK, &b""[..]),
+            (flag::ACK, b""),
+            (flag::ACK | flag::PSH, b"220 ready\r\n"),
+            (flag::ACK | flag::PSH, b"PASV\r\n"),
+            (flag::ACK | flag::PSH, passive.as_bytes()),
+            (flag::ACK, b""),
+        ] {
+            turn = turn.answer(flags, payload);
+            sent.push(turn.clone());
+        }
+        for segment in &sent {
+            own_link.forge(segment, server.mac());
+            servers_link.wait_for("the forged segment", |seen| seen == segment);
+        }
+        Ok(vec![access(probe::to(client, target) == Outcome::Opened)])
+    },
+};
+
+/// A session of a real client, and the next segment that its server would send.
+#[track_caller]
+fn session_of(client: &Host, ftp: &Server) -> (Client, Session, Segment) {
+    let (mut control, mut session) = ftp.session_with(client);
+    let mut link = Wire::of(client);
+    control.send("NOOP\r\n");
+    session.hears("NOOP");
+    session.say("200 ok");
+    control.reply().must_be(200);
+    let said = link.wait_for("the answer", |seen| seen.payload == b"200 ok\r\n");
+    let next = Segment { seq: said.next(), payload: Vec::new(), ..said };
+    (control, session, next)
+}
+
+/// Where the servers lie beyond the interface, it is their voice that anyone can send with any number.
+pub static BLIND_SERVERS: Trial = Trial {
+    group: GROUP,
+    name: "the blind packets of the TCP games, with the server's address, to a client's host that guards itself; \
+           then two transfers",
+    must: "both begin, after each of the packets",
+    must_be: &["open"; BLIND.len()],
+    unguarded: &[],
+    place: Place::Client,
+    play: |ground| {
+        let Network { server, client, third, .. } = ground.network;
+        let ftp = Server::on(server, Family::V4);
+        let blinds = Wire::of(third);
+        let lost = || ground.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::Desyncs));
+        let mut met = Vec::new();
+        for (blind, port) in BLIND.iter().zip(INSIDE..) {
+            let before = lost();
+            let (mut control, mut session, next) = session_of(client, &ftp);
+            blinds.forge(&blind.segment(&next), client.mac());
+            let opened = [port, port + 1000].map(|port| {
+                let target = server.at(Family::V4, port);
+                let _listener = probe::listen(server, target);
+                control.send("PASV\r\n");
+                session.hears("PASV");
+                session.say_passive(target);
+                assert_eq!(control.reply().six_numbers(), target, "{}", blind.name);
+                probe::to(client, target) == Outcome::Opened
+            });
+            let both = opened == [true; 2];
+            if !both || lost() != before {
+                ground.note(format!("{}: {opened:?}, steps lost {before:?} to {:?}", blind.name, lost()));
+            }
+            met.push(access(both));
+        }
+        Ok(met)
+    },
+};

@@ -1,0 +1,13 @@
+//! What everything else needs.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`process`] | running a program to its end |
+//! | [`wait`] | waiting with a deadline |
+//! | [`mod@file`] | files to transfer, and where to put them |
+//! | [`tools`] | programs and files of this repository |
+
+pub mod file;
+pub mod process;
+pub mod tools;
+pub mod wait;
