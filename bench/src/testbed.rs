@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::{self, Command};
 use std::time::Duration;
 
-use ftptrack_tests::actors::probe::{self, Outcome};
 use ftptrack_tests::actors::vsftpd::Vsftpd;
 use ftptrack_tests::hosts::network::{Family, Host, INTERFACE};
+use ftptrack_tests::hosts::pair::Pair;
 use ftptrack_tests::subject::ftptrack::PinDirectory;
-use ftptrack_tests::support::{process as run, wait};
+use ftptrack_tests::support::process as run;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Two hosts on one veth pair, without a bridge that would cost something too.
@@ -21,23 +21,10 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     pub(crate) fn new() -> Self {
-        let (server, client) = (Host::new(0, 1), Host::new(0, 2));
-        let [at_server, at_client] =
-            [&server, &client].map(|host| host.mac().map(|byte| format!("{byte:02x}")).join(":"));
-        server.namespace.ip(&format!(
-            "link add {INTERFACE} address {at_server} type veth peer name {INTERFACE} address {at_client} netns {}",
-            client.namespace.path()
-        ));
-        for host in [&server, &client] {
-            host.namespace.ip(&format!("link set {INTERFACE} up"));
-            host.namespace.ip(&format!("address add {}/24 dev {INTERFACE}", host.address(Family::V4)));
-        }
+        let Pair { server, client } = Pair::of(Host::new(0, 1), Host::new(0, 2), &[Family::V4]);
         // Active data connections all come from port 20: ports of clients come round again within a minute.
         server.namespace.run(|| fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1")).expect("IPv4 is there");
-        let hosts = Self { server, client, pins: PinDirectory::new() };
-        let to = hosts.server.at(Family::V4, 9);
-        wait::until("the hosts reach each other", || (probe::to(&hosts.client, to) == Outcome::Refused).then_some(()));
-        hosts
+        Self { server, client, pins: PinDirectory::new() }
     }
 
     /// Switches segmentation and receive offloads at both ends.

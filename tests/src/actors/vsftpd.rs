@@ -1,6 +1,6 @@
 //! The real server.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -101,19 +101,11 @@ pub fn url(host: &Host, family: Family, name: &str) -> String {
 impl Drop for Vsftpd {
     fn drop(&mut self) {
         // A session that sends to a client that is gone would go on for a quarter of an hour.
-        let sessions = descendants(self.child.id());
+        let sessions = process::descendants(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
         for session in sessions {
             let _ = kill_process(session, Signal::KILL);
         }
     }
-}
-
-/// A process's children and theirs (proc_tid_children(5)).
-fn descendants(process: u32) -> Vec<Pid> {
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    let children = children.split_ascii_whitespace().filter_map(|child| child.parse::<u32>().ok());
-    let with_theirs = |child: u32| descendants(child).into_iter().chain(Pid::from_raw(child.cast_signed()));
-    children.flat_map(with_theirs).collect()
 }

@@ -1,4 +1,4 @@
-//! Three hosts on one link: an FTP server, its client, and a third who has no business there.
+//! Three hosts on one link: an FTP server, its client, and an unrelated third host.
 
 use std::fmt;
 use std::fs;
@@ -27,13 +27,23 @@ impl Family {
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 }
 
+impl fmt::Display for Family {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
 /// One host: a namespace with one interface, [`INTERFACE`], and an address of each family.
 #[derive(Debug)]
 pub struct Host {
     /// Where it lives.
     pub namespace: Namespace,
-    link: u8,
-    number: u8,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+    mac: [u8; 6],
 }
 
 /// The hosts, and the bridge that joins them.
@@ -79,11 +89,16 @@ impl Network {
 /// The address of the `number`th host of a link.
 #[must_use]
 pub fn address(link: u8, number: u8, family: Family) -> IpAddr {
-    let [wide_link, wide_number] = [link, number].map(u16::from);
+    let (v4, v6) = addresses(link, number);
     match family {
-        Family::V4 => Ipv4Addr::new(10, 0, link, number).into(),
-        Family::V6 => Ipv6Addr::new(0xfd00, 0xf7, 0, wide_link, 0, 0, 0, wide_number).into(),
+        Family::V4 => v4.into(),
+        Family::V6 => v6.into(),
     }
+}
+
+fn addresses(link: u8, number: u8) -> (Ipv4Addr, Ipv6Addr) {
+    let [wide_link, wide_number] = [link, number].map(u16::from);
+    (Ipv4Addr::new(10, 0, link, number), Ipv6Addr::new(0xfd00, 0xf7, 0, wide_link, 0, 0, 0, wide_number))
 }
 
 /// A namespace with a bridge to plug hosts into.
@@ -105,19 +120,32 @@ impl Host {
     /// A host without a cable, the `number`th of link `link`.
     #[track_caller]
     pub fn new(link: u8, number: u8) -> Self {
-        Self { namespace: Namespace::new(), link, number }
+        let (v4, v6) = addresses(link, number);
+        Self { namespace: Namespace::new(), v4, v6, mac: [2, 0, 0, 0, link, number] }
+    }
+
+    /// The same with addresses of the documentation prefixes (RFC 5737, RFC 3849), for people to look at.
+    #[track_caller]
+    pub fn documented(number: u8) -> Self {
+        let v4 = Ipv4Addr::new(192, 0, 2, number);
+        let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into());
+        Self { v4, v6, ..Self::new(0, number) }
     }
 
     /// Gives it an interface that leads to a [`bridge`], with these addresses and lengths of prefixes.
     #[track_caller]
     pub fn plug(&self, interface: &str, bridge: &Namespace, mtu: u16, addresses: &[(IpAddr, u8)]) {
         let plug = Plug { name: interface, mac: self.mac(), mtu, addresses };
-        links::cable(&self.namespace, &plug, bridge, HUB, &format!("port{}", self.number));
+        let [.., number] = self.mac;
+        links::cable(&self.namespace, &plug, bridge, HUB, &format!("port{number}"));
     }
 
     /// Its address.
     pub fn address(&self, family: Family) -> IpAddr {
-        address(self.link, self.number, family)
+        match family {
+            Family::V4 => self.v4.into(),
+            Family::V6 => self.v6.into(),
+        }
     }
 
     /// Its address with a port.
@@ -141,7 +169,7 @@ impl Host {
 
     /// The hardware address of its interface.
     pub fn mac(&self) -> [u8; 6] {
-        [2, 0, 0, 0, self.link, self.number]
+        self.mac
     }
 }
 

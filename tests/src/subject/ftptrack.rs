@@ -116,6 +116,14 @@ impl<'a> Ftptrack<'a> {
         Self::start(host, pins, &[&["run"], options].concat(), "attached: ")
     }
 
+    /// Runs it on a server with [`USUAL`] options and has each line shown as it comes.
+    #[track_caller]
+    pub fn shown(host: &'a Host, pins: &'a PinDirectory, show: fn(&str)) -> Self {
+        let mut command = command(host, pins);
+        command.arg("run").args(USUAL);
+        Self::started_and_shown(host, pins, command, "attached: ", show)
+    }
+
     /// Runs `ftptrack watch` with these options, and returns when it watches.
     #[track_caller]
     pub fn watch(host: &'a Host, pins: &'a PinDirectory, options: &[&str]) -> Self {
@@ -132,12 +140,23 @@ impl<'a> Ftptrack<'a> {
 
     /// Starts it by a command of the test's own, and returns when it has said `ready`.
     #[track_caller]
-    pub fn started(host: &'a Host, pins: &'a PinDirectory, mut command: Command, ready: &str) -> Self {
+    pub fn started(host: &'a Host, pins: &'a PinDirectory, command: Command, ready: &str) -> Self {
+        Self::started_and_shown(host, pins, command, ready, |_| ())
+    }
+
+    #[track_caller]
+    fn started_and_shown(
+        host: &'a Host,
+        pins: &'a PinDirectory,
+        mut command: Command,
+        ready: &str,
+        show: fn(&str),
+    ) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::start(&mut command);
         let lines = Arc::default();
-        collect(child.stdout.take().expect("piped"), Arc::clone(&lines));
-        collect(child.stderr.take().expect("piped"), Arc::clone(&lines));
+        collect(child.stdout.take().expect("piped"), Arc::clone(&lines), show);
+        collect(child.stderr.take().expect("piped"), Arc::clone(&lines), show);
         let mut ftptrack = Self { host, pins, child, lines };
         ftptrack.wait_for_line(ready);
         ftptrack
@@ -341,9 +360,10 @@ pub fn binary() -> PathBuf {
     path
 }
 
-fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>, show: fn(&str)) {
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            show(&line);
             lines.lock().expect("nobody panics here").push(line);
         }
     });

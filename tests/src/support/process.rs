@@ -2,6 +2,7 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs;
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -61,6 +62,17 @@ pub fn start(command: &mut Command) -> Child {
         }
         Err(error) => panic!("{}: {error}", command.get_program().display()),
     }
+}
+
+/// The children of all of a process's threads, and theirs (proc_tid_children(5)).
+#[must_use]
+pub fn descendants(process: u32) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let children: String =
+        threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default()).collect();
+    let children = children.split_ascii_whitespace().filter_map(|child| child.parse::<u32>().ok());
+    let with_theirs = |child: u32| descendants(child).into_iter().chain(Pid::from_raw(child.cast_signed()));
+    children.flat_map(with_theirs).collect()
 }
 
 /// Waits for the end of a child, without asking again and again.
