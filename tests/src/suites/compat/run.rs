@@ -1,7 +1,6 @@
 //! Plays cells, several scenes at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::thread;
 
 use super::cell::Cell;
@@ -10,6 +9,7 @@ use super::judge::Row;
 use super::outcome::Outcome;
 use super::testbed::Setting;
 use crate::suites::dialogues::Guard;
+use crate::support::parallel::in_parallel;
 
 /// Scenes at a time, besides those that mostly wait.
 const SCENES: usize = 10;
@@ -30,29 +30,17 @@ pub fn play(
         scenes.entry(key).or_insert_with(|| (guard, BTreeSet::new())).1.insert(cell);
     }
     let (waiting, working): (Vec<_>, Vec<_>) = scenes.into_iter().partition(|((setting, _), _)| setting.waits);
-    let results: Mutex<BTreeMap<(Cell, u8), Outcome>> = Mutex::default();
     let play = |((setting, _), (guard, cells)): ((Setting, u8), (Guard, BTreeSet<Cell>))| {
         let cells: Vec<_> = cells.into_iter().collect();
         let outcomes = setting.play(guard, &cells, data);
         tell(&setting, guard, &outcomes);
-        let keys = cells.into_iter().map(|cell| (cell, guard as u8));
-        results.lock().expect("nobody panics here").extend(keys.zip(outcomes));
+        cells.into_iter().map(|cell| (cell, guard as u8)).zip(outcomes).collect::<Vec<_>>()
     };
-    let ahead = Mutex::new(working.into_iter());
-    let next = || ahead.lock().expect("nobody panics here").next();
-    thread::scope(|scope| {
-        for scene in waiting {
-            scope.spawn(move || play(scene));
-        }
-        for _ in 0..SCENES {
-            scope.spawn(|| {
-                while let Some(scene) = next() {
-                    play(scene);
-                }
-            });
-        }
+    let results: BTreeMap<(Cell, u8), Outcome> = thread::scope(|scope| {
+        let waiting = scope.spawn(|| in_parallel(waiting.len(), waiting, |scenes| scenes.for_each(play)));
+        let working = in_parallel(SCENES, working, |scenes| scenes.for_each(play));
+        working.into_iter().chain(waiting.join().expect("a scene panics by itself")).flatten().collect()
     });
-    let results = results.into_inner().expect("all threads are done");
     let of = |cell: &Cell, guard: Guard| results[&(as_played(cell, guard), guard as u8)].clone();
     let row = |cell: &Cell| Row {
         cell: cell.clone(),

@@ -1,8 +1,7 @@
 //! Plays many dialogues against ftptrack, or against the kernel's own FTP helper.
 
 use ftp_common::counter::Counter;
-use std::sync::Mutex;
-use std::thread;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::play::Stage;
@@ -10,6 +9,7 @@ use super::{Access, Dialogue, Played};
 use crate::subject::conntrack;
 use crate::subject::ftptrack::{Ftptrack, PinDirectory, USUAL};
 use crate::subject::report::Stats;
+use crate::support::parallel::{self, in_parallel};
 use crate::support::wait::{self, PATIENCE};
 
 /// Who decides which data connections may begin.
@@ -25,7 +25,7 @@ pub enum Guard {
 }
 
 /// Networks that dialogues are played on at a time. Most of the time they wait.
-const STAGES: usize = 4;
+const WORKERS: usize = 4;
 /// A packet that the helper drops is gone for good; one that is only late comes sooner than this.
 const SHORT_PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -64,52 +64,44 @@ const ORDINARY: &[Counter] = &[
 /// options mean nothing to this guard.
 #[track_caller]
 pub fn play_all(dialogues: &[Dialogue], guard: Guard) -> Vec<Option<Played>> {
-    let mut ahead: Vec<usize> = (0..dialogues.len()).collect();
-    // The same ftptrack serves those with the same options; the last one is taken first.
-    ahead.sort_by_key(|index| (dialogues[*index].attaches(), &dialogues[*index].options, usize::MAX - index));
-    let ahead = Mutex::new(ahead);
-    let results = Mutex::new(vec![None; dialogues.len()]);
-    let next = || {
-        let index = ahead.lock().expect("nobody panics here").pop()?;
-        Some((index, &dialogues[index]))
-    };
-    let done = |index: usize, played| results.lock().expect("nobody panics here")[index] = played;
-    thread::scope(|scope| {
-        for _ in 0..STAGES {
-            scope.spawn(|| match guard {
-                Guard::Nobody => against_nobody(next, done),
-                Guard::Ftptrack => against_ftptrack(next, done),
-                Guard::Conntrack => against_conntrack(next, done),
-            });
-        }
+    let mut order: Vec<usize> = (0..dialogues.len()).collect();
+    // The same ftptrack serves those with the same options.
+    order.sort_by_key(|index| Reverse((dialogues[*index].attaches(), &dialogues[*index].options, usize::MAX - index)));
+    let cases = order.iter().map(|index| &dialogues[*index]);
+    let played = in_parallel(WORKERS, cases, |cases| match guard {
+        Guard::Nobody => against_nobody(cases),
+        Guard::Ftptrack => against_ftptrack(cases),
+        Guard::Conntrack => against_conntrack(cases),
     });
-    results.into_inner().expect("all threads are done")
+    let mut played: Vec<_> = order.into_iter().zip(played).collect();
+    played.sort_by_key(|(index, _)| *index);
+    played.into_iter().map(|(_, played)| played).collect()
 }
 
-fn against_nobody<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: impl Fn(usize, Option<Played>)) {
+/// What came of a dialogue; `None` where its options mean nothing.
+type Cases<'a> = parallel::Cases<&'a Dialogue, Option<Played>>;
+
+fn against_nobody(dialogues: &Cases<'_>) {
     let stage = Stage::new(PATIENCE);
-    while let Some((index, dialogue)) = next() {
-        done(index, Some(stage.play(dialogue, &mut || ())));
-    }
+    dialogues.for_each(|dialogue| Some(stage.play(dialogue, &mut || ())));
 }
 
-fn against_conntrack<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: impl Fn(usize, Option<Played>)) {
+fn against_conntrack(dialogues: &Cases<'_>) {
     let stage = Stage::new(SHORT_PATIENCE);
     let server = &stage.network.server;
     conntrack::guard(server);
-    while let Some((index, dialogue)) = next() {
+    dialogues.for_each(|dialogue| {
         if !dialogue.options.is_empty() {
-            done(index, None);
-            continue;
+            return None;
         }
         let played = stage.play(dialogue, &mut || conntrack::forget(server));
         // Its expectations outlive the control connection.
         conntrack::forget(server);
-        done(index, Some(played));
-    }
+        Some(played)
+    });
 }
 
-fn against_ftptrack<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: impl Fn(usize, Option<Played>)) {
+fn against_ftptrack(dialogues: &Cases<'_>) {
     let stage = Stage::new(PATIENCE);
     let server = &stage.network.server;
     conntrack::load(server, WALL);
@@ -119,7 +111,7 @@ fn against_ftptrack<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: 
         let options: Vec<_> = USUAL.into_iter().chain(dialogue.options.iter().map(String::as_str)).collect();
         Ftptrack::run(server, &pins, &options)
     };
-    while let Some((index, dialogue)) = next() {
+    dialogues.for_each(|dialogue| {
         if let Some((options, ftptrack)) = running.take() {
             if options == dialogue.options && !dialogue.attaches() {
                 running = Some((options, ftptrack));
@@ -140,8 +132,8 @@ fn against_ftptrack<'a>(next: impl Fn() -> Option<(usize, &'a Dialogue)>, done: 
         if let Some(ftptrack) = late {
             ftptrack.stop();
         }
-        done(index, Some(played));
-    }
+        Some(played)
+    });
     if let Some((_, ftptrack)) = running {
         ftptrack.stop();
     }
