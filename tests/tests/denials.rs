@@ -3,10 +3,11 @@
 use ftp_common::counter::Counter;
 use ftptrack_tests::actors::client::active_command;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{ACTIVE, Server};
+use ftptrack_tests::actors::server::{ACTIVE, Server, exchange, negotiated};
 use ftptrack_tests::actors::vsftpd::Vsftpd;
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::guarded::Testbed;
 use ftptrack_tests::support::wait;
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 
@@ -95,15 +96,12 @@ fn a_learned_port_is_shut_to_a_third_host_and_open_to_the_client() {
 
 #[test]
 fn a_used_expectation_lets_no_second_connection_in() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let both = || {
         let (mut control, mut session) = ftp.session_with(client);
         let _listener = probe::listen(server, server.at(Family::V4, INSIDE));
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(server.at(Family::V4, INSIDE));
-        let target = control.reply().six_numbers();
+        let target = negotiated((&mut control, &mut session), server.at(Family::V4, INSIDE));
         let first = probe::connect(client, target).expect("the server said so");
         // While the first lives, and after it has ended.
         let second = probe::to(client, target);
@@ -113,8 +111,7 @@ fn a_used_expectation_lets_no_second_connection_in() {
     let (second, third, ..) = both();
     assert_eq!((second, third), (Outcome::Opened, Outcome::Opened), "nothing is attached");
 
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let ftptrack = testbed.ftptrack();
     let (second, third, _control, _session) = both();
     assert_eq!((second, third), (Outcome::Silence, Outcome::Silence));
     let stats = ftptrack.stats();
@@ -125,24 +122,20 @@ fn a_used_expectation_lets_no_second_connection_in() {
 
 #[test]
 fn an_expectation_goes_with_its_session() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let after_the_end = |ended: &dyn Fn()| {
         let (mut control, mut session) = ftp.session_with(client);
         let target = server.at(Family::V4, INSIDE);
         let _listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        control.reply().must_be(227);
+        negotiated((&mut control, &mut session), target);
         drop((control, session));
         ended();
         probe::to(client, target)
     };
     assert_eq!(after_the_end(&|| ()), Outcome::Opened, "nothing is attached");
 
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let ftptrack = testbed.ftptrack();
     let ended = || {
         wait::until("the session ends", || (ftptrack.stats().of(Counter::SessionsEnded) == 1).then_some(()));
     };
@@ -197,10 +190,7 @@ fn a_port_command_that_names_another_host_opens_nothing_though_the_server_accept
             let target = third.at(family, 40_000);
             let _listener = probe::listen(third, target);
             let command = active_command(target);
-            control.send(format!("{command}\r\n"));
-            session.hears(&command);
-            session.say("200 yes");
-            control.reply().must_be(200);
+            exchange((&mut control, &mut session), &command, "200 yes");
             (probe::from_port(server, ACTIVE, target), control, session)
         };
         assert_eq!(connects().0, Outcome::Opened, "nothing is attached");

@@ -3,13 +3,13 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::actors::client::Client;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{CONTROL, Server, Session, transfer};
-use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::actors::server::{CONTROL, exchange, transfer};
+use ftptrack_tests::hosts::network::{Family, Host, Network};
 use ftptrack_tests::packets::flood::{self, Attached, DROPPED, Talk, stranger};
 use ftptrack_tests::packets::segment::{Segment, flag};
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::guarded::{Guarded, Testbed};
 use ftptrack_tests::subject::hooks;
 use std::net::SocketAddr;
 use std::thread;
@@ -22,12 +22,12 @@ const FLOWS: u32 = 100_000;
 const ROOM: usize = 16_384;
 const ROOM_FOR_FLOWS: usize = 65_536;
 
+/// After a flood: no more memory is taken, and the session that was there before gets its transfer.
 #[track_caller]
-fn noop(control: &mut Client, session: &mut Session) {
-    control.send("NOOP\r\n");
-    session.hears("NOOP");
-    session.say("200 ok");
-    control.reply().must_be(200);
+fn ends_unharmed(mut guarded: Guarded<'_>, server: &Host, memory: u64) {
+    assert_eq!(hooks::memory(server), memory);
+    assert_eq!(guarded.transfer(INSIDE), Outcome::Opened);
+    guarded.ftptrack.stop();
 }
 
 /// A SYN from anywhere to a port of the server.
@@ -43,11 +43,9 @@ fn some_port(n: u32) -> u16 {
 
 #[test]
 fn a_million_spoofed_syns_leave_nothing_behind() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let (mut control, mut session) = ftp.session_with(client);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, .. }, .. } = &testbed;
+    let mut guarded = testbed.guarded();
     let programs = Attached::to(server);
     let before = hooks::memory(server);
     let begin = Instant::now();
@@ -65,29 +63,25 @@ fn a_million_spoofed_syns_leave_nothing_behind() {
         }
         // Meanwhile, and with the same maps:
         for port in INSIDE + 1..INSIDE + 6 {
-            let ends = (&mut control, &mut session);
-            assert_eq!(transfer(client, server, ends, port), Outcome::Opened);
+            assert_eq!(guarded.transfer(port), Outcome::Opened);
         }
     });
     println!("{SYNS} SYNs in {:?}", begin.elapsed());
-    let stats = ftptrack.stats();
+    let stats = guarded.ftptrack.stats();
     assert_eq!(stats.of(Counter::DeniedPassive), u64::from(SYNS / 2));
     assert_eq!(stats.of(Counter::SessionsStarted) + stats.of(Counter::SessionsMidstream), 1);
-    let status = ftptrack.status();
+    let status = guarded.ftptrack.status();
     assert_eq!((status.sessions, status.expectations, status.flows), (1, 0, 0));
-    assert_eq!(hooks::memory(server), before);
-    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
-    ftptrack.stop();
+    ends_unharmed(guarded, server, before);
 }
 
 /// SYN-ACKs, as a server without SYN cookies gives them to spoofed SYNs: they fill the handshake table,
 /// and no session.
 #[test]
 fn a_flood_of_half_open_handshakes_keeps_no_client_out() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
+    let ftptrack = testbed.ftptrack();
     let programs = Attached::to(server);
     let source = server.at(Family::V4, CONTROL);
     let flags = flag::SYN | flag::ACK;
@@ -105,8 +99,9 @@ fn a_flood_of_half_open_handshakes_keeps_no_client_out() {
         for port in INSIDE..INSIDE + 20 {
             let (mut control, mut session) = ftp.session_with(client);
             // Its handshake may have been pushed out: then it is met in the middle.
-            noop(&mut control, &mut session);
-            noop(&mut control, &mut session);
+            for _ in 0..2 {
+                exchange((&mut control, &mut session), "NOOP", "200 ok");
+            }
             assert_eq!(transfer(client, server, (&mut control, &mut session), port), Outcome::Opened);
         }
     });
@@ -155,41 +150,31 @@ fn flood_of_sessions(programs: &[Attached; 2], server: SocketAddr, count: u32, m
 
 #[test]
 fn a_hundred_thousand_sessions_do_not_push_out_one_that_speaks() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let (mut control, mut session) = ftp.session_with(client);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, .. }, ftp, .. } = &testbed;
+    let mut guarded = testbed.guarded();
     let programs = Attached::to(server);
     let before = hooks::memory(server);
     let begin = Instant::now();
-    flood_of_sessions(&programs, ftp.address(), SESSIONS, || noop(&mut control, &mut session));
+    flood_of_sessions(&programs, ftp.address(), SESSIONS, || guarded.noop());
     println!("{SESSIONS} sessions in {:?}", begin.elapsed());
-    let stats = ftptrack.stats();
+    let stats = guarded.ftptrack.stats();
     assert_eq!(stats.of(Counter::SessionsStarted), u64::from(SESSIONS) + 1, "{stats:?}");
     assert_eq!((stats.of(Counter::SessionsMidstream), stats.of(Counter::MapErrors)), (0, 0), "{stats:?}");
-    let sessions = ftptrack.sessions().len();
+    let sessions = guarded.ftptrack.sessions().len();
     assert!(sessions <= ROOM && sessions > ROOM / 2, "{sessions}");
-    assert_eq!(hooks::memory(server), before);
-    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
-    ftptrack.stop();
+    ends_unharmed(guarded, server, before);
 }
 
 #[test]
 fn a_session_that_is_pushed_out_breaks_no_transfer_and_finds_its_footing() {
     use std::io::{Read as _, Write as _};
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
+    let mut guarded = testbed.guarded();
     let programs = Attached::to(server);
-    let (mut control, mut session) = ftp.session_with(client);
-    let target = server.at(Family::V4, INSIDE);
-    let listener = probe::listen(server, target);
-    control.send("PASV\r\n");
-    session.hears("PASV");
-    session.say_passive(target);
-    control.reply();
+    let listener = probe::listen(server, server.at(Family::V4, INSIDE));
+    let target = guarded.negotiated(INSIDE);
     let mut data = probe::connect(client, target).expect("it was negotiated");
     let (mut sending, _) = listener.accept().expect("it was let in");
     let mut piece = [7; 1 << 14];
@@ -198,24 +183,24 @@ fn a_session_that_is_pushed_out_breaks_no_transfer_and_finds_its_footing() {
         data.read_exact(&mut piece).expect("the transfer goes on");
     };
     some(&mut data);
-    let own = control.address().to_string();
+    let own = guarded.control.address().to_string();
     let pushed_out = (0..MOST_ROUNDS).any(|_| {
         flood_of_sessions(&programs, ftp.address(), SESSIONS / 2, || some(&mut data));
-        ftptrack.sessions().iter().all(|session| session.client != own)
+        guarded.ftptrack.sessions().iter().all(|session| session.client != own)
     });
     assert!(pushed_out);
     some(&mut data);
     drop(data);
 
-    session.say("226 done");
-    control.reply().must_be(226);
-    noop(&mut control, &mut session);
-    noop(&mut control, &mut session);
-    assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE + 1), Outcome::Opened);
-    let stats = ftptrack.stats();
+    guarded.session.say("226 done");
+    guarded.control.reply().must_be(226);
+    guarded.noop();
+    guarded.noop();
+    assert_eq!(guarded.transfer(INSIDE + 1), Outcome::Opened);
+    let stats = guarded.ftptrack.stats();
     assert_eq!((stats.of(Counter::SessionsMidstream), stats.of(Counter::Resyncs)), (1, 1), "{stats:?}");
     assert_eq!(stats.denied(), 0);
-    ftptrack.stop();
+    guarded.ftptrack.stop();
 }
 
 /// Floods until an entry that is in use must have gone.

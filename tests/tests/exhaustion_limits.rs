@@ -4,12 +4,13 @@
 use ftp_common::counter::Counter;
 use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{CONTROL, Server, transfer};
+use ftptrack_tests::actors::server::{CONTROL, transfer};
 use ftptrack_tests::hosts::network::{Family, Host, Network};
 use ftptrack_tests::packets::flood::{Attached, Talk};
 use ftptrack_tests::packets::segment::{Segment, flag};
 use ftptrack_tests::packets::wire::Wire;
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::guarded::Testbed;
 use ftptrack_tests::suites::scenarios::greedy;
 use ftptrack_tests::support::wait::{self, PATIENCE};
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
@@ -24,10 +25,9 @@ const LIMIT: usize = MAX_SESSIONS_PER_CLIENT as usize;
 
 #[test]
 fn one_client_gets_so_many_sessions_and_no_more() {
-    let Network { server, client, third, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, third, .. }, ftp, .. } = &testbed;
+    let ftptrack = testbed.ftptrack();
     let mut ends: Vec<_> = (0..LIMIT + 12).map(|_| ftp.session_with(client)).collect();
     assert_eq!(ftptrack.sessions().len(), LIMIT);
     let stats = ftptrack.stats();
@@ -105,18 +105,10 @@ fn connect_patiently(client: &Host, target: SocketAddr) -> io::Result<Duration> 
 
 #[test]
 fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
-    let Network { server, client, third, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, third, .. }, .. } = &testbed;
+    let mut guarded = testbed.guarded();
     let programs = Attached::to(server);
-    let (mut control, mut session) = ftp.session_with(client);
-    let mut expect = |port| {
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(server.at(Family::V4, port));
-        control.reply().must_be(227);
-    };
     let spoofed = |port: u16, from: u16| Segment {
         source: client.at(Family::V4, from),
         destination: server.at(Family::V4, port),
@@ -125,12 +117,11 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
         flags: flag::SYN,
         payload: Vec::new(),
     };
-    let target = server.at(Family::V4, INSIDE);
-    let _listener = probe::listen(server, target);
+    let _listener = probe::listen(server, server.at(Family::V4, INSIDE));
 
     // Eight times over the range; where the expectation waits by real packets, so that the server
     // answers them and the client resets what it doesn't know.
-    expect(INSIDE);
+    let target = guarded.negotiated(INSIDE);
     for from in 20_000..20_008 {
         for port in PASSIVE_RANGE.filter(|port| *port != INSIDE) {
             assert!(!programs[0].passes(&spoofed(port, from)));
@@ -143,7 +134,7 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
     let took = connect_patiently(client, target).expect("it gets in");
     println!("got in after {took:?}");
     assert!(took < Duration::from_millis(1500), "by the first repetition of its SYN: {took:?}");
-    let stats = ftptrack.stats();
+    let stats = guarded.ftptrack.stats();
     assert_eq!(stats.of(Counter::FlowsEstablished), 1);
     assert_eq!(stats.of(Counter::DeniedPassive), 8 * (PASSIVE_RANGE.len() as u64 - 1));
     // The client's own resets free the places that forged SYNs took, so few or none are denied for want of one.
@@ -151,7 +142,7 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
     assert_eq!(forged, 8, "{stats:?}");
 
     // A flood that lasts keeps the client out, and no longer.
-    expect(INSIDE);
+    guarded.negotiated(INSIDE);
     let lasts = Duration::from_millis(2500);
     let took = thread::scope(|scope| {
         scope.spawn(|| {
@@ -164,8 +155,8 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
     });
     println!("got in after {took:?}");
     assert!(took < Duration::from_millis(3500), "by the second repetition of its SYN: {took:?}");
-    assert_eq!(ftptrack.stats().of(Counter::FlowsEstablished), 2);
-    ftptrack.stop();
+    assert_eq!(guarded.ftptrack.stats().of(Counter::FlowsEstablished), 2);
+    guarded.ftptrack.stop();
 }
 
 #[test]

@@ -10,6 +10,7 @@ use ftptrack_tests::hosts::network::{Family, Host, Network};
 use ftptrack_tests::packets::segment::{Segment, flag};
 use ftptrack_tests::packets::wire::Wire;
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::guarded::Testbed;
 use ftptrack_tests::suites::scenarios::off_path;
 use ftptrack_tests::support::wait;
 
@@ -32,8 +33,8 @@ fn forge_the_answer(hosts: (&Host, &Host), ends: (&mut Client, &mut Session), co
 
 #[test]
 fn a_forged_227_opens_nothing() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let target = server.at(Family::V4, INSIDE);
     let after_a_forged_227 = || {
         let (mut control, mut session) = ftp.session_with(client);
@@ -44,8 +45,7 @@ fn a_forged_227_opens_nothing() {
     };
     assert_eq!(after_a_forged_227().0, Outcome::Opened, "nothing is attached");
 
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let ftptrack = testbed.ftptrack();
     let (outcome, mut control, mut session) = after_a_forged_227();
     assert_eq!(outcome, Outcome::Silence);
     let stats = ftptrack.stats();

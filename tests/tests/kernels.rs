@@ -7,7 +7,7 @@ use ftptrack_tests::actors::client::Client;
 use ftptrack_tests::actors::curl::Mode;
 use ftptrack_tests::actors::ftp_server::FtpServer;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{ACTIVE, Server};
+use ftptrack_tests::actors::server::{ACTIVE, Server, negotiated};
 use ftptrack_tests::actors::transfer;
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
@@ -86,10 +86,7 @@ fn attached_it_needs_no_process_and_is_exchanged_in_place() {
         succeed(&[&["attach"], &USUAL[..], &["--hook", hook]].concat());
         let before = ids();
         let (mut control, mut session) = ftp.session_with(client);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        assert_eq!(control.reply().six_numbers(), target);
+        negotiated((&mut control, &mut session), target);
 
         // Nothing is named: all stays as it is, by programs that were loaded anew.
         succeed(&["attach"]);

@@ -4,9 +4,10 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::client::Client;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{Server, Session};
+use ftptrack_tests::actors::server::{Server, Session, exchange, negotiated};
 use ftptrack_tests::hosts::network::{Family, INTERFACE, Network};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::guarded::{Guarded, Testbed};
 use ftptrack_tests::subject::hooks;
 use ftptrack_tests::subject::report::{Sides, Stats};
 use ftptrack_tests::support::{process, wait};
@@ -69,12 +70,10 @@ fn a_clsact_that_was_there_before_stays_with_its_filters() {
 
 #[test]
 fn it_answers_from_another_terminal_while_it_runs() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, pins, .. } = &testbed;
+    let Guarded { mut ftptrack, mut control, mut session, .. } = testbed.guarded();
     let target = server.at(Family::V4, INSIDE);
-    let pins = PinDirectory::new();
-    let mut ftptrack = Ftptrack::guarding(server, &pins);
-    let (mut control, mut session) = ftp.session_with(client);
     let listener = probe::listen(server, target);
 
     let status = ftptrack.status();
@@ -94,10 +93,7 @@ fn it_answers_from_another_terminal_while_it_runs() {
     assert_eq!(sessions[0].client, control.address().to_string());
     assert_eq!((sessions[0].server.as_str(), sessions[0].state.as_str()), ("10.0.0.1:21", "in sync"));
 
-    control.send("PASV\r\n");
-    session.hears("PASV");
-    session.say_passive(target);
-    control.reply().must_be(227);
+    negotiated((&mut control, &mut session), target);
     let expectations = ftptrack.expectations();
     let [expected] = &expectations[..] else { panic!("{expectations:?}") };
     assert_eq!(expected.client.as_deref(), Some("10.0.0.2"));
@@ -126,10 +122,10 @@ fn it_answers_from_another_terminal_while_it_runs() {
     assert!(begun.contains("10.0.0.1:15000"), "{begun}");
     // People get tables of the same.
     for what in ["status", "stats", "sessions", "expectations", "flows"] {
-        let output = ftptrack::finish(server, &pins, &[what]);
+        let output = ftptrack::finish(server, pins, &[what]);
         assert!(output.status.success(), "{what}: {}", output.stderr);
     }
-    let table = ftptrack::finish(server, &pins, &["flows"]).stdout;
+    let table = ftptrack::finish(server, pins, &["flows"]).stdout;
     assert!(table.contains("10.0.0.1:15000") && table.contains(&flow.client), "{table}");
 
     drop((ours, theirs));
@@ -141,16 +137,13 @@ fn it_answers_from_another_terminal_while_it_runs() {
 
 #[test]
 fn what_was_open_before_goes_on_and_a_session_opens_nothing_until_it_is_understood() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let target = |n| server.at(Family::V4, INSIDE + n);
     let (mut control, mut session) = ftp.session_with(client);
     let passive = |control: &mut Client, session: &mut Session, n| {
         let _listener = probe::listen(server, target(n));
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target(n));
-        probe::connect(client, control.reply().six_numbers())
+        probe::connect(client, negotiated((control, session), target(n)))
     };
     let listener = probe::listen(server, target(0));
     let mut ours = probe::connect(client, target(0)).expect("nothing is attached");
@@ -158,8 +151,7 @@ fn what_was_open_before_goes_on_and_a_session_opens_nothing_until_it_is_understo
     drop(listener);
     assert!(passive(&mut control, &mut session, 1).is_ok(), "nothing is attached");
 
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let ftptrack = testbed.ftptrack();
     for bytes in [b"one".as_slice(), b"another"] {
         ours.write_all(bytes).expect("it is open");
         theirs.read_exact(&mut vec![0; bytes.len()]).expect("it is open");
@@ -174,10 +166,7 @@ fn what_was_open_before_goes_on_and_a_session_opens_nothing_until_it_is_understo
     assert_eq!((stats.of(Counter::ExpectationsPassive), stats.of(Counter::DeniedPassive)), (0, 1));
 
     for _ in 0..2 {
-        control.send("NOOP\r\n");
-        session.hears("NOOP");
-        session.say("200 ok");
-        control.reply().must_be(200);
+        exchange((&mut control, &mut session), "NOOP", "200 ok");
     }
     wait::until("the session is understood", || (ftptrack.sessions()[0].state == "in sync").then_some(()));
     passive(&mut control, &mut session, 3).expect("the server said so");
@@ -203,10 +192,8 @@ fn killed_it_keeps_denying_and_learning_and_a_transfer_goes_on() {
         let (mut control, mut session) = ftp.session_with(client);
         let mut open = |n| {
             let listener = probe::listen(server, target(n));
-            control.send("PASV\r\n");
-            session.hears("PASV");
-            session.say_passive(target(n));
-            let ours = probe::connect(client, control.reply().six_numbers()).expect("the server said so");
+            let ours = probe::connect(client, negotiated((&mut control, &mut session), target(n)))
+                .expect("the server said so");
             (ours, listener.accept().expect("it connected").0)
         };
         let (mut ours, mut theirs) = open(0);

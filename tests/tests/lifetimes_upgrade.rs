@@ -58,10 +58,7 @@ fn programs_are_exchanged_in_place_and_all_that_they_knew_goes_on() {
         let (mut control, mut session) = ftp.session_with(client);
         let target = "10.0.0.9:15001".parse().expect("an address");
         let listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        assert_eq!(control.reply().six_numbers(), target);
+        server::negotiated((&mut control, &mut session), target);
         let before = ids(server);
         let disciplines = hooks::disciplines(server);
 

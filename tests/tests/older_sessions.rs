@@ -9,12 +9,13 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::client::{Client, active_command};
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{ACTIVE, Server, transfer};
+use ftptrack_tests::actors::server::{ACTIVE, Server, exchange, transfer};
 use ftptrack_tests::actors::vsftpd::Vsftpd;
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::packets::segment::Segment;
 use ftptrack_tests::packets::wire::Wire;
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::guarded::Testbed;
 
 /// A little longer than a server must be silent to have said all.
 const SILENCE: Duration = Duration::from_millis(600);
@@ -64,8 +65,8 @@ fn ends(mut data: TcpStream) {
 
 #[test]
 fn a_session_whose_command_waits_for_its_reply_opens_nothing_by_that_reply() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let (mut control, mut session) = ftp.session_with(client);
     // Sent together: by its times the socket has answered all that it got.
     control.send("NOOP\r\nSITE think long\r\n");
@@ -75,8 +76,7 @@ fn a_session_whose_command_waits_for_its_reply_opens_nothing_by_that_reply() {
     session.say("200 ok");
     control.reply().must_be(200);
     silence();
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let ftptrack = testbed.ftptrack();
     let here = client.at(Family::V4, 45_000);
     let _listener = probe::listen(client, here);
     control.send(active_command(here) + "\r\n");
@@ -93,21 +93,17 @@ fn a_session_whose_command_waits_for_its_reply_opens_nothing_by_that_reply() {
 
 #[test]
 fn a_transfer_that_was_under_way_goes_on_and_its_session_finds_its_footing() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let (mut control, mut session) = ftp.session_with(client);
     let target = server.at(Family::V4, INSIDE);
     let listener = probe::listen(server, target);
     let mut data = probe::connect(client, target).expect("nothing is attached");
     let (mut sending, _) = listener.accept().expect("it connects");
     drop(listener);
-    control.send("RETR file\r\n");
-    session.hears("RETR file");
-    session.say("150 here it comes");
-    control.reply().must_be(150);
+    exchange((&mut control, &mut session), "RETR file", "150 here it comes");
     silence();
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let ftptrack = testbed.ftptrack();
     sending.write_all(b"it goes on").expect("an open transfer goes on");
     let mut piece = [0; 10];
     data.read_exact(&mut piece).expect("an open transfer goes on");
@@ -123,10 +119,7 @@ fn a_transfer_that_was_under_way_goes_on_and_its_session_finds_its_footing() {
     session.say("500 that was the PORT");
     control.reply().must_be(500);
     for _ in 0..2 {
-        control.send("NOOP\r\n");
-        session.hears("NOOP");
-        session.say("200 ok");
-        control.reply().must_be(200);
+        exchange((&mut control, &mut session), "NOOP", "200 ok");
     }
     assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE + 1), Outcome::Opened);
     let stats = ftptrack.stats();

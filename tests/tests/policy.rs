@@ -4,7 +4,7 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::probe::{self, Outcome};
 use ftptrack_tests::actors::server;
-use ftptrack_tests::actors::server::Server;
+use ftptrack_tests::actors::server::{Server, negotiated};
 use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory};
 use ftptrack_tests::support::{file, process, wait};
@@ -85,10 +85,7 @@ fn each_server_has_its_own_policy_and_the_longest_prefix_decides() {
         let (mut control, mut session) = ftp.session_with(client);
         let target = SocketAddr::new(address, port);
         let _listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        assert_eq!(probe::to(client, control.reply().six_numbers()), Outcome::Opened, "{address}");
+        assert_eq!(probe::to(client, negotiated((&mut control, &mut session), target)), Outcome::Opened, "{address}");
     }
     assert_eq!(ftptrack.stats().of(Counter::FlowsEstablished), 2);
 

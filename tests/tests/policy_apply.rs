@@ -8,7 +8,7 @@ use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::client::Client;
 use ftptrack_tests::actors::curl::{self, Mode};
 use ftptrack_tests::actors::probe;
-use ftptrack_tests::actors::server::{ACTIVE, Server, Session};
+use ftptrack_tests::actors::server::{ACTIVE, Server, Session, negotiated};
 use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
 use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
 use ftptrack_tests::packets::flood::{Attached, stranger};
@@ -91,10 +91,7 @@ fn unexpected(hooks: &[Attached; 2], server: &Host, done: &AtomicBool) -> [u64; 
 fn data(client: &Host, server: &Host, (control, session): (&mut Client, &mut Session)) -> [TcpStream; 2] {
     let target = server.at(Family::V4, INSIDE);
     let listener = probe::listen(server, target);
-    control.send("PASV\r\n");
-    session.hears("PASV");
-    session.say_passive(target);
-    let ours = probe::connect(client, control.reply().six_numbers()).expect("the server said so");
+    let ours = probe::connect(client, negotiated((&mut control, &mut session), target)).expect("the server said so");
     [ours, listener.accept().expect("it connected").0]
 }
 

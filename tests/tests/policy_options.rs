@@ -10,6 +10,7 @@ use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::conntrack;
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::guarded::{Guarded, Testbed};
 use ftptrack_tests::subject::report::Sides;
 use ftptrack_tests::support::{file, wait};
 use std::fs;
@@ -57,19 +58,14 @@ fn a_firewall_accepts_data_connections_by_their_mark_with_the_range_closed() {
 
 #[test]
 fn active_mode_from_any_port_is_followed_and_a_new_policy_does_not_forget_where() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--active-port", "any"]].concat());
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, .. } = &testbed;
+    let Guarded { ftptrack, mut control, mut session, .. } = testbed.guarded_with(&["--active-port", "any"]);
     assert_eq!(ftptrack.policy().only().active_port, Some("any".into()));
-    let (mut control, mut session) = ftp.session_with(client);
     let listener = probe::listen(client, client.at(Family::V4, 0));
     let target = listener.local_addr().expect("a listener");
     let command = format!("PORT {}", six_numbers(target));
-    control.send(format!("{command}\r\n"));
-    session.hears(&command);
-    session.say("200 ok");
-    control.reply().must_be(200);
+    server::exchange((&mut control, &mut session), &command, "200 ok");
     assert_eq!(ftptrack.expectations()[0].mode, "active");
 
     // Two policies: each half of the port classes is written anew.
@@ -93,20 +89,15 @@ fn active_mode_from_any_port_is_followed_and_a_new_policy_does_not_forget_where(
 
 #[test]
 fn refused_modes_open_nothing_and_their_ports_stay_guarded() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--no-passive", "--no-active"]].concat());
-    let (mut control, mut session) = ftp.session_with(client);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, .. } = &testbed;
+    let Guarded { ftptrack, mut control, mut session, .. } = testbed.guarded_with(&["--no-passive", "--no-active"]);
     let inside = server.at(Family::V4, INSIDE);
     assert_eq!(server::transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Silence);
     let listener = probe::listen(client, client.at(Family::V4, 0));
     let target = listener.local_addr().expect("a listener");
     let command = format!("PORT {}", six_numbers(target));
-    control.send(format!("{command}\r\n"));
-    session.hears(&command);
-    session.say("200 ok");
-    control.reply().must_be(200);
+    server::exchange((&mut control, &mut session), &command, "200 ok");
     assert_eq!(probe::from_port(server, ACTIVE, target), Outcome::Silence);
     assert_eq!(probe::to(client, inside), Outcome::Silence);
     let stats = ftptrack.stats();
@@ -117,23 +108,19 @@ fn refused_modes_open_nothing_and_their_ports_stay_guarded() {
 
 #[test]
 fn without_accounting_flows_are_known_and_not_counted() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::run(server, &pins, &[&USUAL[..], &["--no-accounting"]].concat());
-    let (mut control, mut session) = ftp.session_with(client);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, pins, .. } = &testbed;
+    let Guarded { ftptrack, mut control, mut session, .. } = testbed.guarded_with(&["--no-accounting"]);
     let target = server.at(Family::V4, INSIDE);
     let listener = probe::listen(server, target);
-    control.send("PASV\r\n");
-    session.hears("PASV");
-    session.say_passive(target);
-    let mut ours = probe::connect(client, control.reply().six_numbers()).expect("the server said so");
+    let mut ours =
+        probe::connect(client, server::negotiated((&mut control, &mut session), target)).expect("the server said so");
     let (mut theirs, _) = listener.accept().expect("it connected");
     ours.write_all(&[1; 1000]).expect("it is open");
     theirs.read_exact(&mut [0; 1000]).expect("it is open");
     let flows = ftptrack.flows();
     assert_eq!((flows[0].state.as_str(), flows[0].bytes), ("established", Sides { client: 0, server: 0 }));
-    let status = ftptrack::finish(server, &pins, &["policy", "show"]);
+    let status = ftptrack::finish(server, pins, &["policy", "show"]);
     assert!(status.stdout.contains("accounting = false"), "{status:?}");
     ftptrack.stop();
 }

@@ -2,9 +2,8 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::Server;
 use ftptrack_tests::hosts::network::{Family, Network};
-use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
+use ftptrack_tests::subject::guarded::{Guarded, Testbed};
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use std::thread;
 
@@ -13,8 +12,8 @@ const ROUNDS: u16 = 200;
 
 #[test]
 fn a_client_that_connects_the_instant_it_reads_the_227_gets_in() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
+    let testbed = Testbed::new();
+    let Network { server, client, .. } = &testbed.network;
     let target = |round| server.at(Family::V4, PASSIVE_RANGE.start() + round);
     let unexpected = || {
         let _listener = probe::listen(server, server.at(Family::V4, INSIDE));
@@ -22,10 +21,8 @@ fn a_client_that_connects_the_instant_it_reads_the_227_gets_in() {
     };
     assert_eq!(unexpected(), Outcome::Opened, "nothing is attached");
 
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let Guarded { ftptrack, mut control, mut session, .. } = testbed.guarded();
     assert_eq!(unexpected(), Outcome::Silence);
-    let (mut control, mut session) = ftp.session_with(client);
     thread::scope(|scope| {
         // The server waits on its own thread: the client's next step follows the 227 at once.
         scope.spawn(|| {

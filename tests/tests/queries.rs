@@ -13,10 +13,11 @@ use ftp_common::session::Session;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::client::Client;
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{Server, transfer};
+use ftptrack_tests::actors::server::{Server, exchange, transfer};
 use ftptrack_tests::actors::vsftpd::Vsftpd;
 use ftptrack_tests::hosts::network::{Family, Host, Network};
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, command, finish};
+use ftptrack_tests::subject::guarded::{Guarded, Testbed};
 use ftptrack_tests::subject::test_run::tables::Table;
 use ftptrack_tests::support::{process, wait};
 use serde_json::Value;
@@ -33,26 +34,18 @@ fn json(host: &Host, pins: &PinDirectory, list: &str) -> Value {
 
 #[test]
 fn a_session_is_listed_with_its_user_its_mode_and_what_waits() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let (mut control, mut session) = ftp.session_with(client);
-    control.send("USER alice\r\n");
-    session.hears("USER alice");
-    session.say("331 who?");
-    control.reply().must_be(331);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, pins, .. } = &testbed;
+    let Guarded { ftptrack, mut control, mut session, .. } = testbed.guarded();
+    exchange((&mut control, &mut session), "USER alice", "331 who?");
     assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
-    control.send("RETR file\r\n");
-    session.hears("RETR file");
-    session.say("150 here it comes");
-    control.reply().must_be(150);
+    exchange((&mut control, &mut session), "RETR file", "150 here it comes");
 
-    let all = json(server, &pins, "sessions");
+    let all = json(server, pins, "sessions");
     let one = &all[0];
     assert_eq!((&one["user"], &one["mode"]), (&"alice".into(), &"passive".into()), "{one}");
     assert_eq!((&one["waiting"], &one["waits_for"]), (&1.into(), &serde_json::json!(["transfer"])), "{one}");
-    let table = lines(server, &pins, &["sessions"]);
+    let table = lines(server, pins, &["sessions"]);
     assert!(table[0].starts_with("CLIENT"), "{table:?}");
     assert!(table[1].contains("alice") && table[1].contains("passive") && table[1].ends_with("transfer"), "{table:?}");
     ftptrack.stop();
@@ -66,10 +59,7 @@ fn an_encrypted_session_is_listed_as_what_it_opens() {
     let options = ["-i", "eth0", "--passive-range", "10240-20480", "--ftps", "client-range"];
     let ftptrack = Ftptrack::run(server, &pins, &options);
     let (mut control, mut session) = ftp.session_with(client);
-    control.send("AUTH TLS\r\n");
-    session.hears("AUTH TLS");
-    session.say("234 go on");
-    control.reply().must_be(234);
+    exchange((&mut control, &mut session), "AUTH TLS", "234 go on");
     let all = json(server, &pins, "sessions");
     assert_eq!((&all[0]["state"], &all[0]["mode"]), (&"opaque".into(), &"range".into()), "{all}");
     let target = server.at(Family::V4, INSIDE);

@@ -3,11 +3,12 @@
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::curl::{self, Mode};
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{Server, transfer};
+use ftptrack_tests::actors::server::{Server, exchange, transfer};
 use ftptrack_tests::actors::tmux::Tmux;
 use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, binary};
+use ftptrack_tests::subject::guarded::Testbed;
 use ftptrack_tests::support::{file, process};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, Stdio};
@@ -97,22 +98,14 @@ fn users_transfers_with_their_rates_denials_and_conversations_are_seen_and_the_t
 
 #[test]
 fn a_conversation_has_verbs_and_codes_and_never_a_password() {
-    let Network { server, client, .. } = &Network::new();
-    let ftp = Server::on(server, Family::V4);
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
+    let testbed = Testbed::new();
+    let Testbed { network: Network { server, client, .. }, ftp, pins } = &testbed;
+    let ftptrack = testbed.ftptrack();
     let tmux = Tmux::on(server, 100, 30);
-    begin(&tmux, &pins);
+    begin(&tmux, pins);
     let (mut control, mut session) = ftp.session_with(client);
-    for (said, heard, answer, code) in [
-        ("USER alice\r\n", "USER alice", "331 who?", 331),
-        ("PASS sesame\r\n", "PASS sesame", "230 in", 230),
-        ("sesame\r\n", "sesame", "500 what?", 500),
-    ] {
-        control.send(said);
-        session.hears(heard);
-        session.say(answer);
-        control.reply().must_be(code);
+    for (command, reply) in [("USER alice", "331 who?"), ("PASS sesame", "230 in"), ("sesame", "500 what?")] {
+        exchange((&mut control, &mut session), command, reply);
     }
     assert_eq!(transfer(client, server, (&mut control, &mut session), INSIDE), Outcome::Opened);
     tmux.wait_for("alice");

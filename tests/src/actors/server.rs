@@ -113,15 +113,30 @@ impl Session {
     }
 }
 
-/// One transfer's beginning: PASV, its answer, and the connection.
+/// A command and its reply, at both ends.
 #[track_caller]
-pub fn transfer(host: &Host, server: &Host, ends: (&mut Client, &mut Session), port: u16) -> Outcome {
-    let (control, session) = ends;
-    let target = server.at(Family::V4, port);
-    let _listener = probe::listen(server, target);
+pub fn exchange((control, session): (&mut Client, &mut Session), command: &str, reply: &str) {
+    control.send(format!("{command}\r\n"));
+    session.hears(command);
+    session.say(reply);
+    let code = reply.split(' ').next().and_then(|code| code.parse().ok());
+    control.reply().must_be(code.expect("a reply begins with its code"));
+}
+
+/// PASV, and a 227 that names `target`: where the client may connect now.
+#[track_caller]
+pub fn negotiated((control, session): (&mut Client, &mut Session), target: SocketAddr) -> SocketAddr {
     control.send("PASV\r\n");
     session.hears("PASV");
     session.say_passive(target);
     assert_eq!(control.reply().six_numbers(), target);
-    probe::to(host, target)
+    target
+}
+
+/// One transfer's beginning: PASV, its answer, and the connection.
+#[track_caller]
+pub fn transfer(host: &Host, server: &Host, ends: (&mut Client, &mut Session), port: u16) -> Outcome {
+    let target = server.at(Family::V4, port);
+    let _listener = probe::listen(server, target);
+    probe::to(host, negotiated(ends, target))
 }

@@ -1,92 +1,86 @@
-//! The peer to be better than: nf_conntrack_ftp, and a firewall that believes it.
+//! The baseline: nf_conntrack_ftp behind a stateful nftables ruleset.
 
 use std::fs;
 
 use crate::hosts::network::Host;
 use crate::support::process;
 
-/// The usual firewall of an FTP server: what belongs to a connection that was let in, or that the
-/// helper expects, may pass; new ones only to the control port. From port 20 nothing goes out that
-/// isn't expected. Pings and neighbour discovery pass, and port 9 answers for [`crate::suites::dialogues`].
-const RULES: &str = r#"
-table inet guard {
-    ct helper ftp { type "ftp" protocol tcp; }
-    chain assign {
-        type filter hook prerouting priority 0; policy accept;
+/// A firewall that gives connections to port 21 the helper, where their first packet passes (`first`), and has these
+/// chains besides.
+fn ruleset(first: &str, chains: &str) -> String {
+    format!(
+        r#"
+table inet guard {{
+    ct helper ftp {{ type "ftp" protocol tcp; }}
+    chain assign {{
+        type filter hook {first} priority 0; policy accept;
         tcp dport 21 ct helper set "ftp"
-    }
-    chain input {
+    }}
+    {chains}
+}}
+"#
+    )
+}
+
+/// What a host lets in: what belongs to a connection that was let in, or that the helper expects; new ones to these
+/// ports only. Pings and neighbour discovery pass, and port 9 answers for [`crate::suites::dialogues`].
+fn input(ports: &str) -> String {
+    format!(
+        r#"
+    chain input {{
         type filter hook input priority 0; policy drop;
         iif "lo" accept
-        meta l4proto { icmp, icmpv6 } accept
+        meta l4proto {{ icmp, icmpv6 }} accept
         ct state established,related accept
-        tcp dport { 9, 21 } accept
-    }
+        tcp dport {{ {ports} }} accept
+    }}
+"#
+    )
+}
+
+/// From port 20 nothing goes out that isn't expected.
+const OUTPUT: &str = "
     chain output {
         type filter hook output priority 0; policy accept;
         ct state established,related accept
         tcp sport 20 drop
     }
-}
-"#;
+";
 
-/// The same on a client's host: no connection begins to a passive range, or from port 20, unless it is
-/// expected.
-const CLIENT_RULES: &str = r#"
-table inet guard {
-    ct helper ftp { type "ftp" protocol tcp; }
-    chain assign {
-        type filter hook output priority 0; policy accept;
-        tcp dport 21 ct helper set "ftp"
-    }
-    chain input {
-        type filter hook input priority 0; policy drop;
-        iif "lo" accept
-        meta l4proto { icmp, icmpv6 } accept
-        ct state established,related accept
-        tcp dport 9 accept
-    }
+/// No connection begins to a passive range unless it is expected.
+const CLIENT_OUTPUT: &str = "
     chain output {
         type filter hook output priority 1; policy accept;
         ct state established,related accept
         tcp dport 10240-20480 drop
     }
-}
-"#;
+";
 
-/// The same on a gateway in front of servers.
-const GATEWAY_RULES: &str = r#"
-table inet guard {
-    ct helper ftp { type "ftp" protocol tcp; }
-    chain assign {
-        type filter hook prerouting priority 0; policy accept;
-        tcp dport 21 ct helper set "ftp"
-    }
+const FORWARD: &str = "
     chain forward {
         type filter hook forward priority 0; policy drop;
         meta l4proto icmp accept
         ct state established,related accept
         tcp dport { 9, 21 } accept
     }
-}
-"#;
+";
 
-/// Puts the firewall in place on a server, whose connections are followed from now on.
+/// Puts the usual firewall of an FTP server in place, whose connections are followed from now on.
 #[track_caller]
 pub fn guard(host: &Host) {
-    guard_by(host, RULES);
+    guard_by(host, &ruleset("prerouting", &(input("9, 21") + OUTPUT)));
 }
 
-/// Puts one in place on a host whose servers lie beyond.
+/// Puts one in place on a client's host, whose servers are elsewhere.
 #[track_caller]
 pub fn guard_client(host: &Host) {
-    guard_by(host, CLIENT_RULES);
+    guard_by(host, &ruleset("output", &(input("9") + CLIENT_OUTPUT)));
 }
 
 /// Puts one in place on a gateway in front of servers.
 #[track_caller]
 pub fn guard_gateway(host: &Host) {
-    guard_by(host, GATEWAY_RULES);
+    guard_by(host, &ruleset("prerouting", FORWARD));
 }
 
 #[track_caller]

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`ftptrack`] | the command |
+//! | [`guarded`] | what most tests begin with: network, server, ftptrack and a session |
 //! | [`report`] | what it answers with `--json` |
 //! | [`hooks`] | programs and maps in the kernel |
 //! | [`test_run`] | the compiled program, run on single frames without an interface |
@@ -17,6 +18,7 @@
 pub mod conntrack;
 pub mod doctor;
 pub mod ftptrack;
+pub mod guarded;
 pub mod hooks;
 pub mod interpret;
 pub mod journal;

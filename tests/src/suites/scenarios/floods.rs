@@ -9,7 +9,7 @@ use super::{Ground, Place, Trial, access};
 use crate::INSIDE;
 use crate::actors::client::Client;
 use crate::actors::probe::{self, Outcome};
-use crate::actors::server::{CONTROL, Server, Session, transfer};
+use crate::actors::server::{CONTROL, Server, Session, exchange, negotiated, transfer};
 use crate::hosts::network::{Family, Network};
 use crate::packets::flood::stranger;
 use crate::packets::segment::{Segment, flag};
@@ -40,10 +40,7 @@ fn syn(n: u32, destination: SocketAddr) -> Segment {
 
 #[track_caller]
 fn noop(control: &mut Client, session: &mut Session) {
-    control.send("NOOP\r\n");
-    session.hears("NOOP");
-    session.say("200 ok");
-    control.reply().must_be(200);
+    exchange((control, session), "NOOP", "200 ok");
 }
 
 /// Whether somebody new can begin a session and a transfer; after the exchanges that a session takes
@@ -139,10 +136,7 @@ pub static SESSIONS: Trial = Trial {
         let (mut control, mut session) = ftp.session_with(client);
         let target = server.at(Family::V4, INSIDE);
         let listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        control.reply();
+        negotiated((&mut control, &mut session), target);
         let mut data = probe::connect(client, target)?;
         let (mut sending, _) = listener.accept()?;
         drop(listener);

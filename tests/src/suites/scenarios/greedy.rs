@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Place, Trial, access};
 use crate::actors::probe::{self, Outcome};
-use crate::actors::server::{CONTROL, Server, transfer};
+use crate::actors::server::{CONTROL, Server, negotiated, transfer};
 use crate::hosts::network::{Family, Host, Network};
 use crate::packets::segment::{Segment, flag};
 use crate::packets::wire::Wire;
@@ -61,10 +61,7 @@ pub static SWEPT: Trial = Trial {
         let (mut control, mut session) = ftp.session_with(client);
         let target = server.at(Family::V4, INSIDE);
         let _listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say_passive(target);
-        control.reply().must_be(227);
+        negotiated((&mut control, &mut session), target);
         let link = Wire::of(third);
         for from in 20_000..20_008 {
             for port in PASSIVE_RANGE {

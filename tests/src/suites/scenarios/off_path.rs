@@ -6,7 +6,7 @@ use super::{Place, Trial, access};
 use crate::INSIDE;
 use crate::actors::client::{Client, six_numbers};
 use crate::actors::probe::{self, Outcome};
-use crate::actors::server::{CONTROL, Server, Session};
+use crate::actors::server::{CONTROL, Server, Session, exchange, negotiated};
 use crate::hosts::network::{Family, Host, Network};
 use crate::packets::segment::{Segment, flag};
 use crate::packets::wire::Wire;
@@ -59,10 +59,7 @@ pub static ALL_FORGED: Trial = Trial {
 fn session_of(client: &Host, ftp: &Server) -> (Client, Session, Segment) {
     let (mut control, mut session) = ftp.session_with(client);
     let mut link = Wire::of(client);
-    control.send("NOOP\r\n");
-    session.hears("NOOP");
-    session.say("200 ok");
-    control.reply().must_be(200);
+    exchange((&mut control, &mut session), "NOOP", "200 ok");
     let said = link.wait_for("the answer", |seen| seen.payload == b"200 ok\r\n");
     let next = Segment { seq: said.next(), payload: Vec::new(), ..said };
     (control, session, next)
@@ -90,10 +87,7 @@ pub static BLIND_SERVERS: Trial = Trial {
             let opened = [port, port + 1000].map(|port| {
                 let target = server.at(Family::V4, port);
                 let _listener = probe::listen(server, target);
-                control.send("PASV\r\n");
-                session.hears("PASV");
-                session.say_passive(target);
-                assert_eq!(control.reply().six_numbers(), target, "{}", blind.name);
+                negotiated((&mut control, &mut session), target);
                 probe::to(client, target) == Outcome::Opened
             });
             let both = opened == [true; 2];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Place, Trial, access};
 use crate::INSIDE;
 use crate::actors::probe::{self, Outcome};
-use crate::actors::server::{CONTROL, Server};
+use crate::actors::server::{CONTROL, Server, negotiated};
 use crate::hosts::network::{Family, Network};
 
 const GROUP: &str = "Two at once";
@@ -119,10 +119,7 @@ pub static TWO_FOR_ONE: Trial = Trial {
         for round in 0..ROUNDS {
             let target = server.at(Family::V4, INSIDE + round);
             let listener = probe::listen(server, target);
-            control.send("PASV\r\n");
-            session.hears("PASV");
-            session.say_passive(target);
-            control.reply().must_be(227);
+            negotiated((&mut control, &mut session), target);
             let together = Barrier::new(2);
             let connections = thread::scope(|scope| {
                 let connect = || {
