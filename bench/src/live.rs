@@ -20,8 +20,8 @@ use ftp_user::pins::Pins;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::hosts::network::{Family, Host, INTERFACE};
 use ftptrack_tests::subject::test_run::frame::Tcp;
+use ftptrack_tests::subject::test_run::harness::Harness;
 use ftptrack_tests::subject::test_run::tables::Table;
-use ftptrack_tests::subject::test_run::testbed::Scene;
 use ftptrack_tests::subject::{conntrack, ftptrack};
 use ftptrack_tests::support::process;
 use rustix::net::netdevice::name_to_index;
@@ -133,8 +133,8 @@ impl Flows {
         let pins = Pins::new(&hosts.pins.path());
         let map = PinnedMaps::new(&pins).flows().unwrap_or_else(|failure| panic!("{failure}"));
         // As the program makes one.
-        let mut scene = Scene::new();
-        let (key, flow) = open_flow(&mut scene);
+        let mut harness = Harness::new();
+        let (key, flow) = open_flow(&mut harness);
         let index = hosts.server.namespace.run(|| {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("any may");
             name_to_index(&socket, INTERFACE).expect("it is there")

@@ -20,7 +20,7 @@ use ftp_common::session::Session;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::packets::ip::Ipv4;
 use ftptrack_tests::subject::test_run::frame::{Tcp, ethernet};
-use ftptrack_tests::subject::test_run::testbed::{Control, Scene};
+use ftptrack_tests::subject::test_run::harness::{Control, Harness};
 use ftptrack_tests::subject::test_run::{Hook, Kernel, LOCAL, Setup};
 
 use crate::measure::{Series, Spread};
@@ -66,7 +66,7 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
 }
 
 struct Bench {
-    scene: Scene,
+    harness: Harness,
     empty: Ebpf,
     rounds: u32,
     packets: u32,
@@ -76,10 +76,10 @@ struct Bench {
 
 impl Bench {
     fn new(length: Length) -> Self {
-        let scene = Scene::alone(Kernel::load_sized(Setup::SERVERS_BEHIND, 16_384, 65_536));
+        let harness = Harness::alone(Kernel::load_sized(Setup::SERVERS_BEHIND, 16_384, 65_536));
         let empty = programs::empty();
         let [rounds, packets, batches] = length.pick([9, 100_000, 200], [25, 1_000_000, 1_000]);
-        Self { scene, empty, rounds, packets, batches, done: Vec::new() }
+        Self { harness, empty, rounds, packets, batches, done: Vec::new() }
     }
 
     /// Packets that may be repeated as they are.
@@ -95,54 +95,54 @@ impl Bench {
         };
         let mut arp = ethernet(&[0x45; 46]);
         arp[12..14].copy_from_slice(&[8, 6]);
-        let unrelated = self.scene.to_server(50000, 443).says([0; 100]).frame();
+        let unrelated = self.harness.to_server(50000, 443).says([0; 100]).frame();
         self.same(name::UNRELATED, Hook::Ingress, &unrelated, 0);
         self.same("unrelated TCP over IPv6", Hook::Ingress, &v6.frame(), 0);
         self.same("UDP", Hook::Ingress, &udp, 0);
         self.same("ARP", Hook::Ingress, &arp, 0);
 
-        let control = self.scene.expecting(INSIDE);
-        for tcp in self.scene.handshake(50000, INSIDE) {
-            let _ = self.scene.pass(&tcp);
+        let control = self.harness.expecting(INSIDE);
+        for tcp in self.harness.handshake(50000, INSIDE) {
+            let _ = self.harness.pass(&tcp);
         }
-        let upload = self.scene.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
-        let download = self.scene.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000]).frame();
+        let upload = self.harness.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
+        let download = self.harness.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000]).frame();
         self.same(name::DATA, Hook::Ingress, &upload, 0);
         self.same("data of an open flow, going out", LOCAL, &download, 0);
         self.same(name::DATA_UNCOUNTED, Hook::Ingress, &upload, option::NO_ACCOUNTING);
         self.same(name::DATA_OUT_UNCOUNTED, LOCAL, &download, option::NO_ACCOUNTING);
-        let denied = self.scene.syn(INSIDE + 1).frame();
+        let denied = self.harness.syn(INSIDE + 1).frame();
         self.same(name::DENIED_SYN, Hook::Ingress, &denied, 0);
-        let acknowledgement = control.client_segment(&self.scene, "").frame();
+        let acknowledgement = control.client_segment(&self.harness, "").frame();
         self.same("acknowledgement on a control connection", Hook::Ingress, &acknowledgement, 0);
     }
 
     fn same(&mut self, what: &str, hook: Hook, frame: &[u8], options: u32) {
-        self.scene.kernel.set_options(options);
+        self.harness.kernel.set_options(options);
         let mut series = Series::new(PART, what, "ns");
         for _ in 0..self.rounds {
             series.add(EMPTY, programs::run(programs::program(&self.empty, "empty"), frame, self.packets));
-            series.add(FTPTRACK, programs::run(self.scene.kernel.program(hook), frame, self.packets));
+            series.add(FTPTRACK, programs::run(self.harness.kernel.program(hook), frame, self.packets));
         }
-        self.scene.kernel.set_options(0);
+        self.harness.kernel.set_options(0);
         self.done.push(series);
     }
 
     /// Data packets of many flows, at random.
     fn random(&mut self) {
-        self.scene.kernel.empty();
-        let (key, flow) = open_flow(&mut self.scene);
+        self.harness.kernel.empty();
+        let (key, flow) = open_flow(&mut self.harness);
         for client in 0..FLOWS {
-            self.scene.kernel.flows.put(&ConnectionKey { client: client_address(client), ..key }, &flow);
+            self.harness.kernel.flows.put(&ConnectionKey { client: client_address(client), ..key }, &flow);
         }
-        let frame = self.scene.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
+        let frame = self.harness.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
         let pattern =
             Pattern { sources: FLOWS, first_source: CLIENTS.to_bits(), at_random: true, ..Pattern::default() };
         for (what, options) in [
             ("data of 10,000 flows at random", 0),
             ("data of 10,000 flows at random, no accounting", option::NO_ACCOUNTING),
         ] {
-            self.scene.kernel.set_options(options);
+            self.harness.kernel.set_options(options);
             let mut series = Series::new(PART, what, "ns");
             let [mut floor, mut ours] = self.drives(Hook::Ingress, pattern);
             for _ in 0..self.rounds {
@@ -151,37 +151,37 @@ impl Bench {
             }
             self.done.push(series);
         }
-        self.scene.kernel.set_options(0);
+        self.harness.kernel.set_options(0);
     }
 
     /// The driver in front of the empty program, and in front of ours.
     fn drives(&self, hook: Hook, pattern: Pattern) -> [Drive; 2] {
         let empty = programs::program(&self.empty, "empty");
-        [empty, self.scene.kernel.program(hook)].map(|program| Drive::new(program, pattern))
+        [empty, self.harness.kernel.program(hook)].map(|program| Drive::new(program, pattern))
     }
 
     /// First SYNs, each of another client and each expected.
     fn begins(&mut self) {
-        self.scene.kernel.empty();
-        let _control = self.scene.expecting(INSIDE);
-        let all = self.scene.kernel.expectations.all();
+        self.harness.kernel.empty();
+        let _control = self.harness.expecting(INSIDE);
+        let all = self.harness.kernel.expectations.all();
         let (key, expectation) = all.into_iter().next().expect("it was negotiated");
         let expectation = Expectation { expires: expectation.expires + 3600 * SECOND, ..expectation };
-        let frame = self.scene.to_server(50000, INSIDE).at(1000, 0).flags(SYN).frame();
+        let frame = self.harness.to_server(50000, INSIDE).at(1000, 0).flags(SYN).frame();
         let pattern = Pattern { sources: EXPECTED, first_source: CLIENTS.to_bits(), ..Pattern::default() };
         let [mut floor, mut ours] = self.drives(Hook::Ingress, pattern);
         let mut series = Series::new(PART, name::FIRST_SYN, "ns");
         for _ in 0..self.rounds {
             let [mut without, mut with] = [const { Vec::new() }; 2];
             for _ in 0..self.batches / 25 {
-                self.scene.kernel.flows.empty();
+                self.harness.kernel.flows.empty();
                 for client in 0..EXPECTED {
                     let key = ExpectationKey { client: client_address(client), ..key };
-                    self.scene.kernel.expectations.put(&key, &expectation);
+                    self.harness.kernel.expectations.put(&key, &expectation);
                 }
                 without.push(floor.run(&frame, EXPECTED));
                 with.push(ours.run(&frame, EXPECTED));
-                assert_eq!(self.scene.kernel.flows.all().len(), EXPECTED as usize, "each SYN was expected");
+                assert_eq!(self.harness.kernel.flows.all().len(), EXPECTED as usize, "each SYN was expected");
             }
             add(&mut series, without, with);
         }
@@ -190,10 +190,10 @@ impl Bench {
 
     /// Text of control connections, each packet the next of its connection.
     fn control(&mut self) {
-        self.scene.kernel.empty();
-        let mut idle = self.scene.control(40000);
-        idle.exchange(&self.scene, "USER anonymous\r\n", "331 password, please\r\n");
-        idle.exchange(&self.scene, "PASS guest\r\n", "230 in\r\n");
+        self.harness.kernel.empty();
+        let mut idle = self.harness.control(40000);
+        idle.exchange(&self.harness, "USER anonymous\r\n", "331 password, please\r\n");
+        idle.exchange(&self.harness, "PASS guest\r\n", "230 in\r\n");
         let line = format!("SITE {}\r\n", "x".repeat(1393));
         for (what, text, counts) in [
             (name::COMMAND, NOOP, Some(Counter::Commands)),
@@ -204,11 +204,11 @@ impl Bench {
             self.in_a_row(what, Hook::Ingress, idle, text, counts);
         }
 
-        let waiting = |commands: &str, text: &str, scene: &Scene, port: u16| {
-            let mut control = scene.control(port);
-            let _ = control.client(scene, &commands.repeat(IN_A_ROW as usize));
+        let waiting = |commands: &str, text: &str, harness: &Harness, port: u16| {
+            let mut control = harness.control(port);
+            let _ = control.client(harness, &commands.repeat(IN_A_ROW as usize));
             if !text.is_empty() {
-                let _ = control.server(scene, text);
+                let _ = control.server(harness, text);
             }
             control
         };
@@ -219,36 +219,36 @@ impl Bench {
             (40002, "227 that answers a PASV", "PASV\r\n", "", entered, Some(Counter::ExpectationsPassive)),
             (40003, name::SERVER_TEXT, "STAT\r\n", "213-Status\r\n", &listing, None),
         ] {
-            let control = waiting(commands, begun, &self.scene, port);
+            let control = waiting(commands, begun, &self.harness, port);
             self.in_a_row(what, LOCAL, control, text, counts);
         }
     }
 
     /// `text` again and again, from the client or from the server, in sequence. `counts` is counted once a packet.
     fn in_a_row(&mut self, what: &str, hook: Hook, control: Control, text: &str, counts: Option<Counter>) {
-        let before = control.session(&self.scene).expect("it is followed");
+        let before = control.session(&self.harness).expect("it is followed");
         let key = self.key(&before);
         let (tcp, first) = if hook == Hook::Ingress {
-            (control.client_segment(&self.scene, text), control.client_next)
+            (control.client_segment(&self.harness, text), control.client_next)
         } else {
-            (control.server_segment(&self.scene, text), control.server_next)
+            (control.server_segment(&self.harness, text), control.server_next)
         };
         let (frame, advance) = (tcp.frame(), tcp.length());
         let pattern = Pattern { advance, first_sequence: first, ..Pattern::default() };
         let [mut floor, mut ours] = self.drives(hook, pattern);
         let mut series = Series::new(PART, what, "ns");
-        self.scene.forget();
+        self.harness.forget();
         for _ in 0..self.rounds {
             let [mut without, mut with] = [const { Vec::new() }; 2];
             for _ in 0..self.batches {
-                self.scene.kernel.sessions.put(&key, &before);
+                self.harness.kernel.sessions.put(&key, &before);
                 without.push(floor.run(&frame, IN_A_ROW));
                 with.push(ours.run(&frame, IN_A_ROW));
             }
             add(&mut series, without, with);
         }
-        self.scene.kernel.sessions.put(&key, &before);
-        let counted = self.scene.counts();
+        self.harness.kernel.sessions.put(&key, &before);
+        let counted = self.harness.counts();
         assert!(counted.iter().all(|(counter, _)| *counter != Counter::Desyncs), "{what}: {counted:?}");
         if let Some(counter) = counts {
             let packets = u64::from(self.rounds * self.batches * IN_A_ROW);
@@ -258,18 +258,18 @@ impl Bench {
     }
 
     fn key(&self, session: &Session) -> ConnectionKey {
-        let all = self.scene.kernel.sessions.all();
+        let all = self.harness.kernel.sessions.all();
         all.into_iter().find(|(_, other)| other.session_id == session.session_id).expect("it is followed").0
     }
 }
 
 /// A data connection from port 50000 to [`INSIDE`], negotiated and established; its flow.
-pub(crate) fn open_flow(scene: &mut Scene) -> (ConnectionKey, Flow) {
-    let _control = scene.expecting(INSIDE);
-    for tcp in scene.handshake(50000, INSIDE) {
-        let _ = scene.pass(&tcp);
+pub(crate) fn open_flow(harness: &mut Harness) -> (ConnectionKey, Flow) {
+    let _control = harness.expecting(INSIDE);
+    for tcp in harness.handshake(50000, INSIDE) {
+        let _ = harness.pass(&tcp);
     }
-    scene.kernel.flows.all().into_iter().next().expect("it was negotiated")
+    harness.kernel.flows.all().into_iter().next().expect("it was negotiated")
 }
 
 fn add(series: &mut Series, without: Vec<f64>, with: Vec<f64>) {

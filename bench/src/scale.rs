@@ -8,7 +8,7 @@ use std::thread;
 use aya::programs::SchedClassifier;
 use ftp_common::keys::ConnectionKey;
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::subject::test_run::testbed::{Scene, usual_policy};
+use ftptrack_tests::subject::test_run::harness::{Harness, usual_policy};
 use ftptrack_tests::subject::test_run::{Hook, Kernel, LOCAL, Setup};
 
 use crate::measure::Series;
@@ -51,52 +51,52 @@ pub(crate) fn grouped(number: u32) -> String {
 }
 
 pub(crate) fn measure(length: Length) -> Vec<Series> {
-    let mut scene = Scene::alone(Kernel::load_sized(Setup::SERVERS_BEHIND, MOST_SESSIONS, MOST_FLOWS));
-    let mut done = policies(&mut scene, length);
-    done.push(two_cpus(&mut scene, length));
-    done.extend(flows(&mut scene, length));
-    done.push(sessions(&mut scene, length));
+    let mut harness = Harness::alone(Kernel::load_sized(Setup::SERVERS_BEHIND, MOST_SESSIONS, MOST_FLOWS));
+    let mut done = policies(&mut harness, length);
+    done.push(two_cpus(&mut harness, length));
+    done.extend(flows(&mut harness, length));
+    done.push(sessions(&mut harness, length));
     done
 }
 
 /// One policy, and a thousand.
-fn policies(scene: &mut Scene, length: Length) -> Vec<Series> {
+fn policies(harness: &mut Harness, length: Length) -> Vec<Series> {
     let [rounds, packets] = length.pick([5, 100_000], [15, 500_000]);
     let empty = programs::empty();
     let mut done = Vec::new();
     for servers in [1, 1_000] {
         let others = (0..servers - 1).map(|n| (IpAddr::V4(Ipv4Addr::from_bits(0x0a02_0000 + n * 7)), 32));
-        let all: Vec<_> = [(scene.who.server, 32)].into_iter().chain(others).collect();
-        scene.kernel.apply(&usual_policy(), &all);
-        packets::open_flow(scene);
-        let data = scene.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]);
-        let unrelated = scene.to_server(50000, 443).says([0; 100]);
+        let all: Vec<_> = [(harness.who.server, 32)].into_iter().chain(others).collect();
+        harness.kernel.apply(&usual_policy(), &all);
+        packets::open_flow(harness);
+        let data = harness.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]);
+        let unrelated = harness.to_server(50000, 443).says([0; 100]);
         for (what, frame) in [
             ("unrelated TCP", unrelated.frame()),
             ("data", data.frame()),
-            ("denied SYN", scene.syn(INSIDE + 1).frame()),
+            ("denied SYN", harness.syn(INSIDE + 1).frame()),
         ] {
             let mut series = Series::new(PART, format!("{what}, policies: {}", grouped(servers)), "ns");
             for _ in 0..rounds {
                 series.add(EMPTY, programs::run(programs::program(&empty, "empty"), &frame, packets));
-                series.add(FTPTRACK, programs::run(scene.kernel.program(Hook::Ingress), &frame, packets));
+                series.add(FTPTRACK, programs::run(harness.kernel.program(Hook::Ingress), &frame, packets));
             }
             done.push(series);
         }
     }
-    scene.kernel.apply(&usual_policy(), &[(scene.who.server, 32)]);
+    harness.kernel.apply(&usual_policy(), &[(harness.who.server, 32)]);
     done
 }
 
 /// Both directions of one flow on a CPU each, and of two flows.
-fn two_cpus(scene: &mut Scene, length: Length) -> Series {
+fn two_cpus(harness: &mut Harness, length: Length) -> Series {
     let [rounds, packets] = length.pick([5, 200_000], [25, 1_000_000]);
-    let (key, flow) = packets::open_flow(scene);
-    scene.kernel.flows.put(&ConnectionKey { client_port: 50_001, ..key }, &flow);
-    let up = scene.to_server(50_000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
-    let down = |port| scene.to_client(INSIDE, port).at(5001, 1001).says([0; 1000]).frame();
+    let (key, flow) = packets::open_flow(harness);
+    harness.kernel.flows.put(&ConnectionKey { client_port: 50_001, ..key }, &flow);
+    let up = harness.to_server(50_000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
+    let down = |port| harness.to_client(INSIDE, port).at(5001, 1001).says([0; 1000]).frame();
     let (same, other) = (down(50_000), down(50_001));
-    let programs = [Hook::Ingress, LOCAL].map(|hook| scene.kernel.program(hook));
+    let programs = [Hook::Ingress, LOCAL].map(|hook| harness.kernel.program(hook));
     let mut series = Series::new(PART, TWO_CPUS, "ns");
     for _ in 0..rounds {
         series.add(ONE_FLOW, at_once(programs, [&up, &same], packets));
@@ -124,24 +124,24 @@ fn at_once(programs: [&SchedClassifier; 2], frames: [&[u8]; 2], packets: u32) ->
     })
 }
 
-fn flows(scene: &mut Scene, length: Length) -> Vec<Series> {
+fn flows(harness: &mut Harness, length: Length) -> Vec<Series> {
     let [rounds, packets] = length.pick([5, 100_000], [15, 1_000_000]);
-    scene.kernel.empty();
-    let (key, flow) = packets::open_flow(scene);
-    scene.kernel.flows.empty();
-    let frame = scene.to_server(50_000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
+    harness.kernel.empty();
+    let (key, flow) = packets::open_flow(harness);
+    harness.kernel.flows.empty();
+    let frame = harness.to_server(50_000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
     let empty = programs::empty();
     let mut there = 0;
     let mut done = Vec::new();
     for &count in counts(length) {
         for client in there..count {
-            scene.kernel.flows.put(&ConnectionKey { client: client_address(client), ..key }, &flow);
+            harness.kernel.flows.put(&ConnectionKey { client: client_address(client), ..key }, &flow);
         }
         there = count;
         let pattern =
             Pattern { sources: count, first_source: CLIENTS.to_bits(), at_random: true, ..Pattern::default() };
         let mut series = Series::new(PART, data_name(count), "ns");
-        let programs = [programs::program(&empty, "empty"), scene.kernel.program(Hook::Ingress)];
+        let programs = [programs::program(&empty, "empty"), harness.kernel.program(Hook::Ingress)];
         let [mut floor, mut ours] = programs.map(|program| Drive::new(program, pattern));
         for _ in 0..rounds {
             series.add(EMPTY, floor.run(&frame, packets));
@@ -153,23 +153,23 @@ fn flows(scene: &mut Scene, length: Length) -> Vec<Series> {
 }
 
 /// A command in each of very many sessions.
-fn sessions(scene: &mut Scene, length: Length) -> Series {
+fn sessions(harness: &mut Harness, length: Length) -> Series {
     let rounds = length.pick(3, 9);
     let count = 100_000;
-    scene.kernel.empty();
-    let mut control = scene.control(40_000);
-    control.exchange(scene, "USER anonymous\r\n", "331 password, please\r\n");
-    control.exchange(scene, "PASS guest\r\n", "230 in\r\n");
-    let (key, session) = scene.kernel.sessions.all().into_iter().next().expect("it is followed");
-    let frame = control.client_segment(scene, packets::NOOP).frame();
+    harness.kernel.empty();
+    let mut control = harness.control(40_000);
+    control.exchange(harness, "USER anonymous\r\n", "331 password, please\r\n");
+    control.exchange(harness, "PASS guest\r\n", "230 in\r\n");
+    let (key, session) = harness.kernel.sessions.all().into_iter().next().expect("it is followed");
+    let frame = control.client_segment(harness, packets::NOOP).frame();
     let pattern = Pattern { sources: count, first_source: CLIENTS.to_bits(), ..Pattern::default() };
     let empty = programs::empty();
     let mut series = Series::new(PART, format!("command of 25 bytes, sessions: {}", grouped(count)), "ns");
-    let programs = [programs::program(&empty, "empty"), scene.kernel.program(Hook::Ingress)];
+    let programs = [programs::program(&empty, "empty"), harness.kernel.program(Hook::Ingress)];
     let [mut floor, mut ours] = programs.map(|program| Drive::new(program, pattern));
     for _ in 0..rounds {
         for client in 0..count {
-            scene.kernel.sessions.put(&ConnectionKey { client: client_address(client), ..key }, &session);
+            harness.kernel.sessions.put(&ConnectionKey { client: client_address(client), ..key }, &session);
         }
         series.add(EMPTY, floor.run(&frame, count));
         // Each session gets its command once: the second time it would be a repetition.

@@ -1,9 +1,9 @@
 //! Every dialogue in `tests/dialogues`, with ftptrack, with the kernel's own FTP helper, and with neither;
-//! and the TCP games with the helper.
+//! and the TCP evasions with the helper.
 
 use ftptrack_tests::suites::dialogues::table::{self, Row};
 use ftptrack_tests::suites::dialogues::{self, Access, Dialogue, Guard, Played};
-use ftptrack_tests::suites::evasions::{self, Game};
+use ftptrack_tests::suites::evasions::{self, Evasion};
 use ftptrack_tests::suites::security_page;
 
 #[track_caller]
@@ -17,8 +17,13 @@ fn with_nobody_on_guard_every_attempt_succeeds_and_every_word_arrives() {
     let played = dialogues::play_all(&dialogues, Guard::Nobody);
     for (dialogue, played) in dialogues.iter().zip(&played) {
         let played = played.as_ref().expect("all are played");
-        assert_eq!(played.stuck, None, "{}", dialogue.name);
-        assert!(played.met.iter().all(|met| *met == Access::Open), "{}: {:?}", dialogue.name, played.met);
+        assert_eq!(played.hang, None, "{}", dialogue.name);
+        assert!(
+            played.observed.iter().all(|observed| *observed == Access::Open),
+            "{}: {:?}",
+            dialogue.name,
+            played.observed
+        );
     }
 }
 
@@ -46,8 +51,8 @@ fn with_the_kernels_helper_they_end_as_the_table_says() {
     let as_wanted: Vec<_> = dialogues
         .iter()
         .map(|dialogue| {
-            let met = dialogue.attempts().map(|attempt| attempt.wanted).collect();
-            Played { met, ..Played::default() }
+            let observed = dialogue.attempts().map(|attempt| attempt.wanted).collect();
+            Played { observed, ..Played::default() }
         })
         .collect();
     let rows: Vec<_> = dialogues
@@ -62,9 +67,9 @@ fn with_the_kernels_helper_they_end_as_the_table_says() {
 /// So it is here: `tests/tests/{tcp_order,tcp_urgent,tcp_blind,tcp_disguise}.rs` are about ftptrack's.
 #[test]
 fn with_the_kernels_helper_tcp_games_end_as_the_table_says() {
-    let rows: Vec<_> = Game::all()
+    let rows: Vec<_> = Evasion::all()
         .zip(evasions::play_all(Guard::Conntrack))
-        .map(|(game, conntrack)| evasions::table::Row { game, ftptrack: game.must_be(), conntrack })
+        .map(|(evasion, conntrack)| evasions::table::Row { evasion, ftptrack: evasion.expected(), conntrack })
         .collect();
     security_page::must_contain(&evasions::table::write(&rows));
 }

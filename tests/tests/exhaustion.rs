@@ -6,7 +6,7 @@ use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::probe::{self, Outcome};
 use ftptrack_tests::actors::server::{CONTROL, exchange, transfer};
 use ftptrack_tests::hosts::network::{Family, Host, Network};
-use ftptrack_tests::packets::flood::{self, Attached, DROPPED, Talk, stranger};
+use ftptrack_tests::packets::flood::{self, Attached, DROPPED, Talk, spoofed};
 use ftptrack_tests::packets::segment::{Segment, flag};
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::subject::guarded::{Guarded, Testbed};
@@ -55,7 +55,7 @@ fn a_million_spoofed_syns_leave_nothing_behind() {
             scope.spawn(move || {
                 let mut frame = syn_to(server.at(Family::V4, to));
                 for n in 0..SYNS / 2 {
-                    flood::set_source(&mut frame, stranger(n), some_port(n));
+                    flood::set_source(&mut frame, spoofed(n), some_port(n));
                     let dropped = ingress.verdict(&frame) == DROPPED;
                     assert_eq!(dropped, half == 1, "only the range is guarded");
                 }
@@ -90,7 +90,7 @@ fn a_flood_of_half_open_handshakes_keeps_no_client_out() {
     let flood = || {
         let mut frame = flood::frame(&syn_ack);
         for n in 0..SESSIONS {
-            flood::set_destination(&mut frame, stranger(n), some_port(n));
+            flood::set_destination(&mut frame, spoofed(n), some_port(n));
             assert_ne!(programs[1].verdict(&frame), DROPPED);
         }
     };
@@ -138,8 +138,8 @@ fn flood_of_sessions(programs: &[Attached; 2], server: SocketAddr, count: u32, m
     let mut completes = flood::frame(&answer.answer(flag::ACK, b""));
     let mut answer = flood::frame(&answer);
     for n in 0..count {
-        flood::set_destination(&mut answer, stranger(n), some_port(n));
-        flood::set_source(&mut completes, stranger(n), some_port(n));
+        flood::set_destination(&mut answer, spoofed(n), some_port(n));
+        flood::set_source(&mut completes, spoofed(n), some_port(n));
         assert_ne!(programs[1].verdict(&answer), DROPPED);
         assert_ne!(programs[0].verdict(&completes), DROPPED);
         if n % 2000 == 0 {

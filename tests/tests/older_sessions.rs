@@ -9,7 +9,7 @@ use ftp_common::counter::Counter;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::client::{Client, active_command};
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{ACTIVE, Server, exchange, transfer};
+use ftptrack_tests::actors::server::{ACTIVE, exchange, transfer};
 use ftptrack_tests::actors::vsftpd::Vsftpd;
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::packets::segment::Segment;

@@ -13,8 +13,8 @@ use ftptrack_tests::INSIDE;
 use ftptrack_tests::packets::ip::Ipv4;
 use ftptrack_tests::subject::interpret::{Interpreter, Path};
 use ftptrack_tests::subject::test_run::frame::{Tcp, ethernet};
+use ftptrack_tests::subject::test_run::harness::usual_policy;
 use ftptrack_tests::subject::test_run::tables::Value;
-use ftptrack_tests::subject::test_run::testbed::usual_policy;
 use ftptrack_tests::subject::test_run::{Hook, LOCAL, classes};
 
 const PASS: i32 = -1;

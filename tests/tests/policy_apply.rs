@@ -11,7 +11,7 @@ use ftptrack_tests::actors::probe;
 use ftptrack_tests::actors::server::{ACTIVE, Server, Session, negotiated};
 use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
 use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
-use ftptrack_tests::packets::flood::{Attached, stranger};
+use ftptrack_tests::packets::flood::{Attached, spoofed};
 use ftptrack_tests::packets::segment::{Segment, flag};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory};
 use ftptrack_tests::support::{file, process};
@@ -75,9 +75,9 @@ fn unexpected(hooks: &[Attached; 2], server: &Host, done: &AtomicBool) -> [u64; 
         let n = u32::try_from(tried).expect("not so many");
         let six = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(n));
         let guarded = 10_240 + u16::try_from(n % 10_241).expect("small");
-        let v4 = syn(SocketAddr::new(stranger(n).into(), 40_000), server.at(Family::V4, guarded));
+        let v4 = syn(SocketAddr::new(spoofed(n).into(), 40_000), server.at(Family::V4, guarded));
         let v6 = syn(SocketAddr::new(six.into(), 40_000), server.at(Family::V6, guarded));
-        let active = syn(server.at(Family::V4, ACTIVE), SocketAddr::new(stranger(n).into(), 40_000));
+        let active = syn(server.at(Family::V4, ACTIVE), SocketAddr::new(spoofed(n).into(), 40_000));
         for (hook, segment) in [(&hooks[0], v4), (&hooks[0], v6), (&hooks[1], active)] {
             tried += 1;
             passed += u64::from(hook.passes(&segment));
@@ -91,7 +91,7 @@ fn unexpected(hooks: &[Attached; 2], server: &Host, done: &AtomicBool) -> [u64; 
 fn data(client: &Host, server: &Host, (control, session): (&mut Client, &mut Session)) -> [TcpStream; 2] {
     let target = server.at(Family::V4, INSIDE);
     let listener = probe::listen(server, target);
-    let ours = probe::connect(client, negotiated((&mut control, &mut session), target)).expect("the server said so");
+    let ours = probe::connect(client, negotiated((control, session), target)).expect("the server said so");
     [ours, listener.accept().expect("it connected").0]
 }
 

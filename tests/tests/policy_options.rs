@@ -5,7 +5,7 @@ use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::client::six_numbers;
 use ftptrack_tests::actors::curl::{self, Mode};
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{self, ACTIVE, Server};
+use ftptrack_tests::actors::server::{self, ACTIVE};
 use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::conntrack;

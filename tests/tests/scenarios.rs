@@ -2,7 +2,7 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::suites::dialogues::Guard;
-use ftptrack_tests::suites::scenarios::{self, Trial, floods, greedy, races};
+use ftptrack_tests::suites::scenarios::{self, Scenario, floods, greedy, races};
 use ftptrack_tests::suites::security_page;
 
 #[test]
@@ -39,9 +39,13 @@ fn of_two_connections_at_once_for_one_expectation_the_server_gets_one() {
 /// So it is here: the other tests say that ftptrack is as it must be.
 #[test]
 fn with_the_kernels_helper_trials_end_as_the_table_says() {
-    let rows: Vec<_> = Trial::all()
+    let rows: Vec<_> = Scenario::all()
         .zip(scenarios::play_all(Guard::Conntrack))
-        .map(|(trial, found)| scenarios::table::Row { trial, ftptrack: trial.must_be.to_vec(), conntrack: found.met })
+        .map(|(scenario, found)| scenarios::table::Row {
+            scenario,
+            ftptrack: scenario.expected.to_vec(),
+            conntrack: found.observed,
+        })
         .collect();
     security_page::must_contain(&scenarios::table::write(&rows));
 }

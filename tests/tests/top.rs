@@ -3,7 +3,7 @@
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::actors::curl::{self, Mode};
 use ftptrack_tests::actors::probe::{self, Outcome};
-use ftptrack_tests::actors::server::{Server, exchange, transfer};
+use ftptrack_tests::actors::server::{exchange, transfer};
 use ftptrack_tests::actors::tmux::Tmux;
 use ftptrack_tests::actors::vsftpd::{self, Vsftpd};
 use ftptrack_tests::hosts::network::{Family, Network};

@@ -1,10 +1,10 @@
-//! Plays all dialogues, TCP games and trials against ftptrack and against the kernel's FTP helper, and writes
+//! Plays all dialogues, TCP evasions and scenarios against ftptrack and against the kernel's FTP helper, and writes
 //! what came of them into `docs/security.md`.
 
 use ftptrack_tests::suites::dialogues::table::{self, Row};
 use ftptrack_tests::suites::dialogues::{self, Guard};
-use ftptrack_tests::suites::evasions::{self, Game};
-use ftptrack_tests::suites::scenarios::{self, Trial};
+use ftptrack_tests::suites::evasions::{self, Evasion};
+use ftptrack_tests::suites::scenarios::{self, Scenario};
 use ftptrack_tests::suites::security_page;
 use std::io;
 use std::process::ExitCode;
@@ -29,26 +29,32 @@ fn main() -> io::Result<ExitCode> {
         })
         .collect();
     let both = evasions::play_all(Guard::Ftptrack).into_iter().zip(evasions::play_all(Guard::Conntrack));
-    let games: Vec<_> = Game::all()
+    let evasions: Vec<_> = Evasion::all()
         .zip(both)
-        .map(|(game, (ftptrack, conntrack))| evasions::table::Row { game, ftptrack, conntrack })
+        .map(|(evasion, (ftptrack, conntrack))| evasions::table::Row { evasion, ftptrack, conntrack })
         .collect();
     let both = [Guard::Ftptrack, Guard::Conntrack].map(scenarios::play_all);
-    let trials: Vec<_> = Trial::all()
+    let scenarios: Vec<_> = Scenario::all()
         .zip(both[0].iter().zip(&both[1]))
-        .map(|(trial, (ftptrack, conntrack))| {
-            let [ftptrack, conntrack] = [ftptrack, conntrack].map(|found| found.met.clone());
-            scenarios::table::Row { trial, ftptrack, conntrack }
+        .map(|(scenario, (ftptrack, conntrack))| {
+            let [ftptrack, conntrack] = [ftptrack, conntrack].map(|found| found.observed.clone());
+            scenarios::table::Row { scenario, ftptrack, conntrack }
         })
         .collect();
     let parts = [
         table::write(&rows),
-        evasions::table::write(&games),
-        scenarios::table::write(&trials),
+        evasions::table::write(&evasions),
+        scenarios::table::write(&scenarios),
         scenarios::table::measurements(&both[0], &both[1]),
     ];
     security_page::replace(&parts.join("\n"))?;
     let page = security_page::file();
-    println!("{} dialogues, {} games, {} trials: {}", rows.len(), games.len(), trials.len(), page.display());
+    println!(
+        "{} dialogues, {} evasions, {} scenarios: {}",
+        rows.len(),
+        evasions.len(),
+        scenarios.len(),
+        page.display()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -115,7 +115,7 @@ pub fn set_numbers(frame: &mut [u8], seq: u32, ack: u32) {
 
 /// The `n`th of many addresses outside of the test's network.
 #[must_use]
-pub fn stranger(n: u32) -> Ipv4Addr {
+pub fn spoofed(n: u32) -> Ipv4Addr {
     // 11.0.0.0/8, each next one far from the one before.
     Ipv4Addr::from(0x0b00_0000 | n.wrapping_mul(0x9e_3779) & 0xff_ffff)
 }

@@ -292,10 +292,9 @@ impl<'a> Peer<'a> {
         true
     }
 
-    /// [`Self::passive`] at [`INSIDE`], after as many exchanges as a session that lost step takes to
-    /// be in step again.
+    /// [`Self::passive`] at [`INSIDE`], after as many exchanges as a session takes to resynchronize.
     #[track_caller]
-    pub fn finds_its_footing(&mut self, session: &mut Session) {
+    pub fn resyncs(&mut self, session: &mut Session) {
         for _ in 0..3 {
             self.exchange(session, "NOOP", "200 ok");
         }

@@ -8,266 +8,266 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::flag;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::subject::test_run::frame::Tcp;
-use ftptrack_tests::subject::test_run::testbed::{Control, Scene, usual_policy};
+use ftptrack_tests::subject::test_run::harness::{Control, Harness, usual_policy};
 use ftptrack_tests::subject::test_run::{Hook, Verdict};
 
 use crate::{IS_DENIED, PASSES};
 
-fn all_pass(scene: &Scene, packets: &[Tcp]) {
+fn all_pass(harness: &Harness, packets: &[Tcp]) {
     for tcp in packets {
-        assert_eq!(scene.pass(tcp), PASSES, "{tcp:?}");
+        assert_eq!(harness.pass(tcp), PASSES, "{tcp:?}");
     }
 }
 
 /// The server has accepted a PORT for 40001.
-fn accepted_port(scene: &mut Scene) -> Control {
-    let mut control = scene.control(40000);
-    control.exchange(scene, "PORT 10,0,1,2,156,65\r\n", "200 ok\r\n");
-    scene.forget();
+fn accepted_port(harness: &mut Harness) -> Control {
+    let mut control = harness.control(40000);
+    control.exchange(harness, "PORT 10,0,1,2,156,65\r\n", "200 ok\r\n");
+    harness.forget();
     control
 }
 
 /// The handshake of a connection from the server's active port.
-fn active_handshake(scene: &Scene, initial: u32) -> [Tcp; 3] {
+fn active_handshake(harness: &Harness, initial: u32) -> [Tcp; 3] {
     [
-        scene.to_client(20, 40001).at(initial, 0).flags(SYN),
-        scene.to_server(40001, 20).at(5000, initial + 1).flags(SYN | ACK),
-        scene.to_client(20, 40001).at(initial + 1, 5001),
+        harness.to_client(20, 40001).at(initial, 0).flags(SYN),
+        harness.to_server(40001, 20).at(5000, initial + 1).flags(SYN | ACK),
+        harness.to_client(20, 40001).at(initial + 1, 5001),
     ]
 }
 
 #[test]
 fn a_repeated_syn_passes_and_one_with_another_number_takes_a_place_of_its_own() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    let syn = scene.syn(INSIDE);
-    let places = |scene: &Scene| {
-        let expectations: Vec<_> = scene.kernel.expectations.all().into_values().collect();
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let syn = harness.syn(INSIDE);
+    let places = |harness: &Harness| {
+        let expectations: Vec<_> = harness.kernel.expectations.all().into_values().collect();
         expectations[0].half_open.iter().filter(|place| place.since != 0).count()
     };
-    all_pass(&scene, &[syn.clone(), syn.clone(), syn.clone()]);
-    assert_eq!(places(&scene), 1);
-    all_pass(&scene, &[Tcp { seq: 2000, ..syn }]);
-    assert_eq!(places(&scene), 2);
-    assert_eq!(scene.counts(), []);
+    all_pass(&harness, &[syn.clone(), syn.clone(), syn.clone()]);
+    assert_eq!(places(&harness), 1);
+    all_pass(&harness, &[Tcp { seq: 2000, ..syn }]);
+    assert_eq!(places(&harness), 2);
+    assert_eq!(harness.counts(), []);
 }
 
 #[test]
 fn a_syn_on_the_tuple_of_an_established_flow_needs_another_expectation() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    let handshake = scene.handshake(50000, INSIDE);
-    all_pass(&scene, &handshake);
-    assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
-    all_pass(&scene, &handshake[..1]);
-    assert_eq!(scene.pass(&Tcp { seq: 2000, ..handshake[0].clone() }), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedPassive, 1)]);
-    all_pass(&scene, &[handshake[2].clone().says("data")]);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let handshake = harness.handshake(50000, INSIDE);
+    all_pass(&harness, &handshake);
+    assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
+    all_pass(&harness, &handshake[..1]);
+    assert_eq!(harness.pass(&Tcp { seq: 2000, ..handshake[0].clone() }), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
+    all_pass(&harness, &[handshake[2].clone().says("data")]);
 }
 
 #[test]
 fn a_passive_expectation_serves_one_connection() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    let [first, second] = [50000, 50001].map(|port| scene.handshake(port, INSIDE));
-    all_pass(&scene, &first[..2]);
-    all_pass(&scene, &second[..2]);
-    all_pass(&scene, &second[2..]);
-    assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
-    assert_eq!(scene.expected(), 0);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let [first, second] = [50000, 50001].map(|port| harness.handshake(port, INSIDE));
+    all_pass(&harness, &first[..2]);
+    all_pass(&harness, &second[..2]);
+    all_pass(&harness, &second[2..]);
+    assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
+    assert_eq!(harness.expected(), 0);
     // The other was half open, and too late.
-    assert_eq!(scene.pass(&first[2]), IS_DENIED);
-    assert_eq!(scene.pass(&first[2].clone().says("data")), IS_DENIED);
-    assert_eq!(scene.pass(&scene.to_client(INSIDE, 50000).at(5001, 1001)), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedUsed, 3)]);
-    assert_eq!(scene.pass(&first[0]), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedPassive, 1)]);
+    assert_eq!(harness.pass(&first[2]), IS_DENIED);
+    assert_eq!(harness.pass(&first[2].clone().says("data")), IS_DENIED);
+    assert_eq!(harness.pass(&harness.to_client(INSIDE, 50000).at(5001, 1001)), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedUsed, 3)]);
+    assert_eq!(harness.pass(&first[0]), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
 }
 
 #[test]
 fn four_half_open_connections_and_no_fifth_until_a_second_has_passed() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    let syn = |scene: &Scene, port| Tcp { source: (scene.who.client, port).into(), ..scene.syn(INSIDE) };
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let syn = |harness: &Harness, port| Tcp { source: (harness.who.client, port).into(), ..harness.syn(INSIDE) };
     for port in 50000..50004 {
-        all_pass(&scene, &[syn(&scene, port)]);
+        all_pass(&harness, &[syn(&harness, port)]);
     }
-    assert_eq!(scene.pass(&syn(&scene, 50004)), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedHalfOpen, 1)]);
-    scene.kernel.age(Duration::from_secs(1));
-    all_pass(&scene, &[syn(&scene, 50004)]);
-    assert_eq!(scene.counts(), []);
+    assert_eq!(harness.pass(&syn(&harness, 50004)), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedHalfOpen, 1)]);
+    harness.kernel.age(Duration::from_secs(1));
+    all_pass(&harness, &[syn(&harness, 50004)]);
+    assert_eq!(harness.counts(), []);
 }
 
 #[test]
 fn a_refused_connection_gives_its_place_back() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
     for port in 50000..50008 {
-        let [syn, ..] = scene.handshake(port, INSIDE);
-        let refusal = scene.to_client(INSIDE, port).at(0, 1001).flags(RST | ACK);
+        let [syn, ..] = harness.handshake(port, INSIDE);
+        let refusal = harness.to_client(INSIDE, port).at(0, 1001).flags(RST | ACK);
         let blind = Tcp { ack: 1000, ..refusal.clone() };
-        all_pass(&scene, &[syn, blind, refusal]);
+        all_pass(&harness, &[syn, blind, refusal]);
     }
-    assert_eq!(scene.counts(), [(Counter::FlowsRefused, 8)]);
-    all_pass(&scene, &scene.handshake(50009, INSIDE));
-    assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
+    assert_eq!(harness.counts(), [(Counter::FlowsRefused, 8)]);
+    all_pass(&harness, &harness.handshake(50009, INSIDE));
+    assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
 }
 
 #[test]
 fn an_expectation_expires_and_a_transfer_command_begins_its_time_anew() {
-    let mut scene = Scene::with(|policy| policy.expectation_timeout = 2);
-    let mut control = scene.expecting(INSIDE);
-    scene.kernel.age(Duration::from_secs(1));
-    assert_eq!(control.client(&scene, "RETR file\r\n"), PASSES);
-    scene.forget();
-    scene.kernel.age(Duration::from_secs(1));
-    all_pass(&scene, &[scene.syn(INSIDE)]);
-    scene.kernel.age(Duration::from_secs(1));
-    let late = Tcp { seq: 2000, ..scene.syn(INSIDE) };
-    assert_eq!([scene.pass(&late), scene.pass(&late)], [IS_DENIED; 2]);
-    assert_eq!(scene.counts(), [(Counter::DeniedPassive, 1), (Counter::DeniedExpired, 1)]);
-    assert_eq!(scene.expected(), 0);
+    let mut harness = Harness::with(|policy| policy.expectation_timeout = 2);
+    let mut control = harness.expecting(INSIDE);
+    harness.kernel.age(Duration::from_secs(1));
+    assert_eq!(control.client(&harness, "RETR file\r\n"), PASSES);
+    harness.forget();
+    harness.kernel.age(Duration::from_secs(1));
+    all_pass(&harness, &[harness.syn(INSIDE)]);
+    harness.kernel.age(Duration::from_secs(1));
+    let late = Tcp { seq: 2000, ..harness.syn(INSIDE) };
+    assert_eq!([harness.pass(&late), harness.pass(&late)], [IS_DENIED; 2]);
+    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1), (Counter::DeniedExpired, 1)]);
+    assert_eq!(harness.expected(), 0);
 }
 
 #[test]
 fn an_expectation_is_worth_nothing_when_its_session_was_evicted() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    let sessions: Vec<_> = scene.kernel.sessions.all().into_keys().collect();
-    scene.kernel.sessions.remove(&sessions[0]);
-    assert_eq!(scene.pass(&scene.syn(INSIDE)), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedSessionGone, 1)]);
-    assert_eq!(scene.expected(), 0);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let sessions: Vec<_> = harness.kernel.sessions.all().into_keys().collect();
+    harness.kernel.sessions.remove(&sessions[0]);
+    assert_eq!(harness.pass(&harness.syn(INSIDE)), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedSessionGone, 1)]);
+    assert_eq!(harness.expected(), 0);
 }
 
 #[test]
 fn an_open_transfer_goes_on_when_its_session_and_its_flow_are_evicted() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    all_pass(&scene, &scene.handshake(50000, INSIDE));
-    let there = scene.to_server(50000, INSIDE).at(1001, 5001).says("data");
-    let back = scene.to_client(INSIDE, 50000).at(5001, 1005).says("data");
-    scene.kernel.sessions.empty();
-    all_pass(&scene, &[there.clone(), back.clone()]);
-    scene.kernel.flows.empty();
-    all_pass(&scene, &[there.clone(), back.clone(), there.flags(FIN | ACK), back.flags(RST)]);
-    assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    all_pass(&harness, &harness.handshake(50000, INSIDE));
+    let there = harness.to_server(50000, INSIDE).at(1001, 5001).says("data");
+    let back = harness.to_client(INSIDE, 50000).at(5001, 1005).says("data");
+    harness.kernel.sessions.empty();
+    all_pass(&harness, &[there.clone(), back.clone()]);
+    harness.kernel.flows.empty();
+    all_pass(&harness, &[there.clone(), back.clone(), there.flags(FIN | ACK), back.flags(RST)]);
+    assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
 }
 
 #[test]
 fn a_port_serves_again_for_each_further_transfer_command_and_not_more() {
-    let mut scene = Scene::new();
-    let mut control = accepted_port(&mut scene);
+    let mut harness = Harness::new();
+    let mut control = accepted_port(&mut harness);
     for initial in [1000, 2000] {
-        assert_eq!(control.client(&scene, "RETR file\r\n"), PASSES);
-        let handshake = active_handshake(&scene, initial);
-        all_pass(&scene, &handshake);
-        assert_eq!(scene.counts(), [(Counter::Commands, 1), (Counter::FlowsEstablished, 1)]);
+        assert_eq!(control.client(&harness, "RETR file\r\n"), PASSES);
+        let handshake = active_handshake(&harness, initial);
+        all_pass(&harness, &handshake);
+        assert_eq!(harness.counts(), [(Counter::Commands, 1), (Counter::FlowsEstablished, 1)]);
         let end = |tcp: Tcp| tcp.flags(FIN | ACK);
-        all_pass(&scene, &[end(scene.to_client(20, 40001)), end(scene.to_server(40001, 20))]);
-        assert_eq!(scene.counts(), [(Counter::FlowsEnded, 1)]);
-        let [syn, ..] = active_handshake(&scene, 9000);
-        assert_eq!(scene.pass(&syn), IS_DENIED);
-        assert_eq!(scene.counts(), [(Counter::DeniedUsed, 1)]);
-        assert_eq!(control.server(&scene, "226 done\r\n"), PASSES);
-        scene.forget();
+        all_pass(&harness, &[end(harness.to_client(20, 40001)), end(harness.to_server(40001, 20))]);
+        assert_eq!(harness.counts(), [(Counter::FlowsEnded, 1)]);
+        let [syn, ..] = active_handshake(&harness, 9000);
+        assert_eq!(harness.pass(&syn), IS_DENIED);
+        assert_eq!(harness.counts(), [(Counter::DeniedUsed, 1)]);
+        assert_eq!(control.server(&harness, "226 done\r\n"), PASSES);
+        harness.forget();
     }
 }
 
 #[test]
 fn an_active_connection_comes_from_the_active_port_to_the_port_and_the_client_that_were_named() {
-    let mut scene = Scene::new();
-    let _control = accepted_port(&mut scene);
-    let syn = scene.to_client(20, 40001).flags(SYN);
-    for (client, port) in [(scene.who.client, 40002), (scene.who.other, 40001)] {
+    let mut harness = Harness::new();
+    let _control = accepted_port(&mut harness);
+    let syn = harness.to_client(20, 40001).flags(SYN);
+    for (client, port) in [(harness.who.client, 40002), (harness.who.other, 40001)] {
         assert_eq!(
-            scene.kernel.run(scene.hook(false), &Tcp { destination: (client, port).into(), ..syn.clone() }.frame()),
+            harness.kernel.run(harness.hook(false), &Tcp { destination: (client, port).into(), ..syn.clone() }.frame()),
             IS_DENIED
         );
-        assert_eq!(scene.counts(), [(Counter::DeniedActive, 1)]);
+        assert_eq!(harness.counts(), [(Counter::DeniedActive, 1)]);
     }
     // From another port it is not FTP's as far as can be told.
-    all_pass(&scene, &[scene.to_client(2020, 40002).flags(SYN), syn]);
-    assert_eq!(scene.counts(), []);
+    all_pass(&harness, &[harness.to_client(2020, 40002).flags(SYN), syn]);
+    assert_eq!(harness.counts(), []);
 }
 
 #[test]
 fn a_passive_connection_comes_from_the_client_that_asked_unless_the_policy_lets_another() {
     for (flags, expected) in [(0, IS_DENIED), (flag::PASV_PROMISCUOUS, PASSES)] {
-        let mut scene = Scene::with(|policy| policy.flags = flags);
-        let _control = scene.expecting(INSIDE);
-        let handshake = scene.handshake(50000, INSIDE);
-        let other = Tcp { source: (scene.who.other, 50000).into(), ..handshake[0].clone() };
-        assert_eq!(scene.pass(&other), expected);
+        let mut harness = Harness::with(|policy| policy.flags = flags);
+        let _control = harness.expecting(INSIDE);
+        let handshake = harness.handshake(50000, INSIDE);
+        let other = Tcp { source: (harness.who.other, 50000).into(), ..handshake[0].clone() };
+        assert_eq!(harness.pass(&other), expected);
         let counts = if expected == Verdict::Pass { vec![] } else { vec![(Counter::DeniedPassive, 1)] };
-        assert_eq!(scene.counts(), counts);
-        all_pass(&scene, &handshake);
-        assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
+        assert_eq!(harness.counts(), counts);
+        all_pass(&harness, &handshake);
+        assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
     }
 }
 
 #[test]
 fn with_both_ports_in_the_range_the_server_s_decides() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
     let own = INSIDE + 5;
-    let handshake = scene.handshake(own, INSIDE);
-    let unexpected = Tcp { destination: (scene.who.server, INSIDE + 1).into(), ..handshake[0].clone() };
-    assert_eq!(scene.pass(&unexpected), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedPassive, 1)]);
-    all_pass(&scene, &handshake);
-    assert_eq!(scene.counts(), [(Counter::FlowsEstablished, 1)]);
+    let handshake = harness.handshake(own, INSIDE);
+    let unexpected = Tcp { destination: (harness.who.server, INSIDE + 1).into(), ..handshake[0].clone() };
+    assert_eq!(harness.pass(&unexpected), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
+    all_pass(&harness, &handshake);
+    assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
     // The server's host itself connects out, from a port in the range to one.
-    all_pass(&scene, &[scene.to_client(INSIDE + 2, own).flags(SYN)]);
-    assert_eq!(scene.counts(), []);
+    all_pass(&harness, &[harness.to_client(INSIDE + 2, own).flags(SYN)]);
+    assert_eq!(harness.counts(), []);
 }
 
 #[test]
 fn a_port_in_the_range_of_another_server_only_is_not_guarded() {
     const OTHERS: u16 = 30_000;
-    let mut scene = Scene::new();
-    scene.kernel.mark_passive(&usual_policy(), OTHERS);
-    all_pass(&scene, &[scene.syn(OTHERS)]);
-    assert_eq!(scene.counts(), []);
+    let mut harness = Harness::new();
+    harness.kernel.mark_passive(&usual_policy(), OTHERS);
+    all_pass(&harness, &[harness.syn(OTHERS)]);
+    assert_eq!(harness.counts(), []);
 }
 
 #[test]
 fn a_connection_from_the_active_port_into_the_range_must_be_expected_both_ways() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
     // The client connects from port 20: that is its own business.
-    all_pass(&scene, &[Tcp { source: (scene.who.client, 20).into(), ..scene.syn(INSIDE) }]);
+    all_pass(&harness, &[Tcp { source: (harness.who.client, 20).into(), ..harness.syn(INSIDE) }]);
     // The server connects from port 20 to a port of the client that lies in the range.
-    assert_eq!(scene.pass(&scene.to_client(20, INSIDE).flags(SYN)), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedActive, 1)]);
+    assert_eq!(harness.pass(&harness.to_client(20, INSIDE).flags(SYN)), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedActive, 1)]);
     // And to a port of its own, in the range.
-    let to_itself = Tcp { source: (scene.who.server, 20).into(), ..scene.syn(INSIDE + 1) };
-    assert_eq!(scene.kernel.run(Hook::Ingress, &to_itself.frame()), IS_DENIED);
-    assert_eq!(scene.counts(), [(Counter::DeniedPassive, 1)]);
+    let to_itself = Tcp { source: (harness.who.server, 20).into(), ..harness.syn(INSIDE + 1) };
+    assert_eq!(harness.kernel.run(Hook::Ingress, &to_itself.frame()), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
 }
 
 #[test]
 fn a_guessed_acknowledgement_does_not_use_an_expectation_up() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    let [syn, syn_ack, ack] = scene.handshake(50000, INSIDE);
-    all_pass(&scene, &[syn.clone(), Tcp { ack: 5001, ..ack.clone() }, syn_ack]);
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let [syn, syn_ack, ack] = harness.handshake(50000, INSIDE);
+    all_pass(&harness, &[syn.clone(), Tcp { ack: 5001, ..ack.clone() }, syn_ack]);
     for off in [0, 5000, 5002] {
-        all_pass(&scene, &[Tcp { ack: off, ..ack.clone() }]);
+        all_pass(&harness, &[Tcp { ack: off, ..ack.clone() }]);
     }
-    assert_eq!((scene.counts(), scene.expected()), (vec![], 1));
-    let flows: Vec<_> = scene.kernel.flows.all().into_values().map(|flow| flow.state).collect();
+    assert_eq!((harness.counts(), harness.expected()), (vec![], 1));
+    let flows: Vec<_> = harness.kernel.flows.all().into_values().map(|flow| flow.state).collect();
     assert_eq!(flows, [state::SYN_RECV]);
 }
 
 #[test]
 fn packets_and_bytes_are_counted_each_way() {
-    let mut scene = Scene::new();
-    let _control = scene.expecting(INSIDE);
-    all_pass(&scene, &scene.handshake(50000, INSIDE));
-    all_pass(&scene, &[scene.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000])]);
-    all_pass(&scene, &[scene.to_server(50000, INSIDE).at(1001, 6001).says("data")]);
-    let flows: Vec<_> = scene.kernel.flows.all().into_values().collect();
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    all_pass(&harness, &harness.handshake(50000, INSIDE));
+    all_pass(&harness, &[harness.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000])]);
+    all_pass(&harness, &[harness.to_server(50000, INSIDE).at(1001, 6001).says("data")]);
+    let flows: Vec<_> = harness.kernel.flows.all().into_values().collect();
     assert_eq!((flows[0].packets, flows[0].bytes), ([3, 2], [4, 1000]));
 }

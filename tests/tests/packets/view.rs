@@ -2,7 +2,7 @@
 
 use ftp_common::event::{Event, EventKind};
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::subject::test_run::testbed::Scene;
+use ftptrack_tests::subject::test_run::harness::Harness;
 
 use crate::IS_DENIED;
 
@@ -17,23 +17,23 @@ fn shown(events: &[Event]) -> Vec<String> {
 }
 
 /// A session that logs in and asks for a port; then somebody knocks.
-fn play(scene: &Scene) {
-    let mut control = scene.control(40000);
-    control.exchange(scene, "user alice\r\n", "331-Who\r\n331 Password\r\n");
-    control.exchange(scene, "PASS secret\r\n", "230 ok\r\n");
-    control.exchange(scene, "hunter2\r\n", "500 what\r\n");
-    control.exchange(scene, "QU\r\n", "500 what\r\n");
-    control.exchange(scene, "EPSV\r\n", &format!("229 Entering (|||{INSIDE}|)\r\n"));
-    assert_eq!(scene.pass(&scene.syn(INSIDE + 1)), IS_DENIED);
+fn play(harness: &Harness) {
+    let mut control = harness.control(40000);
+    control.exchange(harness, "user alice\r\n", "331-Who\r\n331 Password\r\n");
+    control.exchange(harness, "PASS secret\r\n", "230 ok\r\n");
+    control.exchange(harness, "hunter2\r\n", "500 what\r\n");
+    control.exchange(harness, "QU\r\n", "500 what\r\n");
+    control.exchange(harness, "EPSV\r\n", &format!("229 Entering (|||{INSIDE}|)\r\n"));
+    assert_eq!(harness.pass(&harness.syn(INSIDE + 1)), IS_DENIED);
 }
 
 #[test]
 fn who_views_is_shown_verbs_and_codes_and_all_events_in_their_order() {
-    let mut scene = Scene::new();
-    scene.kernel.view_until(u64::MAX);
-    play(&scene);
-    let events = scene.kernel.viewed();
-    scene.kernel.view_until(0);
+    let mut harness = Harness::new();
+    harness.kernel.view_until(u64::MAX);
+    play(&harness);
+    let events = harness.kernel.viewed();
+    harness.kernel.view_until(0);
     let wanted = [
         "session_started",
         "220",
@@ -59,11 +59,11 @@ fn who_views_is_shown_verbs_and_codes_and_all_events_in_their_order() {
 
 #[test]
 fn nothing_is_shown_when_nobody_views_any_more() {
-    let mut scene = Scene::new();
+    let mut harness = Harness::new();
     // A viewer that was killed: the time that it asked for is over.
-    scene.kernel.view_until(1);
-    play(&scene);
-    let events = scene.kernel.viewed();
-    scene.kernel.view_until(0);
+    harness.kernel.view_until(1);
+    play(&harness);
+    let events = harness.kernel.viewed();
+    harness.kernel.view_until(0);
     assert_eq!(shown(&events), [""; 0]);
 }

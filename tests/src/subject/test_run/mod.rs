@@ -7,8 +7,8 @@
 
 pub mod counters;
 pub mod frame;
+pub mod harness;
 pub mod tables;
-pub mod testbed;
 
 use std::mem::offset_of;
 use std::net::IpAddr;

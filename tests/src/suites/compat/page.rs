@@ -39,7 +39,7 @@ const METHOD: &str = "\
 A *cell* is one client that does one thing with one server in one mode (active or passive, IPv4 or IPv6), and one place
 of the filter. It works if the client ends without an error and what was to be transferred has arrived, byte for byte.
 ftptrack makes no difference to a cell if the outcome is the same as without a filter, and nothing was denied, refused
-or lost step on the way: its counters are compared, too. Before a scene's first cell it is checked that the filter is
+or lost step on the way: its counters are compared, too. Before a testbed's first cell it is checked that the filter is
 shut: connections into the passive range, and from port 20, that nobody negotiated get no answer; without a filter they do.
 
 `nf_conntrack_ftp` stands at the same places, with a firewall that keeps the same ports shut and lets in what the helper

@@ -1,4 +1,4 @@
-//! Plays cells, several scenes at a time.
+//! Plays cells, several testbeds at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -12,9 +12,9 @@ use crate::suites::dialogues::Guard;
 use crate::support::parallel::in_parallel;
 
 /// Scenes at a time, besides those that mostly wait.
-const SCENES: usize = 10;
+const WORKERS: usize = 10;
 
-/// Plays all cells without a filter, with ftptrack, and with nf_conntrack_ftp if that is wanted. `tell` is called when a scene is done.
+/// Plays all cells without a filter, with ftptrack, and with nf_conntrack_ftp if that is wanted. `tell` is called when a testbed is done.
 #[track_caller]
 #[must_use]
 pub fn play(
@@ -23,13 +23,13 @@ pub fn play(
     conntrack: bool,
     tell: impl Fn(&Setting, Guard, &[Outcome]) + Sync,
 ) -> Vec<Row> {
-    let mut scenes: BTreeMap<(Setting, u8), (Guard, BTreeSet<Cell>)> = BTreeMap::new();
+    let mut testbeds: BTreeMap<(Setting, u8), (Guard, BTreeSet<Cell>)> = BTreeMap::new();
     let guards = || [Guard::Nobody, Guard::Ftptrack].into_iter().chain(conntrack.then_some(Guard::Conntrack));
     for (cell, guard) in cells.iter().flat_map(|cell| guards().map(move |guard| (as_played(cell, guard), guard))) {
         let key = (Setting::of(&cell, data), guard as u8);
-        scenes.entry(key).or_insert_with(|| (guard, BTreeSet::new())).1.insert(cell);
+        testbeds.entry(key).or_insert_with(|| (guard, BTreeSet::new())).1.insert(cell);
     }
-    let (waiting, working): (Vec<_>, Vec<_>) = scenes.into_iter().partition(|((setting, _), _)| setting.waits);
+    let (waiting, working): (Vec<_>, Vec<_>) = testbeds.into_iter().partition(|((setting, _), _)| setting.waits);
     let play = |((setting, _), (guard, cells)): ((Setting, u8), (Guard, BTreeSet<Cell>))| {
         let cells: Vec<_> = cells.into_iter().collect();
         let outcomes = setting.play(guard, &cells, data);
@@ -37,9 +37,9 @@ pub fn play(
         cells.into_iter().map(|cell| (cell, guard as u8)).zip(outcomes).collect::<Vec<_>>()
     };
     let results: BTreeMap<(Cell, u8), Outcome> = thread::scope(|scope| {
-        let waiting = scope.spawn(|| in_parallel(waiting.len(), waiting, |scenes| scenes.for_each(play)));
-        let working = in_parallel(SCENES, working, |scenes| scenes.for_each(play));
-        working.into_iter().chain(waiting.join().expect("a scene panics by itself")).flatten().collect()
+        let waiting = scope.spawn(|| in_parallel(waiting.len(), waiting, |testbeds| testbeds.for_each(play)));
+        let working = in_parallel(WORKERS, working, |testbeds| testbeds.for_each(play));
+        working.into_iter().chain(waiting.join().expect("a testbed panics by itself")).flatten().collect()
     });
     let of = |cell: &Cell, guard: Guard| results[&(as_played(cell, guard), guard as u8)].clone();
     let row = |cell: &Cell| Row {

@@ -1,4 +1,4 @@
-//! One scene: hosts, a server, a filter or none; and the cells that are played on it.
+//! One testbed: hosts, a server, a filter or none; and the cells that are played on it.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use super::daemon::Daemon;
 use super::data::{self, Attach, Data, Policy};
 use super::outcome::Outcome;
 use super::shell;
-use super::topology::Ground;
+use super::topology::Topology;
 use crate::INSIDE;
 use crate::actors::probe::{self, Outcome as Access};
 use crate::actors::server::ACTIVE;
@@ -70,31 +70,31 @@ impl Setting {
         }
     }
 
-    /// Builds the scene and plays cells on it, all of this setting. What came of each, in their order.
+    /// Builds the testbed and plays cells on it, all of this setting. What came of each, in their order.
     #[track_caller]
     #[must_use]
     pub fn play(&self, guard: Guard, cells: &[Cell], data: &Data) -> Vec<Outcome> {
         let place = data.place(&self.place);
         // All that wait begin at once; that many at the same time would take too long to get ready.
         let turn = self.waits.then(|| GETTING_READY.lock().expect("nobody goes on after a panic"));
-        let ground = Ground::new(place.way);
-        let mut daemons = self.start_servers(&ground, data);
+        let topology = Topology::new(place.way);
+        let mut daemons = self.start_servers(&topology, data);
         let pins: Vec<_> = place.ftptrack.iter().map(|_| PinDirectory::new()).collect();
         let mut filters = Vec::new();
         match guard {
             Guard::Nobody => {}
             Guard::Ftptrack => {
                 let policy = &data.policies[&self.policy];
-                let filter = |(attach, pins)| attach_to(&ground, attach, policy, pins);
+                let filter = |(attach, pins)| attach_to(&topology, attach, policy, pins);
                 filters.extend(place.ftptrack.iter().zip(&pins).map(filter));
             }
             Guard::Conntrack => {
                 let rules = fs::read_to_string(data::directory().join("conntrack.nft")).expect("it is there");
-                place.conntrack.iter().for_each(|role| conntrack::load(ground.host(*role), &rules));
+                place.conntrack.iter().for_each(|role| conntrack::load(topology.host(*role), &rules));
             }
         }
         let wanted = if guard == Guard::Nobody { [Access::Refused, Access::Opened] } else { [Access::Silence; 2] };
-        for access in uninvited(&ground) {
+        for access in uninvited(&topology) {
             assert_eq!(access, wanted, "{guard:?} at {}: passive and active without a negotiation", self.place);
         }
         drop(turn);
@@ -107,9 +107,9 @@ impl Setting {
             Guard::Nobody | Guard::Conntrack => Vec::new(),
         };
         if self.waits {
-            let scene = Scene { ground: &ground, daemons: &daemons, data };
+            let testbed = Testbed { topology: &topology, daemons: &daemons, data };
             let mut outcomes: Vec<_> = thread::scope(|scope| {
-                let play = |(number, cell)| scope.spawn(move || scene.play(number, cell));
+                let play = |(number, cell)| scope.spawn(move || testbed.play(number, cell));
                 let playing: Vec<_> = cells.iter().enumerate().map(play).collect();
                 playing.into_iter().map(|thread| thread.join().expect("it only plays")).collect()
             });
@@ -119,11 +119,11 @@ impl Setting {
             return outcomes;
         }
         let play = |(number, cell)| {
-            let mut outcome = Scene { ground: &ground, daemons: &daemons, data }.play(number, cell);
+            let mut outcome = Testbed { topology: &topology, daemons: &daemons, data }.play(number, cell);
             if !outcome.works {
                 // What it still tries to connect to is not the next cell's business.
                 daemons.clear();
-                daemons = self.start_servers(&ground, data);
+                daemons = self.start_servers(&topology, data);
             }
             let after = counted();
             outcome.count(&before, &after);
@@ -135,9 +135,9 @@ impl Setting {
 
     /// Starts the server, and the second one if there is one.
     #[track_caller]
-    fn start_servers(&self, ground: &Ground, data: &Data) -> Vec<Daemon> {
+    fn start_servers(&self, topology: &Topology, data: &Data) -> Vec<Daemon> {
         let names = [Some(&self.server), self.second.as_ref()].into_iter().flatten();
-        names.zip(&ground.servers).map(|(name, host)| Daemon::start(host, name, &data.servers)).collect()
+        names.zip(&topology.servers).map(|(name, host)| Daemon::start(host, name, &data.servers)).collect()
     }
 }
 
@@ -151,16 +151,16 @@ impl fmt::Display for Setting {
 
 /// Everything is in place.
 #[derive(Clone, Copy)]
-struct Scene<'a> {
-    ground: &'a Ground,
+struct Testbed<'a> {
+    topology: &'a Topology,
     daemons: &'a [Daemon],
     data: &'a Data,
 }
 
-impl Scene<'_> {
+impl Testbed<'_> {
     /// Plays one cell, by as many clients as it takes.
     fn play(self, number: usize, cell: &Cell) -> Outcome {
-        let clients = &self.ground.clients[..self.data.actions[&cell.action].clients];
+        let clients = &self.topology.clients[..self.data.actions[&cell.action].clients];
         let outcomes: Vec<_> = thread::scope(|scope| {
             let play = |(client, host)| scope.spawn(move || self.play_on(host, &format!("{number}.{client}"), cell));
             let playing: Vec<_> = clients.iter().enumerate().map(play).collect();
@@ -210,7 +210,7 @@ impl Scene<'_> {
         let names = [Some(&cell.server), cell.second.as_ref()].into_iter().flatten();
         let words = [["SERVER", "USER", "PASSWORD", "S"], ["SECOND", "SECOND_USER", "SECOND_PASSWORD", "T"]];
         for (((name, host), daemon), [address, user, password, root]) in
-            names.zip(&self.ground.servers).zip(self.daemons).zip(words)
+            names.zip(&self.topology.servers).zip(self.daemons).zip(words)
         {
             let server = &self.data.servers[data::split(name).0];
             command.env(address, host.address(cell.family()).to_string()).env(root, daemon.root());
@@ -221,7 +221,7 @@ impl Scene<'_> {
 
 /// Runs ftptrack where and as a place says, with the options of a policy.
 #[track_caller]
-fn attach_to<'a>(ground: &'a Ground, attach: &Attach, policy: &Policy, pins: &'a PinDirectory) -> Ftptrack<'a> {
+fn attach_to<'a>(topology: &'a Topology, attach: &Attach, policy: &Policy, pins: &'a PinDirectory) -> Ftptrack<'a> {
     let directory = file::directory();
     let config = directory.path().join("config.toml");
     // Else it would read the machine's own, if there is one.
@@ -229,7 +229,7 @@ fn attach_to<'a>(ground: &'a Ground, attach: &Attach, policy: &Policy, pins: &'a
     let config = config.to_string_lossy();
     let options = [&attach.options, &policy.options].into_iter().flat_map(|options| options.split_whitespace());
     let options: Vec<_> = ["--config", &config].into_iter().chain(options).collect();
-    Ftptrack::run(ground.host(attach.on), pins, &options)
+    Ftptrack::run(topology.host(attach.on), pins, &options)
 }
 
 /// What a program complained of last.
@@ -242,8 +242,8 @@ fn last_line(output: &process::Output) -> String {
 /// For each family: what becomes of a connection into the passive range and of one from the active
 /// port that nobody negotiated.
 #[track_caller]
-fn uninvited(ground: &Ground) -> [[Access; 2]; 2] {
-    let (server, client) = (&ground.servers[0], &ground.clients[0]);
+fn uninvited(topology: &Topology) -> [[Access; 2]; 2] {
+    let (server, client) = (&topology.servers[0], &topology.clients[0]);
     thread::scope(|scope| {
         Family::BOTH
             .map(|family| {

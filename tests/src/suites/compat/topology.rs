@@ -38,7 +38,7 @@ pub enum Role {
 
 /// The hosts and what joins them.
 #[derive(Debug)]
-pub struct Ground {
+pub struct Topology {
     /// On the inner side: 10.0.1.1 and .2, fd00:f7:0:1::1 and ::2.
     pub servers: [Host; 2],
     /// On the outer side: 10.0.2.1 and .2, fd00:f7:0:2::1 and ::2.
@@ -67,7 +67,7 @@ table inet home {
 }
 "#;
 
-impl Ground {
+impl Topology {
     /// Hosts that reach each other over both families.
     #[track_caller]
     pub fn new(way: Way) -> Self {
@@ -87,16 +87,16 @@ impl Ground {
             let own = if way == Way::Bridge { vec![] } else { addresses(link, GATEWAY, lengths) };
             gateway.plug(interface, hub, MTU, &own);
         }
-        let ground = Self { servers, clients, gateway, _hubs: hubs };
+        let topology = Self { servers, clients, gateway, _hubs: hubs };
         match way {
-            Way::Bridge => ground.join(),
-            Way::Route | Way::Masquerade => ground.route(),
+            Way::Bridge => topology.join(),
+            Way::Route | Way::Masquerade => topology.route(),
         }
         if way == Way::Masquerade {
-            conntrack::load(&ground.gateway, MASQUERADE);
+            conntrack::load(&topology.gateway, MASQUERADE);
         }
-        for client in &ground.clients {
-            for server in &ground.servers {
+        for client in &topology.clients {
+            for server in &topology.servers {
                 for to in Family::BOTH.map(|family| server.at(family, 9)) {
                     wait::until("the hosts reach each other", || {
                         (probe::to(client, to) == Outcome::Refused).then_some(())
@@ -104,7 +104,7 @@ impl Ground {
                 }
             }
         }
-        ground
+        topology
     }
 
     /// Makes the gateway a bridge.

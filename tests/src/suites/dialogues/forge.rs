@@ -4,15 +4,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use super::{Forged, Place, reach};
+use super::{Forged, Origin, reach};
 use crate::hosts::network::{Family, Host, Network};
 use crate::packets::segment::{Segment, flag};
 
 /// Sends `segments` from `from`, and returns when they have arrived at the other end of the link.
-pub(super) fn send(network: &Network, from: Place, segments: &[Segment], bad_checksum: bool) {
+pub(super) fn send(network: &Network, from: Origin, segments: &[Segment], bad_checksum: bool) {
     let host = place(network, from);
     // The neighbour on the link, whatever address the packet names.
-    let to = if from == Place::Server { &network.client } else { &network.server };
+    let to = if from == Origin::Server { &network.client } else { &network.server };
     for segment in segments {
         let mut packet = segment.to_packet();
         if bad_checksum {
@@ -36,7 +36,7 @@ pub(super) fn segments(first: &Segment, pieces: &[Vec<u8>]) -> Vec<Segment> {
     segments
 }
 
-/// The segments of a forged line; `next` is what that voice's next segment is like.
+/// The segments of a forged line; `next` is what that sender's next segment is like.
 pub(super) fn forged(forged: &Forged, next: Segment) -> Vec<Segment> {
     let seq = next.seq.wrapping_add_signed(forged.offset);
     let ack = if forged.flags & flag::ACK == 0 { 0 } else { next.ack };
@@ -56,11 +56,11 @@ fn by_ip(host: &Host, packet: &[u8], neighbour: SocketAddr) {
     }
 }
 
-fn place(network: &Network, place: Place) -> &Host {
+fn place(network: &Network, place: Origin) -> &Host {
     match place {
-        Place::Client => &network.client,
-        Place::Server => &network.server,
-        Place::Third => &network.third,
+        Origin::Client => &network.client,
+        Origin::Server => &network.server,
+        Origin::Third => &network.third,
     }
 }
 

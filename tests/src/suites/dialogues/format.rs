@@ -4,7 +4,7 @@ use ftp_common::counter::Counter;
 use std::time::Duration;
 
 use super::text::pieces;
-use super::{Access, Action, Attempt, Dialogue, Forged, Manner, Place, Step, Voice};
+use super::{Access, Action, Attempt, Dialogue, Forged, Manner, Origin, Sender, Step};
 use crate::hosts::network::Family;
 use crate::packets::segment::flag;
 
@@ -86,11 +86,11 @@ impl Dialogue {
                 self.counts.push(count(value)?);
                 return Ok(());
             }
-            "C+" | "S+" => return self.append(voice(&head[..1])?, value),
+            "C+" | "S+" => return self.append(sender(&head[..1])?, value),
             "open" => Action::Try(attempt(value, Access::Open)?),
             "shut" => Action::Try(attempt(value, Access::Shut)?),
             "attach" if value.is_empty() => Action::Attach,
-            "ends" => Action::End(voice(value)?),
+            "ends" => Action::End(sender(value)?),
             "silence" => {
                 let number = value.strip_suffix(" ms").and_then(|number| number.parse().ok());
                 Action::Silence(Duration::from_millis(number.ok_or(format!("{value}: not a number of ms"))?))
@@ -105,13 +105,13 @@ impl Dialogue {
     }
 
     /// More in the segment of the last line.
-    fn append(&mut self, voice: Voice, value: &str) -> Result<(), String> {
+    fn append(&mut self, sender: Sender, value: &str) -> Result<(), String> {
         let Some(Action::Say(before, Manner::Plainly, said)) = self.steps.last_mut().map(|step| &mut step.action)
         else {
             return Err("nothing was said plainly in the line above".to_owned());
         };
-        if *before != voice {
-            return Err("the line above is the other voice's".to_owned());
+        if *before != sender {
+            return Err("the line above is the other sender's".to_owned());
         }
         let mut more = pieces(value)?.into_iter();
         said.last_mut().expect("never empty").extend(more.next().expect("never empty"));
@@ -120,37 +120,37 @@ impl Dialogue {
     }
 }
 
-fn voice(text: &str) -> Result<Voice, String> {
+fn sender(text: &str) -> Result<Sender, String> {
     match text {
-        "C" => Ok(Voice::Client),
-        "S" => Ok(Voice::Server),
+        "C" => Ok(Sender::Client),
+        "S" => Ok(Sender::Server),
         _ => Err(format!("{text}: neither C nor S, nor anything else that a line can begin with")),
     }
 }
 
 fn said(head: &str, value: &str) -> Result<Action, String> {
     let (who, how) = head.split_once(' ').unwrap_or((head, ""));
-    let voice = voice(who)?;
-    let manner = match (how, voice) {
+    let sender = sender(who)?;
+    let manner = match (how, sender) {
         ("", _) => Manner::Plainly,
         ("bytes", _) => Manner::Bytewise,
         ("again", _) => Manner::Again,
-        ("urgent", Voice::Client) => Manner::Urgently,
-        ("swapped", Voice::Client) => Manner::Swapped,
+        ("urgent", Sender::Client) => Manner::Urgently,
+        ("swapped", Sender::Client) => Manner::Swapped,
         _ => return Err(format!("{how}: {who} can't speak in that manner")),
     };
-    Ok(Action::Say(voice, manner, pieces(value)?))
+    Ok(Action::Say(sender, manner, pieces(value)?))
 }
 
 fn forged(how: &str, value: &str) -> Result<Forged, String> {
     let mut words = how.split(", ");
     let (who, from) = words.next().and_then(|who| who.split_once(" from ")).ok_or("forge WHO from WHERE")?;
     let mut forged = Forged {
-        voice: voice(who)?,
+        sender: sender(who)?,
         from: match from {
-            "client" => Place::Client,
-            "server" => Place::Server,
-            "third" => Place::Third,
+            "client" => Origin::Client,
+            "server" => Origin::Server,
+            "third" => Origin::Third,
             _ => return Err(format!("{from}: neither client nor server nor third")),
         },
         offset: 0,

@@ -29,31 +29,32 @@ fn every_kind_of_line_is_read() {
     assert_eq!(dialogue.options, ["--monitor"]);
     assert_eq!(dialogue.counts, [(Counter::RefusedUnsolicited, 2)]);
     assert!(dialogue.attaches());
-    let say = |voice, manner, pieces: &[&[u8]]| Action::Say(voice, manner, pieces.iter().map(|p| p.to_vec()).collect());
+    let say =
+        |sender, manner, pieces: &[&[u8]]| Action::Say(sender, manner, pieces.iter().map(|p| p.to_vec()).collect());
     let forged = Forged {
-        voice: Voice::Server,
-        from: Place::Client,
+        sender: Sender::Server,
+        from: Origin::Client,
         offset: -5,
         flags: flag::ACK | flag::PSH,
         bad_checksum: true,
         pieces: vec![b"227 y\r\n".to_vec()],
     };
     let reset = Forged {
-        voice: Voice::Client,
-        from: Place::Third,
+        sender: Sender::Client,
+        from: Origin::Third,
         offset: 0,
         flags: flag::RST,
         bad_checksum: false,
         pieces: vec![],
     };
     let expected = [
-        (7, say(Voice::Client, Manner::Plainly, &[b"NOOP\r\nPA", b"SV\r\n"])),
-        (9, say(Voice::Server, Manner::Bytewise, &[b"227 x\r\n"])),
-        (10, say(Voice::Client, Manner::Urgently, &[b"\xff\xf4", b"ABOR\r\n"])),
+        (7, say(Sender::Client, Manner::Plainly, &[b"NOOP\r\nPA", b"SV\r\n"])),
+        (9, say(Sender::Server, Manner::Bytewise, &[b"227 x\r\n"])),
+        (10, say(Sender::Client, Manner::Urgently, &[b"\xff\xf4", b"ABOR\r\n"])),
         (11, Action::Forge(forged)),
         (12, Action::Forge(reset)),
         (13, Action::Silence(Duration::from_millis(600))),
-        (14, Action::End(Voice::Server)),
+        (14, Action::End(Sender::Server)),
         (15, Action::Attach),
         (16, Action::Try(Attempt { active: false, port: 15000, third: false, wanted: Access::Open })),
         (17, Action::Try(Attempt { active: true, port: 40000, third: true, wanted: Access::Shut })),
@@ -71,7 +72,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
         ("# x\nC loudly: x\n", "2: loudly: C can't speak in that manner"),
         ("# x\nS urgent: x\n", "2: urgent: S can't speak in that manner"),
         ("# x\nC+: x\n", "2: nothing was said plainly in the line above"),
-        ("# x\nS: x\nC+: x\n", "3: the line above is the other voice's"),
+        ("# x\nS: x\nC+: x\n", "3: the line above is the other sender's"),
         ("# x\nS: x\nfamily: ipv6\n", "3: `family:` stands before all that is said"),
         ("# x\nfamily: ipx\n", "2: ipx: neither ipv4 nor ipv6"),
         ("# x\nopen: 15000\n", "2: 15000: not `passive PORT` or `active PORT`, with ` third` maybe"),

@@ -1,4 +1,4 @@
-//! Dialogues as data: small files that read as a conversation and say what must be open after it.
+//! Dialogues as data: small files with the lines that each side sends and the ports that must be open afterwards.
 //!
 //! ```text
 //! # A 227 inside a reply of several lines says nothing.
@@ -22,10 +22,10 @@
 //! | `C urgent: …` | what stands before the first cut is urgent (RFC 959 §4.1.3) |
 //! | `C swapped: …` | the pieces arrive last one first |
 //! | `C again: …`, `S again: …` | what was said last comes again, cut like this |
-//! | `forge C from third, …: …` | a host forges the next segment of that voice; see below |
+//! | `forge C from third, …: …` | a host forges the next segment of that sender; see below |
 //! | `ends: C` | the client closes its side (FIN) |
 //! | `silence: 600 ms` | nobody says anything |
-//! | `attach` | only now is there a filter: the session is met in the middle |
+//! | `attach` | only now is there a filter: the session is picked up midstream |
 //! | `open: passive 15000` | a data connection from the client to that port can begin |
 //! | `shut: active 40000` | none from the server's port 20 to that port of the client can |
 //! | `… third` | the same between server and a third host |
@@ -89,12 +89,12 @@ pub struct Step {
 /// What is done in a step. Pieces are segments.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Somebody says something.
-    Say(Voice, Manner, Vec<Vec<u8>>),
-    /// Somebody forges what somebody says.
+    /// An end sends something.
+    Say(Sender, Manner, Vec<Vec<u8>>),
+    /// A host forges segments.
     Forge(Forged),
-    /// Somebody will say nothing more.
-    End(Voice),
+    /// An end sends nothing more.
+    End(Sender),
     /// Nobody says anything.
     Silence(Duration),
     /// The filter comes into place.
@@ -103,16 +103,16 @@ pub enum Action {
     Try(Attempt),
 }
 
-/// Who speaks.
+/// Which end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Voice {
+pub enum Sender {
     /// The client.
     Client,
     /// The server.
     Server,
 }
 
-/// How something is said.
+/// How something is sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Manner {
     /// Each piece in a segment.
@@ -123,13 +123,13 @@ pub enum Manner {
     Urgently,
     /// The pieces come last one first.
     Swapped,
-    /// They were said before.
+    /// They were sent before.
     Again,
 }
 
 /// A host of the network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
+pub enum Origin {
     /// The client's.
     Client,
     /// The server's.
@@ -141,10 +141,10 @@ pub enum Place {
 /// Forged segments, one a piece; without pieces one that is empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Forged {
-    /// Whose words they seem to be.
-    pub voice: Voice,
+    /// Whose segments they seem to be.
+    pub sender: Sender,
     /// Who really sends them.
-    pub from: Place,
+    pub from: Origin,
     /// How far the sequence number is off.
     pub offset: i32,
     /// Bits of [`crate::packets::segment::flag`].

@@ -7,15 +7,15 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::{Action, Attempt, Dialogue, Manner, Voice, forge, position, reach};
+use super::{Action, Attempt, Dialogue, Manner, Sender, forge, position, reach};
 use crate::actors::probe;
 use crate::actors::server::{ACTIVE, CONTROL};
 use crate::hosts::network::{Family, Network};
 use crate::packets::segment::{Segment, flag};
 
-/// What is said before, where the file doesn't say it itself.
-const LOGIN: [(Voice, &str); 3] =
-    [(Voice::Server, "220 ready\r\n"), (Voice::Client, "USER anonymous\r\n"), (Voice::Server, "230 in\r\n")];
+/// What is exchanged before, where the file doesn't say it itself.
+const LOGIN: [(Sender, &str); 3] =
+    [(Sender::Server, "220 ready\r\n"), (Sender::Client, "USER anonymous\r\n"), (Sender::Server, "230 in\r\n")];
 
 /// Whether a data connection can begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,25 +38,25 @@ impl fmt::Display for Access {
 /// What came of a dialogue.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Played {
-    /// What each attempt met, in the order of the file.
-    pub met: Vec<Access>,
-    /// The line that did not arrive: from there on the control connection is stuck. Nothing more was
-    /// said, and the attempts were made all the same.
-    pub stuck: Option<usize>,
+    /// What came of each attempt, in the order of the file.
+    pub observed: Vec<Access>,
+    /// The line that did not arrive: from there on the control connection hangs. Nothing more was
+    /// sent, and the attempts were made all the same.
+    pub hang: Option<usize>,
     /// All that was not as the file wants it.
     pub complaints: Vec<String>,
 }
 
 /// Where dialogues are played.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Testbed {
     pub(super) network: Network,
     listeners: [TcpListener; 2],
     patience: Duration,
 }
 
-impl Stage {
-    /// A new network with a server that listens. Whatever is said must arrive within `patience`.
+impl Testbed {
+    /// A new network with a server that listens. Whatever is sent must arrive within `patience`.
     #[track_caller]
     pub(super) fn new(patience: Duration) -> Self {
         let network = Network::new();
@@ -76,8 +76,8 @@ impl Stage {
         let mut control = self.connect(dialogue.family);
         let mut played = Played::default();
         if dialogue.greeted {
-            for (voice, text) in LOGIN {
-                control.say(voice, text.as_bytes()).expect("nothing is in the way of a login");
+            for (sender, text) in LOGIN {
+                control.say(sender, text.as_bytes()).expect("nothing is in the way of a login");
             }
         }
         for step in &dialogue.steps {
@@ -85,16 +85,16 @@ impl Stage {
                 control.acknowledge();
             }
             if let Action::Try(attempt) = step.action {
-                let met = self.attempt(dialogue.family, attempt);
-                played.met.push(met);
-                if met != attempt.wanted {
-                    played.complaints.push(format!("line {}: must be {}, is {met}", step.line, attempt.wanted));
+                let observed = self.attempt(dialogue.family, attempt);
+                played.observed.push(observed);
+                if observed != attempt.wanted {
+                    played.complaints.push(format!("line {}: expected {}, is {observed}", step.line, attempt.wanted));
                 }
-            } else if played.stuck.is_none()
+            } else if played.hang.is_none()
                 && let Err(error) = self.act(&mut control, &step.action, attach)
             {
-                played.stuck = Some(step.line);
-                played.complaints.push(format!("line {}: the control connection is stuck: {error}", step.line));
+                played.hang = Some(step.line);
+                played.complaints.push(format!("line {}: the control connection hangs: {error}", step.line));
             }
         }
         control.close();
@@ -120,13 +120,13 @@ impl Stage {
 
     fn act(&self, control: &mut Control<'_>, action: &Action, attach: &mut dyn FnMut()) -> io::Result<()> {
         match action {
-            Action::Say(voice, manner, pieces) => return control.speak(*voice, *manner, pieces),
+            Action::Say(sender, manner, pieces) => return control.speak(*sender, *manner, pieces),
             Action::Forge(forged) => {
-                let segments = forge::forged(forged, control.next_of(forged.voice));
+                let segments = forge::forged(forged, control.next_of(forged.sender));
                 forge::send(&self.network, forged.from, &segments, forged.bad_checksum);
             }
-            Action::End(voice) => {
-                let (ending, other) = control.ends(*voice);
+            Action::End(sender) => {
+                let (ending, other) = control.ends(*sender);
                 ending.shutdown(Shutdown::Write)?;
                 // It has arrived when the other end reads that there is nothing more.
                 let heard = other.read(&mut [0])?;
@@ -159,46 +159,46 @@ struct Control<'a> {
 }
 
 impl Control<'_> {
-    fn ends(&mut self, voice: Voice) -> (&mut TcpStream, &mut TcpStream) {
-        match voice {
-            Voice::Client => (&mut self.client, &mut self.server),
-            Voice::Server => (&mut self.server, &mut self.client),
+    fn ends(&mut self, sender: Sender) -> (&mut TcpStream, &mut TcpStream) {
+        match sender {
+            Sender::Client => (&mut self.client, &mut self.server),
+            Sender::Server => (&mut self.server, &mut self.client),
         }
     }
 
     /// Says it in one segment; the other end has read it when this returns.
-    fn say(&mut self, voice: Voice, text: &[u8]) -> io::Result<()> {
-        let (speaker, listener) = self.ends(voice);
+    fn say(&mut self, sender: Sender, text: &[u8]) -> io::Result<()> {
+        let (speaker, listener) = self.ends(sender);
         speaker.write_all(text)?;
         hear(listener, text)
     }
 
-    fn speak(&mut self, voice: Voice, manner: Manner, pieces: &[Vec<u8>]) -> io::Result<()> {
-        let from = match voice {
-            Voice::Client => super::Place::Client,
-            Voice::Server => super::Place::Server,
+    fn speak(&mut self, sender: Sender, manner: Manner, pieces: &[Vec<u8>]) -> io::Result<()> {
+        let from = match sender {
+            Sender::Client => super::Origin::Client,
+            Sender::Server => super::Origin::Server,
         };
         match manner {
-            Manner::Plainly => pieces.iter().try_for_each(|piece| self.say(voice, piece)),
-            Manner::Bytewise => pieces.concat().chunks(1).try_for_each(|byte| self.say(voice, byte)),
+            Manner::Plainly => pieces.iter().try_for_each(|piece| self.say(sender, piece)),
+            Manner::Bytewise => pieces.concat().chunks(1).try_for_each(|byte| self.say(sender, byte)),
             Manner::Urgently => {
                 let (first, rest) = pieces.split_first().expect("one piece at least");
-                let (speaker, listener) = self.ends(voice);
+                let (speaker, listener) = self.ends(sender);
                 let sent = socket2::SockRef::from(&*speaker).send_out_of_band(first)?;
                 assert_eq!(sent, first.len());
                 hear(listener, first)?;
-                rest.iter().try_for_each(|piece| self.say(voice, piece))
+                rest.iter().try_for_each(|piece| self.say(sender, piece))
             }
             Manner::Swapped => {
-                let mut segments = forge::segments(&self.next_of(voice), pieces);
+                let mut segments = forge::segments(&self.next_of(sender), pieces);
                 segments.reverse();
                 forge::send(self.network, from, &segments, false);
                 // Their own TCP, too, says what has arrived already.
-                self.say(voice, &pieces.concat())
+                self.say(sender, &pieces.concat())
             }
             Manner::Again => {
                 let length = u32::try_from(pieces.concat().len()).expect("a few");
-                let next = self.next_of(voice);
+                let next = self.next_of(sender);
                 let first = Segment { seq: next.seq.wrapping_sub(length), ..next };
                 forge::send(self.network, from, &forge::segments(&first, pieces), false);
                 Ok(())
@@ -213,11 +213,11 @@ impl Control<'_> {
         }
     }
 
-    /// The next segment of a voice, but for what it says.
-    fn next_of(&self, voice: Voice) -> Segment {
-        let stream = match voice {
-            Voice::Client => &self.client,
-            Voice::Server => &self.server,
+    /// The next segment of an end, but for its payload.
+    fn next_of(&self, sender: Sender) -> Segment {
+        let stream = match sender {
+            Sender::Client => &self.client,
+            Sender::Server => &self.server,
         };
         let (seq, ack) = position::next(stream);
         let source = stream.local_addr().expect("a connection");

@@ -4,7 +4,7 @@ use ftp_common::counter::Counter;
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::play::Stage;
+use super::play::Testbed;
 use super::{Access, Dialogue, Played};
 use crate::subject::conntrack;
 use crate::subject::ftptrack::{Ftptrack, PinDirectory, USUAL};
@@ -82,19 +82,19 @@ pub fn play_all(dialogues: &[Dialogue], guard: Guard) -> Vec<Option<Played>> {
 type Cases<'a> = parallel::Cases<&'a Dialogue, Option<Played>>;
 
 fn against_nobody(dialogues: &Cases<'_>) {
-    let stage = Stage::new(PATIENCE);
-    dialogues.for_each(|dialogue| Some(stage.play(dialogue, &mut || ())));
+    let testbed = Testbed::new(PATIENCE);
+    dialogues.for_each(|dialogue| Some(testbed.play(dialogue, &mut || ())));
 }
 
 fn against_conntrack(dialogues: &Cases<'_>) {
-    let stage = Stage::new(SHORT_PATIENCE);
-    let server = &stage.network.server;
+    let testbed = Testbed::new(SHORT_PATIENCE);
+    let server = &testbed.network.server;
     conntrack::guard(server);
     dialogues.for_each(|dialogue| {
         if !dialogue.options.is_empty() {
             return None;
         }
-        let played = stage.play(dialogue, &mut || conntrack::forget(server));
+        let played = testbed.play(dialogue, &mut || conntrack::forget(server));
         // Its expectations outlive the control connection.
         conntrack::forget(server);
         Some(played)
@@ -102,8 +102,8 @@ fn against_conntrack(dialogues: &Cases<'_>) {
 }
 
 fn against_ftptrack(dialogues: &Cases<'_>) {
-    let stage = Stage::new(PATIENCE);
-    let server = &stage.network.server;
+    let testbed = Testbed::new(PATIENCE);
+    let server = &testbed.network.server;
     conntrack::load(server, WALL);
     let pins = PinDirectory::new();
     let mut running: Option<(&[String], Ftptrack<'_>)> = None;
@@ -124,7 +124,7 @@ fn against_ftptrack(dialogues: &Cases<'_>) {
         }
         let before = running.as_ref().map(|(_, ftptrack)| ftptrack.counters());
         let mut late = None;
-        let mut played = stage.play(dialogue, &mut || late = Some(start(dialogue)));
+        let mut played = testbed.play(dialogue, &mut || late = Some(start(dialogue)));
         if let Some(ftptrack) = late.as_ref().or(running.as_ref().map(|(_, ftptrack)| ftptrack)) {
             wait_until_forgotten(ftptrack, &mut played);
             compare(dialogue, before.as_ref(), &ftptrack.counters(), &mut played);

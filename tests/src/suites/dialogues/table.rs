@@ -15,26 +15,28 @@ pub struct Row<'a> {
     pub conntrack: Option<&'a Played>,
 }
 
-/// What a guard got wrong in a dialogue; all false if nothing.
+/// What a filter got wrong in a dialogue; all false if nothing.
 #[derive(Clone, Copy, Default)]
 struct Wrong {
-    opened: bool,
-    shut: bool,
-    stuck: bool,
+    accepted: bool,
+    denied: bool,
+    hang: bool,
 }
 
 impl Wrong {
     fn of(dialogue: &Dialogue, played: &Played) -> Self {
-        let met = |wanted, met| dialogue.attempts().zip(&played.met).any(|(a, m)| a.wanted == wanted && *m == met);
+        let observed = |wanted, observed| {
+            dialogue.attempts().zip(&played.observed).any(|(a, m)| a.wanted == wanted && *m == observed)
+        };
         Self {
-            opened: met(Access::Shut, Access::Open),
-            shut: met(Access::Open, Access::Shut),
-            stuck: played.stuck.is_some(),
+            accepted: observed(Access::Shut, Access::Open),
+            denied: observed(Access::Open, Access::Shut),
+            hang: played.hang.is_some(),
         }
     }
 
     const fn is_any(self) -> bool {
-        self.opened || self.shut || self.stuck
+        self.accepted || self.denied || self.hang
     }
 }
 
@@ -42,16 +44,16 @@ impl Wrong {
 #[must_use]
 pub fn write(rows: &[Row<'_>]) -> String {
     let mut text = "### Dialogues\n\n\
-        Each row is a file of `tests/dialogues`, played between real sockets in network namespaces, once with\n\
-        ftptrack on the server's interface and once with the kernel's helper and a firewall that asks it\n\
-        (`tests/src/subject/conntrack.rs`). *Open*: the data connection can begin. *Stuck*: words that must arrive were\n\
-        dropped for good. A dash: it is about an option of ftptrack. What is not as it must be is **bold**.\n\n"
+        Each row is a file of `tests/dialogues`, played between real sockets in network namespaces: once with ftptrack on\n\
+        the server's interface, once with `nf_conntrack_ftp` behind a stateful ruleset (`tests/src/subject/conntrack.rs`).\n\
+        *Open*: the data connection can begin. *Hang*: data that must arrive was dropped for good. A dash: the file is about\n\
+        an option of ftptrack. Deviations are **bold**.\n\n"
         .to_owned();
     let both = [
         ("ftptrack", summary(rows.iter().map(|row| (row.dialogue, Some(row.ftptrack))))),
         ("nf_conntrack_ftp", summary(rows.iter().map(|row| (row.dialogue, row.conntrack)))),
     ];
-    text += "| | dialogues | as it must be | opens what must be shut | shuts what must be open | stuck |\n";
+    text += "| | dialogues | as expected | false accept | false deny | hang |\n";
     text += "|---|---|---|---|---|---|\n";
     for (name, numbers) in both {
         let _ = writeln!(text, "| {name} | {} |", numbers.map(|number| number.to_string()).join(" | "));
@@ -62,7 +64,7 @@ pub fn write(rows: &[Row<'_>]) -> String {
         if own_group != group {
             group = own_group;
             let _ = write!(text, "\n#### {group}\n\n");
-            text += "| file | what is tried | must be | ftptrack | nf_conntrack_ftp |\n|---|---|---|---|---|\n";
+            text += "| file | what is tried | expected | ftptrack | nf_conntrack_ftp |\n|---|---|---|---|---|\n";
         }
         let must: Vec<_> = row.dialogue.attempts().map(|attempt| attempt.wanted).collect();
         let title = row.dialogue.title.trim_end_matches('.').replace('|', "\\|");
@@ -73,13 +75,13 @@ pub fn write(rows: &[Row<'_>]) -> String {
     text
 }
 
-/// Dialogues; as they must be; wrongly opened; wrongly shut; stuck.
+/// Dialogues; as expected; falsely accepted; falsely denied; hanging.
 fn summary<'a>(played: impl Iterator<Item = (&'a Dialogue, Option<&'a Played>)>) -> [usize; 5] {
     let mut numbers = [0; 5];
     for (dialogue, played) in played {
         let Some(played) = played else { continue };
         let wrong = Wrong::of(dialogue, played);
-        let counted = [true, !wrong.is_any(), wrong.opened, wrong.shut, wrong.stuck];
+        let counted = [true, !wrong.is_any(), wrong.accepted, wrong.denied, wrong.hang];
         for (number, counts) in numbers.iter_mut().zip(counted) {
             *number += usize::from(counts);
         }
@@ -89,11 +91,11 @@ fn summary<'a>(played: impl Iterator<Item = (&'a Dialogue, Option<&'a Played>)>)
 
 fn cell(dialogue: &Dialogue, played: Option<&Played>) -> String {
     let Some(played) = played else { return "–".to_owned() };
-    let stuck = if played.stuck.is_some() { ", stuck" } else { "" };
-    let text = format!("{}{stuck}", list(&played.met));
+    let hang = if played.hang.is_some() { ", hang" } else { "" };
+    let text = format!("{}{hang}", list(&played.observed));
     if Wrong::of(dialogue, played).is_any() { format!("**{text}**") } else { text }
 }
 
-fn list(met: &[Access]) -> String {
-    met.iter().map(Access::to_string).collect::<Vec<_>>().join(", ")
+fn list(observed: &[Access]) -> String {
+    observed.iter().map(Access::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,7 @@
-//! Packets of somebody who knows the addresses and ports of a control connection and not its numbers,
-//! or who is wrong about them: TCP ignores them, so a guard must.
+//! Packets of an off-path attacker, who knows the addresses and ports of a control connection and not its numbers: TCP
+//! ignores them, so a filter must.
 
-use super::connection::{Bout, Stuck};
+use super::connection::{Connection, Hang};
 use crate::packets::segment::{Segment, flag};
 use crate::packets::tcp_peer::Odd;
 
@@ -23,7 +23,7 @@ const NEAR: u32 = 1000;
 const BEHIND: u32 = 0u32.wrapping_sub(1000);
 const SAID: u8 = flag::ACK | flag::PSH;
 
-/// What is not said otherwise.
+/// The fields that a case does not set.
 const PLAIN: Blind = Blind { name: "", flags: SAID, seq: 0, ack: 0, payload: "", urgent: None };
 const SYN_ACK: u8 = flag::SYN | flag::ACK;
 
@@ -38,9 +38,9 @@ pub const BLIND: &[Blind] = &[
     Blind { name: "FIN behind", flags: SAID | flag::FIN, seq: BEHIND, ..PLAIN },
     Blind { name: "data far off", seq: FAR, payload: "QUIT\r\n", ..PLAIN },
     Blind { name: "data far off that acknowledges anything", seq: FAR, ack: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "data in the window that acknowledges what was not said", seq: NEAR, ack: FAR, payload: "QUIT\r\n", ..PLAIN },
+    Blind { name: "data in the window that acknowledges what was not sent", seq: NEAR, ack: FAR, payload: "QUIT\r\n", ..PLAIN },
     Blind { name: "data behind", seq: BEHIND, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "an acknowledgement of what was not said", seq: NEAR, ack: FAR, ..PLAIN },
+    Blind { name: "an acknowledgement of what was not sent", seq: NEAR, ack: FAR, ..PLAIN },
     Blind { name: "SYN on live ports", flags: flag::SYN, seq: FAR, ..PLAIN },
     Blind { name: "SYN in the window (RFC 5961 §4.2)", flags: flag::SYN, seq: NEAR, ..PLAIN },
     Blind { name: "SYN with the right number", flags: flag::SYN, ..PLAIN },
@@ -56,12 +56,12 @@ pub const BLIND: &[Blind] = &[
 #[rustfmt::skip]
 pub const LUCKY: &[Blind] = &[
     Blind { name: "urgent data behind", seq: BEHIND, payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
-    Blind { name: "urgent data in the window that acknowledges what was not said", seq: NEAR, ack: FAR, payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
-    Blind { name: "urgent data in the window that acknowledges what was said long ago", seq: NEAR, ack: 0u32.wrapping_sub(FAR), payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
+    Blind { name: "urgent data in the window that acknowledges what was not sent", seq: NEAR, ack: FAR, payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
+    Blind { name: "urgent data in the window that acknowledges what was sent long ago", seq: NEAR, ack: 0u32.wrapping_sub(FAR), payload: "QUIT\r\n", urgent: Some(1), ..PLAIN },
     Blind { name: "data that begins behind and ends ahead", seq: 0u32.wrapping_sub(10), ack: FAR, payload: "0123456789QUIT\r\n", ..PLAIN },
-    Blind { name: "data at the place that acknowledges what was said long ago", ack: 0u32.wrapping_sub(FAR), payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "data at the place that acknowledges what was not said", ack: FAR, payload: "QUIT\r\n", ..PLAIN },
-    Blind { name: "a FIN at the place that acknowledges what was said long ago", flags: SAID | flag::FIN, ack: 0u32.wrapping_sub(FAR), ..PLAIN },
+    Blind { name: "data in sequence that acknowledges what was sent long ago", ack: 0u32.wrapping_sub(FAR), payload: "QUIT\r\n", ..PLAIN },
+    Blind { name: "data in sequence that acknowledges what was not sent", ack: FAR, payload: "QUIT\r\n", ..PLAIN },
+    Blind { name: "a FIN in sequence that acknowledges what was sent long ago", flags: SAID | flag::FIN, ack: 0u32.wrapping_sub(FAR), ..PLAIN },
 ];
 
 impl Blind {
@@ -83,10 +83,12 @@ impl Blind {
     ///
     /// The PASV or the 227 did not arrive.
     #[track_caller]
-    pub fn strike(&self, bout: &mut Bout<'_>, port: u16) -> Result<bool, Stuck> {
+    pub fn send(&self, connection: &mut Connection<'_>, port: u16) -> Result<bool, Hang> {
         let [high, low] = port.to_be_bytes();
-        bout.exchange("PASV", &format!("227 Entering Passive Mode (10,0,0,1,{high},{low})."))?;
-        bout.peer.put_odd(&self.segment(&bout.peer.segment("")), Odd { urgent: self.urgent, ..Odd::default() });
-        Ok(bout.peer.opens(port))
+        connection.exchange("PASV", &format!("227 Entering Passive Mode (10,0,0,1,{high},{low})."))?;
+        connection
+            .peer
+            .put_odd(&self.segment(&connection.peer.segment("")), Odd { urgent: self.urgent, ..Odd::default() });
+        Ok(connection.peer.opens(port))
     }
 }

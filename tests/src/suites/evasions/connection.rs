@@ -1,4 +1,4 @@
-//! A control connection to play on: words that don't arrive end the game, not the test.
+//! A control connection made of raw segments: data that doesn't arrive ends the case, not the test.
 
 use std::fmt;
 use std::io;
@@ -13,17 +13,17 @@ use crate::packets::segment::{Segment, flag};
 use crate::packets::tcp_peer::Peer;
 use crate::packets::wire::Wire;
 
-/// The control connection is stuck: the words that did not arrive.
+/// The control connection hangs: the data that did not arrive.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Stuck(String);
+pub struct Hang(String);
 
-impl From<io::Error> for Stuck {
+impl From<io::Error> for Hang {
     fn from(error: io::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-impl fmt::Display for Stuck {
+impl fmt::Display for Hang {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?} did not arrive", self.0)
     }
@@ -31,7 +31,7 @@ impl fmt::Display for Stuck {
 
 /// Both ends of a control connection.
 #[derive(Debug)]
-pub struct Bout<'a> {
+pub struct Connection<'a> {
     /// The client's end.
     pub peer: Peer<'a>,
     /// The server's end.
@@ -44,8 +44,8 @@ pub struct Bout<'a> {
     marker_port: u16,
 }
 
-impl<'a> Bout<'a> {
-    /// A session as after login, from `port`. Whatever is said must arrive within `patience`.
+impl<'a> Connection<'a> {
+    /// A session as after login, from `port`. Whatever is sent must arrive within `patience`.
     #[track_caller]
     pub fn new(hosts: (&Host, &'a Host), ftp: &Server, port: u16, patience: Duration) -> Self {
         let wire = Wire::of(hosts.0);
@@ -60,7 +60,7 @@ impl<'a> Bout<'a> {
     ///
     /// Not all that the client has said did arrive.
     #[track_caller]
-    pub fn hears(&mut self, command: &str) -> Result<(), Stuck> {
+    pub fn hears(&mut self, command: &str) -> Result<(), Hang> {
         self.arrives(command)?;
         self.session.hears(command);
         Ok(())
@@ -72,7 +72,7 @@ impl<'a> Bout<'a> {
     ///
     /// Not all that the client has said did arrive.
     #[track_caller]
-    pub fn gets(&mut self, expected: &[u8]) -> Result<(), Stuck> {
+    pub fn gets(&mut self, expected: &[u8]) -> Result<(), Hang> {
         self.arrives(&String::from_utf8_lossy(expected))?;
         self.session.gets(expected);
         Ok(())
@@ -84,11 +84,11 @@ impl<'a> Bout<'a> {
     ///
     /// It did not arrive.
     #[track_caller]
-    pub fn answer(&mut self, line: &str) -> Result<(), Stuck> {
+    pub fn answer(&mut self, line: &str) -> Result<(), Hang> {
         self.session.say(line);
         let text = format!("{line}\r\n");
         let end = self.peer.heard.wrapping_add(u32::try_from(text.len()).expect("a line"));
-        self.wait(line, |bout| !is_before(bout.spoken, end))?;
+        self.wait(line, |connection| !is_before(connection.spoken, end))?;
         self.peer.hear(&text);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl<'a> Bout<'a> {
     ///
     /// One of them did not arrive.
     #[track_caller]
-    pub fn exchange(&mut self, command: &str, answer: &str) -> Result<(), Stuck> {
+    pub fn exchange(&mut self, command: &str, answer: &str) -> Result<(), Hang> {
         self.peer.say(format!("{command}\r\n"));
         self.hears(command)?;
         self.answer(answer)
@@ -111,19 +111,19 @@ impl<'a> Bout<'a> {
     ///
     /// The PASV or the 227 did not arrive.
     #[track_caller]
-    pub fn passive(&mut self, port: u16) -> Result<bool, Stuck> {
+    pub fn passive(&mut self, port: u16) -> Result<bool, Hang> {
         let [high, low] = port.to_be_bytes();
         self.exchange("PASV", &format!("227 Entering Passive Mode (10,0,0,1,{high},{low})."))?;
         Ok(self.peer.opens(port))
     }
 
-    /// Whether another transfer works, after the commands that a session takes to be in step again.
+    /// Whether another transfer works, after the commands that a session takes to resynchronize.
     ///
     /// # Errors
     ///
-    /// Words did not arrive.
+    /// Data did not arrive.
     #[track_caller]
-    pub fn finds_its_footing(&mut self) -> Result<bool, Stuck> {
+    pub fn resyncs(&mut self) -> Result<bool, Hang> {
         for _ in 0..3 {
             self.exchange("NOOP", "200 ok")?;
         }
@@ -131,13 +131,13 @@ impl<'a> Bout<'a> {
     }
 
     #[track_caller]
-    fn arrives(&mut self, words: &str) -> Result<(), Stuck> {
+    fn arrives(&mut self, data: &str) -> Result<(), Hang> {
         let end = self.peer.next;
-        self.wait(words, |bout| !is_before(bout.acknowledged, end))
+        self.wait(data, |connection| !is_before(connection.acknowledged, end))
     }
 
     #[track_caller]
-    fn wait(&mut self, words: &str, done: impl Fn(&Self) -> bool) -> Result<(), Stuck> {
+    fn wait(&mut self, data: &str, done: impl Fn(&Self) -> bool) -> Result<(), Hang> {
         // Longer and longer: each look leaves two more packets in the peer's own queue, which has an end.
         let (end, mut pause) = (Instant::now() + self.patience, Duration::from_millis(1));
         loop {
@@ -148,7 +148,7 @@ impl<'a> Bout<'a> {
                 return Ok(());
             }
             if over {
-                return Err(Stuck(words.to_owned()));
+                return Err(Hang(data.to_owned()));
             }
             thread::sleep(pause);
             pause *= 2;

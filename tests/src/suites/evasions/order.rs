@@ -1,10 +1,10 @@
-//! Games with TCP's order: what the server reads and what a guard reads must be the same, or nothing
-//! opens. Each game ends with the server saying by a 227 that [`crate::INSIDE`] listens.
+//! Segment order: a filter must read what the server reads, or open nothing.
 
 use ftp_common::counter::Counter;
 use std::net::Ipv4Addr;
 
-use super::connection::{Bout, Stuck};
+use super::StreamCase;
+use super::connection::{Connection, Hang};
 use crate::packets::ip::{Ipv4, MORE_FRAGMENTS};
 use crate::packets::segment::{Segment, flag};
 use crate::packets::tcp_peer::{Odd, Peer};
@@ -14,17 +14,17 @@ pub(super) const ANNOUNCES: &str = "227 Entering Passive Mode (10,0,0,1,58,152).
 pub const BAD_CHECKSUM: Odd = Odd { urgent: None, bad_checksum: true, old: false, hops: None };
 const OLD: Odd = Odd { urgent: None, bad_checksum: false, old: true, hops: None };
 
-/// One game.
+/// One case.
 #[derive(Debug)]
-pub struct Game {
-    /// What is played.
-    pub name: &'static str,
+pub struct Case {
+    /// What is tried.
+    pub(super) name: &'static str,
     /// What is sent until the server has heard a command, which it answers by [`ANNOUNCES`].
-    play: fn(&mut Bout<'_>) -> Result<(), Stuck>,
-    /// Whether [`crate::INSIDE`] must be open then.
-    pub opens: bool,
+    play: fn(&mut Connection<'_>) -> Result<(), Hang>,
+    /// Whether [`crate::INSIDE`] should be open then.
+    pub(super) opens: bool,
     /// Raised by one or more.
-    pub counter: Counter,
+    counter: Counter,
 }
 
 /// Sends `only_seen`, which the server doesn't take, and then `real` at the same place.
@@ -42,101 +42,101 @@ pub fn line(length: usize) -> String {
 
 /// All of them.
 #[rustfmt::skip]
-pub const GAMES: &[Game] = &[
-    Game { name: "a PASV that the server drops for its checksum, a NOOP in its place", opens: false, counter: Counter::OverlapsDiffer,
-        play: |bout| { instead(&mut bout.peer, "PASV\r\n", BAD_CHECKSUM, "NOOP\r\n"); bout.hears("NOOP") } },
-    Game { name: "a PASV that the server drops for its age, a NOOP in its place", opens: false, counter: Counter::OverlapsDiffer,
-        play: |bout| { instead(&mut bout.peer, "PASV\r\n", OLD, "NOOP\r\n"); bout.hears("NOOP") } },
-    Game { name: "a PASV without the ACK flag, a NOOP in its place", opens: false, counter: Counter::RefusedUnsolicited,
-        play: |bout| {
-            let bare = Segment { flags: flag::PSH, ..bout.peer.segment("PASV\r\n") };
-            bout.peer.put(&bare);
-            bout.peer.say("NOOP\r\n");
-            bout.hears("NOOP")
+pub const CASES: &[Case] = &[
+    Case { name: "a PASV that the server drops for its checksum, a NOOP in its place", opens: false, counter: Counter::OverlapsDiffer,
+        play: |connection| { instead(&mut connection.peer, "PASV\r\n", BAD_CHECKSUM, "NOOP\r\n"); connection.hears("NOOP") } },
+    Case { name: "a PASV that the server drops for its age, a NOOP in its place", opens: false, counter: Counter::OverlapsDiffer,
+        play: |connection| { instead(&mut connection.peer, "PASV\r\n", OLD, "NOOP\r\n"); connection.hears("NOOP") } },
+    Case { name: "a PASV without the ACK flag, a NOOP in its place", opens: false, counter: Counter::RefusedUnsolicited,
+        play: |connection| {
+            let bare = Segment { flags: flag::PSH, ..connection.peer.segment("PASV\r\n") };
+            connection.peer.put(&bare);
+            connection.peer.say("NOOP\r\n");
+            connection.hears("NOOP")
         } },
-    Game { name: "only the end of the line is another", opens: false, counter: Counter::OverlapsDiffer,
-        play: |bout| { instead(&mut bout.peer, "PASV\r\n", BAD_CHECKSUM, "PASVX\r\n"); bout.hears("PASVX") } },
-    Game { name: "the real one a byte at a time", opens: false, counter: Counter::OverlapsDiffer,
-        play: |bout| {
-            let ghost = bout.peer.segment("PASV\r\n");
-            bout.peer.put_odd(&ghost, BAD_CHECKSUM);
-            "PASS\r\n".bytes().for_each(|byte| bout.peer.say([byte]));
-            bout.hears("PASS")
+    Case { name: "only the end of the line is another", opens: false, counter: Counter::OverlapsDiffer,
+        play: |connection| { instead(&mut connection.peer, "PASV\r\n", BAD_CHECKSUM, "PASVX\r\n"); connection.hears("PASVX") } },
+    Case { name: "the real one a byte at a time", opens: false, counter: Counter::OverlapsDiffer,
+        play: |connection| {
+            let ghost = connection.peer.segment("PASV\r\n");
+            connection.peer.put_odd(&ghost, BAD_CHECKSUM);
+            "PASS\r\n".bytes().for_each(|byte| connection.peer.say([byte]));
+            connection.hears("PASS")
         } },
-    Game { name: "the difference lies farther back than what is kept", opens: false, counter: Counter::OverlapsDiffer,
-        play: |bout| {
+    Case { name: "the difference lies farther back than what is kept", opens: false, counter: Counter::OverlapsDiffer,
+        play: |connection| {
             let real = line(300);
             let ghost = format!("PASV\r\n{}", line(294));
-            instead(&mut bout.peer, &ghost, BAD_CHECKSUM, &real);
-            bout.hears(real.trim_end())
+            instead(&mut connection.peer, &ghost, BAD_CHECKSUM, &real);
+            connection.hears(real.trim_end())
         } },
-    Game { name: "the real one goes on behind it", opens: false, counter: Counter::OverlapsDiffer,
-        play: |bout| {
-            instead(&mut bout.peer, "PASV\r\n", BAD_CHECKSUM, "NOOP\r\nNOOP\r\n");
-            bout.hears("NOOP")?;
-            bout.hears("NOOP")
+    Case { name: "the real one goes on behind it", opens: false, counter: Counter::OverlapsDiffer,
+        play: |connection| {
+            instead(&mut connection.peer, "PASV\r\n", BAD_CHECKSUM, "NOOP\r\nNOOP\r\n");
+            connection.hears("NOOP")?;
+            connection.hears("NOOP")
         } },
-    Game { name: "an early end that the real one replaces", opens: false, counter: Counter::SegmentsDeferred,
-        play: |bout| {
-            let early = Segment { seq: bout.peer.next.wrapping_add(2), ..bout.peer.segment("SV\r\n") };
-            bout.peer.put(&early);
-            bout.peer.say("NOOP\r\n");
-            bout.hears("NOOP")
+    Case { name: "an early end that the real one replaces", opens: false, counter: Counter::SegmentsDeferred,
+        play: |connection| {
+            let early = Segment { seq: connection.peer.next.wrapping_add(2), ..connection.peer.segment("SV\r\n") };
+            connection.peer.put(&early);
+            connection.peer.say("NOOP\r\n");
+            connection.hears("NOOP")
         } },
-    Game { name: "a PASV in fragments, which are not read", opens: false, counter: Counter::Desyncs,
-        play: |bout| {
+    Case { name: "a PASV in fragments, which are not read", opens: false, counter: Counter::Desyncs,
+        play: |connection| {
             let text = format!("{}PASV\r\n", line(90));
-            let segment = bout.peer.segment(&text);
-            for packet in in_fragments(&bout.peer.tcp(&segment, Odd::default()), 64) {
-                bout.peer.put_packet(&packet);
+            let segment = connection.peer.segment(&text);
+            for packet in in_fragments(&connection.peer.tcp(&segment, Odd::default()), 64) {
+                connection.peer.put_packet(&packet);
             }
-            bout.peer.next = segment.next();
-            bout.hears(line(90).trim_end())?;
-            bout.hears("PASV")
+            connection.peer.next = segment.next();
+            connection.hears(line(90).trim_end())?;
+            connection.hears("PASV")
         } },
-    Game { name: "an acknowledgement of what the server has not said", opens: false, counter: Counter::RefusedUnsolicited,
-        play: |bout| {
-            let ahead = Segment { ack: bout.peer.heard.wrapping_add(1000), ..bout.peer.segment("PASV\r\n") };
-            bout.peer.put(&ahead);
-            bout.peer.say("NOOP\r\n");
-            bout.hears("NOOP")
+    Case { name: "an acknowledgement of what the server has not sent", opens: false, counter: Counter::RefusedUnsolicited,
+        play: |connection| {
+            let ahead = Segment { ack: connection.peer.heard.wrapping_add(1000), ..connection.peer.segment("PASV\r\n") };
+            connection.peer.put(&ahead);
+            connection.peer.say("NOOP\r\n");
+            connection.hears("NOOP")
         } },
-    Game { name: "what the server took is repeated as something else", opens: false, counter: Counter::RefusedUnsolicited,
-        play: |bout| {
-            let noop = bout.peer.segment("NOOP\r\n");
-            bout.peer.say("NOOP\r\n");
-            bout.hears("NOOP")?;
-            bout.peer.put(&Segment { payload: b"PASV\r\n".to_vec(), ..noop });
+    Case { name: "what the server took is repeated as something else", opens: false, counter: Counter::RefusedUnsolicited,
+        play: |connection| {
+            let noop = connection.peer.segment("NOOP\r\n");
+            connection.peer.say("NOOP\r\n");
+            connection.hears("NOOP")?;
+            connection.peer.put(&Segment { payload: b"PASV\r\n".to_vec(), ..noop });
             Ok(())
         } },
-    Game { name: "what the server took is repeated with a command behind it", opens: true, counter: Counter::ExpectationsPassive,
-        play: |bout| {
-            let noop = bout.peer.segment("NOOP\r\n");
-            bout.exchange("NOOP", "200 ok")?;
-            let longer = Segment { payload: b"NOOP\r\nPASV\r\n".to_vec(), ack: bout.peer.heard, ..noop };
-            bout.peer.put(&longer);
-            bout.peer.next = longer.next();
-            bout.hears("PASV")
+    Case { name: "what the server took is repeated with a command behind it", opens: true, counter: Counter::ExpectationsPassive,
+        play: |connection| {
+            let noop = connection.peer.segment("NOOP\r\n");
+            connection.exchange("NOOP", "200 ok")?;
+            let longer = Segment { payload: b"NOOP\r\nPASV\r\n".to_vec(), ack: connection.peer.heard, ..noop };
+            connection.peer.put(&longer);
+            connection.peer.next = longer.next();
+            connection.hears("PASV")
         } },
-    Game { name: "the same again, cut elsewhere", opens: true, counter: Counter::ExpectationsPassive,
-        play: |bout| {
-            let ghost = bout.peer.segment("PASV\r");
-            bout.peer.put_odd(&ghost, BAD_CHECKSUM);
-            let start = bout.peer.next;
+    Case { name: "the same again, cut elsewhere", opens: true, counter: Counter::ExpectationsPassive,
+        play: |connection| {
+            let ghost = connection.peer.segment("PASV\r");
+            connection.peer.put_odd(&ghost, BAD_CHECKSUM);
+            let start = connection.peer.next;
             for (from, to) in [(0, 3), (1, 2), (0, 5), (2, 6), (5, 6)] {
-                let again = Segment { seq: start.wrapping_add(from), ..bout.peer.segment(&"PASV\r\n"[from as usize..to]) };
-                bout.peer.put(&again);
+                let again = Segment { seq: start.wrapping_add(from), ..connection.peer.segment(&"PASV\r\n"[from as usize..to]) };
+                connection.peer.put(&again);
             }
-            bout.peer.next = start.wrapping_add(6);
-            bout.hears("PASV")
+            connection.peer.next = start.wrapping_add(6);
+            connection.hears("PASV")
         } },
-    Game { name: "an early end, and again once the beginning has passed", opens: true, counter: Counter::SegmentsDeferred,
-        play: |bout| {
-            let early = Segment { seq: bout.peer.next.wrapping_add(2), ..bout.peer.segment("SV\r\n") };
-            bout.peer.put(&early);
-            bout.peer.say("PA");
-            bout.peer.say("SV\r\n");
-            bout.hears("PASV")
+    Case { name: "an early end, and again once the beginning has passed", opens: true, counter: Counter::SegmentsDeferred,
+        play: |connection| {
+            let early = Segment { seq: connection.peer.next.wrapping_add(2), ..connection.peer.segment("SV\r\n") };
+            connection.peer.put(&early);
+            connection.peer.say("PA");
+            connection.peer.say("SV\r\n");
+            connection.hears("PASV")
         } },
 ];
 
@@ -148,15 +148,22 @@ fn in_fragments(tcp: &[u8], cut: usize) -> [Vec<u8>; 2] {
     [piece(MORE_FRAGMENTS, front), piece(u16::try_from(cut / 8).expect("a small number"), back)]
 }
 
-impl Game {
-    /// Plays it to the server's answer, as far as words arrive.
-    ///
-    /// # Errors
-    ///
-    /// Words that must arrive did not.
+impl StreamCase for Case {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn opens(&self) -> bool {
+        self.opens
+    }
+
+    fn counter(&self) -> Counter {
+        self.counter
+    }
+
     #[track_caller]
-    pub fn play(&self, bout: &mut Bout<'_>) -> Result<(), Stuck> {
-        (self.play)(bout)?;
-        bout.answer(ANNOUNCES)
+    fn play(&self, connection: &mut Connection<'_>) -> Result<(), Hang> {
+        (self.play)(connection)?;
+        connection.answer(ANNOUNCES)
     }
 }

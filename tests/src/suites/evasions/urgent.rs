@@ -1,7 +1,10 @@
-//! Urgent data (RFC 6093): the server's stack takes one byte out of the stream, so what it reads isn't
-//! what passed. Each case ends with the server saying by a 227 that [`crate::INSIDE`] listens.
+//! Urgent data (RFC 6093): the server's stack takes one byte out of the stream, so it reads another stream
+//! than the one that passed.
 
-use super::connection::{Bout, Stuck};
+use ftp_common::counter::Counter;
+
+use super::StreamCase;
+use super::connection::{Connection, Hang};
 use super::order::ANNOUNCES;
 use crate::packets::tcp_peer::Odd;
 
@@ -9,13 +12,13 @@ use crate::packets::tcp_peer::Odd;
 #[derive(Debug)]
 pub struct Case {
     /// What is urgent.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Segments, each with its urgent pointer.
     said: &'static [(&'static [u8], Option<u16>)],
     /// What the server reads.
     read: &'static [u8],
     /// Whether the server's 227 to that opens.
-    pub opens: bool,
+    pub(super) opens: bool,
 }
 
 /// All of them.
@@ -39,20 +42,32 @@ pub const CASES: &[Case] = &[
         said: &[(b"\xff\xf4", None), (b"\xff", Some(1)), (b"\xf2PASV\r\n", None)], read: b"\xff\xf4\xf2PASV\r\n" },
 ];
 
-impl Case {
-    /// Plays it to the server's 227, as far as words arrive.
-    ///
-    /// # Errors
-    ///
-    /// Words that must arrive did not.
+impl StreamCase for Case {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn opens(&self) -> bool {
+        self.opens
+    }
+
+    fn counter(&self) -> Counter {
+        Counter::UrgentData
+    }
+
+    /// A Telnet ABOR is ordinary.
+    fn is_counted(&self) -> bool {
+        !self.opens
+    }
+
     #[track_caller]
-    pub fn play(&self, bout: &mut Bout<'_>) -> Result<(), Stuck> {
+    fn play(&self, connection: &mut Connection<'_>) -> Result<(), Hang> {
         for (text, urgent) in self.said {
-            let segment = bout.peer.segment(text);
-            bout.peer.put_odd(&segment, Odd { urgent: *urgent, ..Odd::default() });
-            bout.peer.next = segment.next();
+            let segment = connection.peer.segment(text);
+            connection.peer.put_odd(&segment, Odd { urgent: *urgent, ..Odd::default() });
+            connection.peer.next = segment.next();
         }
-        bout.gets(self.read)?;
-        bout.answer(ANNOUNCES)
+        connection.gets(self.read)?;
+        connection.answer(ANNOUNCES)
     }
 }

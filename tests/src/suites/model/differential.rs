@@ -66,7 +66,7 @@ impl Kernels {
 ///
 /// What doesn't hold, and the packets that led there.
 pub fn alone(script: &Script) -> Result<Tale, String> {
-    Duel::new(script, None).fight(script)
+    Differential::new(script, None).fight(script)
 }
 
 /// Runs a script on both; they must agree after every step.
@@ -78,7 +78,7 @@ pub fn both(script: &Script, kernels: &mut Kernels) -> Result<Tale, String> {
     let setup = Setting::of(script.head).setup;
     loop {
         let begun = Instant::now();
-        let result = Duel::new(script, Some(kernels.of(setup))).fight(script);
+        let result = Differential::new(script, Some(kernels.of(setup))).fight(script);
         // A machine that stood still in between proves nothing.
         if begun.elapsed() < PATIENCE {
             return result;
@@ -86,7 +86,7 @@ pub fn both(script: &Script, kernels: &mut Kernels) -> Result<Tale, String> {
     }
 }
 
-struct Duel<'k> {
+struct Differential<'k> {
     setting: Setting,
     kernel: Option<&'k mut Kernel>,
     model: Model,
@@ -95,7 +95,7 @@ struct Duel<'k> {
     wrong: Option<String>,
 }
 
-impl<'k> Duel<'k> {
+impl<'k> Differential<'k> {
     fn new(script: &Script, kernel: Option<&'k mut Kernel>) -> Self {
         let setting = Setting::of(script.head);
         let model = Model::new(setting.setup, setting.policy, vec![setting.server.into()]);
@@ -188,7 +188,7 @@ impl<'k> Duel<'k> {
     }
 }
 
-impl Network for Duel<'_> {
+impl Network for Differential<'_> {
     fn packet(&mut self, hook: Hook, packet: Packet) -> Verdict {
         if self.setting.setup.loopback && self.pass(LOCAL, &packet) == Verdict::Drop {
             return Verdict::Drop;

@@ -148,17 +148,17 @@ impl World {
     /// In the first session, an end says something and the other end gets it: in segments of a size
     /// by the low bits of `manner`; its highest bit repeats some, and lets the client's arrive out of
     /// order; the next one lets the other end acknowledge.
-    pub fn converse(&mut self, network: &mut impl Network, voice: usize, text: &[u8], manner: u8) {
-        let fates = match voice {
+    pub fn converse(&mut self, network: &mut impl Network, sender: usize, text: &[u8], manner: u8) {
+        let fates = match sender {
             _ if manner & 0x80 == 0 => 0,
             CLIENT => 0xff,
             // What this host sends passes in order.
             _ => 0x3f,
         };
-        self.say(network, 0, voice, text, manner & 0x3f, fates);
-        self.repeat(network, 0, voice, 0xff);
+        self.say(network, 0, sender, text, manner & 0x3f, fates);
+        self.repeat(network, 0, sender, 0xff);
         if manner & 0x40 != 0 {
-            self.transmit_next(network, 0, 1 - voice, 0);
+            self.transmit_next(network, 0, 1 - sender, 0);
         }
     }
 
@@ -246,12 +246,12 @@ impl World {
     }
 
     /// A segment of what an end has said, and FIN if the range goes that far.
-    fn segment(&self, at: usize, voice: usize, range: &std::ops::Range<usize>) -> Tcp {
+    fn segment(&self, at: usize, sender: usize, range: &std::ops::Range<usize>) -> Tcp {
         let Control { addresses, ends, .. } = &self.controls[at];
-        let (own, other) = (&ends[voice], &ends[1 - voice]);
+        let (own, other) = (&ends[sender], &ends[1 - sender]);
         let text = range.start.min(own.said.len())..range.end.min(own.said.len());
         let fin = if range.end > own.said.len() { FIN } else { 0 };
-        Tcp::between(addresses[voice], addresses[1 - voice])
+        Tcp::between(addresses[sender], addresses[1 - sender])
             .at(own.position(range.start), other.position(own.received))
             .flags(ACK | fin)
             .says(&own.said[text])
@@ -261,36 +261,36 @@ impl World {
         &mut self,
         network: &mut impl Network,
         at: usize,
-        voice: usize,
+        sender: usize,
         range: std::ops::Range<usize>,
         fate: Fate,
     ) {
         let range = range.start..range.end.min(range.start + SEGMENT);
-        let tcp = self.segment(at, voice, &range);
+        let tcp = self.segment(at, sender, &range);
         let mut arrives = fate != Fate::LostBehind;
         if fate != Fate::Unseen {
-            arrives &= self.send(network, voice == CLIENT, tcp.clone()) == Verdict::Pass;
+            arrives &= self.send(network, sender == CLIENT, tcp.clone()) == Verdict::Pass;
         }
         if fate == Fate::Repeated {
-            arrives |= self.send(network, voice == CLIENT, tcp) == Verdict::Pass;
+            arrives |= self.send(network, sender == CLIENT, tcp) == Verdict::Pass;
         }
-        let received = &mut self.controls[at].ends[1 - voice].received;
+        let received = &mut self.controls[at].ends[1 - sender].received;
         if arrives && range.contains(received) {
             *received = range.end;
         }
     }
 
     /// Sends `length` bytes from where the receiver is; 0: a bare acknowledgement from the end.
-    fn transmit_next(&mut self, network: &mut impl Network, at: usize, voice: usize, length: usize) {
-        let total = self.controls[at].ends[voice].total();
-        let from = if length == 0 { total } else { self.controls[at].ends[1 - voice].received.min(total) };
-        self.transmit(network, at, voice, from..(from + length).min(total), Fate::Arrives);
+    fn transmit_next(&mut self, network: &mut impl Network, at: usize, sender: usize, length: usize) {
+        let total = self.controls[at].ends[sender].total();
+        let from = if length == 0 { total } else { self.controls[at].ends[1 - sender].received.min(total) };
+        self.transmit(network, at, sender, from..(from + length).min(total), Fate::Arrives);
     }
 
     /// An end says something new: in segments of `cut` bytes (0: in one), each with a fate by two
     /// bits of `fates`; if its highest bit is set, the first two change places.
-    fn say(&mut self, network: &mut impl Network, at: usize, voice: usize, text: &[u8], cut: u8, fates: u8) {
-        let end = &mut self.controls[at].ends[voice];
+    fn say(&mut self, network: &mut impl Network, at: usize, sender: usize, text: &[u8], cut: u8, fates: u8) {
+        let end = &mut self.controls[at].ends[sender];
         if end.finished || text.is_empty() {
             return;
         }
@@ -309,27 +309,27 @@ impl World {
                 3 => Fate::Repeated,
                 _ => Fate::Arrives,
             };
-            self.transmit(network, at, voice, segment, fate);
+            self.transmit(network, at, sender, segment, fate);
         }
     }
 
     /// TCP repeats what wasn't received, in segments of another size.
-    fn repeat(&mut self, network: &mut impl Network, at: usize, voice: usize, cut: u8) {
+    fn repeat(&mut self, network: &mut impl Network, at: usize, sender: usize, cut: u8) {
         let Control { ends, .. } = &self.controls[at];
-        let total = ends[voice].total();
+        let total = ends[sender].total();
         // One byte more than needed, where there is one.
-        let from = ends[1 - voice].received.min(total).saturating_sub(usize::from(cut & 1));
+        let from = ends[1 - sender].received.min(total).saturating_sub(usize::from(cut & 1));
         let size = usize::from(cut).max((total - from) / 40).clamp(1, SEGMENT);
         for start in (from..total).step_by(size).take(40) {
-            self.transmit(network, at, voice, start..(start + size).min(total), Fate::Arrives);
+            self.transmit(network, at, sender, start..(start + size).min(total), Fate::Arrives);
         }
     }
 
-    fn finish(&mut self, network: &mut impl Network, at: usize, voice: usize) {
-        self.controls[at].ends[voice].finished = true;
-        let total = self.controls[at].ends[voice].total();
-        let from = self.controls[at].ends[1 - voice].received.min(total);
-        self.transmit(network, at, voice, from..total, Fate::Arrives);
-        self.transmit_next(network, at, 1 - voice, 0);
+    fn finish(&mut self, network: &mut impl Network, at: usize, sender: usize) {
+        self.controls[at].ends[sender].finished = true;
+        let total = self.controls[at].ends[sender].total();
+        let from = self.controls[at].ends[1 - sender].received.min(total);
+        self.transmit(network, at, sender, from..total, Fate::Arrives);
+        self.transmit_next(network, at, 1 - sender, 0);
     }
 }

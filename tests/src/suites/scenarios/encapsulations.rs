@@ -5,7 +5,7 @@ use ftp_common::counter::Counter;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Ground, Place, Trial, access};
+use super::{Location, Scenario, Testbed, access};
 use crate::INSIDE;
 use crate::actors::curl::{self, Mode};
 use crate::actors::probe::{self, Outcome};
@@ -17,11 +17,11 @@ use crate::packets::segment::{Segment, flag};
 use crate::packets::tagged::{C_TAG, S_TAG, send};
 use crate::packets::tcp_peer::Odd;
 use crate::packets::wire::Wire;
-use crate::suites::evasions::Stuck;
+use crate::suites::evasions::Hang;
 use crate::support::file;
 
-const GROUP: &str = "Wrappings of a control connection";
-pub(super) const ALL: &[&Trial] = &[&FRAGMENTED, &EXTENDED, &MAPPED, &TAGGED, &HELPED, &LONG];
+const GROUP: &str = "Encapsulation of the control connection";
+pub(super) const ALL: &[&Scenario] = &[&FRAGMENTED, &EXTENDED, &MAPPED, &TAGGED, &HELPED, &LONG];
 
 /// What the server says, so that [`INSIDE`] would open.
 pub(super) const ANNOUNCES: &str = "227 Entering Passive Mode (10,0,0,1,58,152).";
@@ -48,60 +48,60 @@ const CUTS: &[&[(usize, usize)]] = &[
 ];
 
 /// Tiny fragments hide the header: denied. What arrives whole is not read, so it opens nothing.
-pub static FRAGMENTED: Trial = Trial {
+pub static FRAGMENTED: Scenario = Scenario {
     group: GROUP,
-    name: "a PASV in IP fragments: tiny ones, cut behind the fixed header, overlapping, cut in the text, the last one \
-           first",
+    name: "a PASV in IP fragments: tiny ones, cut behind the fixed header, overlapping, cut in the command, the last \
+           one first",
     must: "what is not read opens nothing, and each session goes on to its next transfer",
-    must_be: &["shut", "open", "shut", "open", "shut", "open", "shut", "open", "shut", "open"],
+    expected: &["shut", "open", "shut", "open", "shut", "open", "shut", "open", "shut", "open"],
     unguarded: &["open"; 10],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V4);
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V4);
         let text = format!("NOOP {}\r\nPASV\r\n", "x".repeat(100));
-        let mut met = Vec::new();
+        let mut observed = Vec::new();
         for (cuts, port) in CUTS.iter().zip(42_000..) {
-            let hidden = || ground.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::DeniedFragment));
+            let hidden = || testbed.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::DeniedFragment));
             let before = hidden();
-            let mut bout = ground.bout(&ftp, port);
-            let segment = bout.peer.segment(&text);
-            for packet in fragments(&bout.peer.tcp(&segment, Odd::default()), port, cuts) {
-                bout.peer.put_packet(&packet);
+            let mut connection = testbed.connection(&ftp, port);
+            let segment = connection.peer.segment(&text);
+            for packet in fragments(&connection.peer.tcp(&segment, Odd::default()), port, cuts) {
+                connection.peer.put_packet(&packet);
             }
-            bout.look();
-            if bout.session.has_more() {
-                bout.peer.next = segment.next();
-                bout.hears(text.lines().next().expect("two lines"))?;
-                bout.hears("PASV")?;
+            connection.look();
+            if connection.session.has_more() {
+                connection.peer.next = segment.next();
+                connection.hears(text.lines().next().expect("two lines"))?;
+                connection.hears("PASV")?;
             } else {
-                bout.exchange("NOOP", "200 ok")?;
+                connection.exchange("NOOP", "200 ok")?;
             }
-            bout.answer(ANNOUNCES)?;
-            met.push(access(bout.peer.opens(INSIDE)));
-            if ground.ftptrack.is_some() {
+            connection.answer(ANNOUNCES)?;
+            observed.push(access(connection.peer.opens(INSIDE)));
+            if testbed.ftptrack.is_some() {
                 let hides = cuts.iter().any(|(from, to)| *from == 0 && *to < 60);
                 assert_eq!(hidden() != before, hides, "{cuts:?}");
             }
-            met.push(access(bout.finds_its_footing()?));
+            observed.push(access(connection.resyncs()?));
         }
-        Ok(met)
+        Ok(observed)
     },
 };
 
 /// One to seven.
-pub static EXTENDED: Trial = Trial {
+pub static EXTENDED: Scenario = Scenario {
     group: GROUP,
     name: "an EPSV behind one to seven IPv6 extension headers",
     must: "it is read, and its port opens",
-    must_be: &["open"; 7],
+    expected: &["open"; 7],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V6);
-        let mut met = Vec::new();
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V6);
+        let mut observed = Vec::new();
         for (headers, port) in (1..=7).zip(43_000..) {
-            let mut bout = ground.bout(&ftp, port);
-            let peer = &mut bout.peer;
+            let mut connection = testbed.connection(&ftp, port);
+            let peer = &mut connection.peer;
             let segment = peer.segment("EPSV\r\n");
             let mut payload = destination_options(DESTINATION_OPTIONS, 8).repeat(headers - 1);
             payload.extend(destination_options(TCP, 8));
@@ -111,24 +111,24 @@ pub static EXTENDED: Trial = Trial {
             };
             peer.put_packet(&ipv6(source, destination, DESTINATION_OPTIONS, &payload));
             peer.next = segment.next();
-            bout.hears("EPSV")?;
-            bout.answer(&format!("229 Extended (|||{INSIDE}|)"))?;
-            met.push(access(bout.peer.opens(INSIDE)));
+            connection.hears("EPSV")?;
+            connection.answer(&format!("229 Extended (|||{INSIDE}|)"))?;
+            observed.push(access(connection.peer.opens(INSIDE)));
         }
-        Ok(met)
+        Ok(observed)
     },
 };
 
 /// Linux itself takes no such packet.
-pub static MAPPED: Trial = Trial {
+pub static MAPPED: Scenario = Scenario {
     group: GROUP,
     name: "SYNs over IPv6 from an IPv4-mapped address, to the control port and to the range",
     must: "nobody answers",
-    must_be: &["shut", "shut"],
+    expected: &["shut", "shut"],
     unguarded: &["shut", "shut"],
-    place: Place::Server,
-    play: |ground| {
-        let (server, client) = (&ground.network.server, &ground.network.client);
+    filter_at: Location::Server,
+    play: |testbed| {
+        let (server, client) = (&testbed.network.server, &testbed.network.client);
         let ports = [CONTROL, INSIDE];
         let _listeners = ports.map(|port| probe::listen(server, server.at(Family::V6, port)));
         let mut link = Wire::of(client);
@@ -173,30 +173,30 @@ fn is_answered(client: &Host, server: &Host, tags: &[(u16, u16)], port: u16) -> 
 }
 
 /// Without a tag, and three with a priority.
-pub static TAGGED: Trial = Trial {
+pub static TAGGED: Scenario = Scenario {
     group: GROUP,
     name: "a SYN to the range, and a PASV, each without a VLAN tag and behind three that say a priority only",
     must: "a tag hides no SYN, and the PASV behind it is read",
-    must_be: &["shut", "shut", "shut", "shut", "open", "open", "open", "open"],
+    expected: &["shut", "shut", "shut", "shut", "open", "open", "open", "open"],
     unguarded: &["open"; 8],
-    place: Place::Server,
-    play: |ground| {
-        let (server, client) = (&ground.network.server, &ground.network.client);
-        let mut met = Vec::new();
+    filter_at: Location::Server,
+    play: |testbed| {
+        let (server, client) = (&testbed.network.server, &testbed.network.client);
+        let mut observed = Vec::new();
         for (tags, port) in TAGS.iter().zip(51_000..) {
-            met.push(access(is_answered(client, server, tags, port)));
+            observed.push(access(is_answered(client, server, tags, port)));
         }
         let ftp = Server::on(server, Family::V4);
-        let mut bout = ground.bout(&ftp, 44_000);
+        let mut connection = testbed.connection(&ftp, 44_000);
         for tags in TAGS {
-            let segment = bout.peer.segment("PASV\r\n");
-            send(client, server, tags, &bout.peer.packet(&segment, Odd::default()));
-            bout.peer.next = segment.next();
-            bout.hears("PASV")?;
-            bout.answer(ANNOUNCES)?;
-            met.push(access(bout.peer.opens(INSIDE)));
+            let segment = connection.peer.segment("PASV\r\n");
+            send(client, server, tags, &connection.peer.packet(&segment, Odd::default()));
+            connection.peer.next = segment.next();
+            connection.hears("PASV")?;
+            connection.answer(ANNOUNCES)?;
+            observed.push(access(connection.peer.opens(INSIDE)));
         }
-        Ok(met)
+        Ok(observed)
     },
 };
 
@@ -205,65 +205,65 @@ pub static TAGGED: Trial = Trial {
 fn offload(host: &Host, state: &str) {
     let help = ["tx", "rx", "gso", "tso", "gro"].into_iter().flat_map(|what| [what, state]);
     let words: Vec<_> = ["ethtool", "-K", INTERFACE].into_iter().chain(help).collect();
-    Ground::run(host, &words);
+    Testbed::run(host, &words);
 }
 
 /// Off and on.
-pub static HELPED: Trial = Trial {
+pub static HELPED: Scenario = Scenario {
     group: GROUP,
-    name: "a MiB from vsftpd by PASV, by PORT and by EPSV over IPv6, without the card's help (checksums, GSO, GRO) and \
-           with it",
+    name: "a MiB from vsftpd by PASV, by PORT and by EPSV over IPv6, without offloads (checksums, GSO, GRO) and with \
+           them",
     must: "each file arrives byte for byte",
-    must_be: &["arrives"; 6],
+    expected: &["arrives"; 6],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let (server, client) = (&ground.network.server, &ground.network.client);
+    filter_at: Location::Server,
+    play: |testbed| {
+        let (server, client) = (&testbed.network.server, &testbed.network.client);
         let vsftpd = Vsftpd::on(server);
         let [original, arrived] = [vsftpd.file("original"), vsftpd.client_directory().join("arrived")];
         file::write_random(&original, 1 << 20);
-        let mut met = Vec::new();
+        let mut observed = Vec::new();
         for state in ["off", "on"] {
             offload(server, state);
             offload(client, state);
             for (family, mode) in [(Family::V4, Mode::Pasv), (Family::V4, Mode::Port), (Family::V6, Mode::Epsv)] {
                 curl::download(client, mode, &vsftpd::url(server, family, "original"), &arrived);
                 let same = file::hash(&arrived) == file::hash(&original);
-                met.push(if same { "arrives" } else { "is another" });
+                observed.push(if same { "arrives" } else { "is another" });
             }
         }
-        Ok(met)
+        Ok(observed)
     },
 };
 
 /// 15 commands in 60 KiB, and a reply of as much: each one segment, where the card cuts it.
-pub static LONG: Trial = Trial {
+pub static LONG: Scenario = Scenario {
     group: GROUP,
     name: "fifteen commands in one segment of 60 KiB, and a reply of 60 KiB that names a port in its inner lines and \
-           ends with a 227; cut by the card, and by TCP",
+           ends with a 227; segmented by offload, and by TCP",
     must: "the inner lines open nothing, and the 227 at the end does",
-    must_be: &["shut", "open", "shut", "open"],
+    expected: &["shut", "open", "shut", "open"],
     unguarded: &["open"; 4],
-    place: Place::Server,
-    play: |ground| {
-        let mut met = Vec::new();
+    filter_at: Location::Server,
+    play: |testbed| {
+        let mut observed = Vec::new();
         for state in ["on", "off"] {
-            offload(&ground.network.server, state);
-            offload(&ground.network.client, state);
-            met.extend(long_segments(ground, state)?);
+            offload(&testbed.network.server, state);
+            offload(&testbed.network.client, state);
+            observed.extend(long_segments(testbed, state)?);
         }
-        Ok(met)
+        Ok(observed)
     },
 };
 
 #[track_caller]
-fn long_segments(ground: &Ground<'_>, state: &str) -> Result<Vec<&'static str>, Stuck> {
-    let (server, client) = (&ground.network.server, &ground.network.client);
+fn long_segments(testbed: &Testbed<'_>, state: &str) -> Result<Vec<&'static str>, Hang> {
+    let (server, client) = (&testbed.network.server, &testbed.network.client);
     let listener = probe::listen(server, server.at(Family::V4, CONTROL));
     let mut control = probe::connect(client, server.at(Family::V4, CONTROL))?;
     let (mut session, _) = listener.accept()?;
     for stream in [&control, &session] {
-        stream.set_read_timeout(Some(ground.patience()))?;
+        stream.set_read_timeout(Some(testbed.patience()))?;
     }
     let mut link = Wire::of(server);
     session.write_all(b"220 ready\r\n")?;

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 
-use super::{Place, Trial, access};
+use super::{Location, Scenario, access};
 use crate::INSIDE;
 use crate::actors::probe::{self, Outcome};
 use crate::actors::server::CONTROL;
@@ -14,7 +14,7 @@ use crate::hosts::network::{Family, Host, Network};
 use crate::packets::segment::flag;
 use crate::packets::wire::Wire;
 
-pub(super) const ALL: &[&Trial] = &[&FAST_OPEN];
+pub(super) const ALL: &[&Scenario] = &[&FAST_OPEN];
 
 /// A listener that takes data in a SYN, without a cookie (`TFO_SERVER_COOKIE_NOT_REQD`), and a client
 /// that sends it so (`TFO_CLIENT_NO_COOKIE`).
@@ -44,21 +44,21 @@ fn fast_open(client: &Host, server: &Host, address: SocketAddr, says: &[u8]) -> 
 }
 
 /// The client repeats without data what is not answered.
-pub static FAST_OPEN: Trial = Trial {
-    group: "Beginnings and ends",
+pub static FAST_OPEN: Scenario = Scenario {
+    group: "Connection setup and teardown",
     name: "a control connection whose SYN has a command in it (Fast Open)",
-    must: "it comes about, with the command in its stream, and its PASV opens",
-    must_be: &["open"],
+    must: "it is established, with the command in its stream, and its PASV opens the port",
+    expected: &["open"],
     unguarded: &["open"],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         // That it is sent so: a SYN with data, which nobody who follows the stream can read.
         let mut link = Wire::of(client);
         let (mut stream, listener) = fast_open(client, server, server.at(Family::V4, CONTROL), b"NOOP\r\n")?;
         let (mut session, _) = listener.accept()?;
         for stream in [&stream, &session] {
-            stream.set_read_timeout(Some(ground.patience()))?;
+            stream.set_read_timeout(Some(testbed.patience()))?;
         }
         link.wait_for("data in a SYN", |seen| seen.flags & flag::SYN != 0 && seen.payload == b"NOOP\r\n");
         let mut said = [0; 6];

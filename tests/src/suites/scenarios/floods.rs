@@ -5,21 +5,21 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use super::testbed::{INNER, INNER_MAC};
-use super::{Ground, Place, Trial, access};
+use super::{Location, Scenario, Testbed, access};
 use crate::INSIDE;
 use crate::actors::client::Client;
 use crate::actors::probe::{self, Outcome};
 use crate::actors::server::{CONTROL, Server, Session, exchange, negotiated, transfer};
 use crate::hosts::network::{Family, Network};
-use crate::packets::flood::stranger;
+use crate::packets::flood::spoofed;
 use crate::packets::segment::{Segment, flag};
 use crate::packets::wire::Wire;
 use crate::subject::conntrack;
 use crate::subject::hooks;
 use crate::suites::dialogues::Guard;
 
-const GROUP: &str = "Crowds";
-pub(super) const ALL: &[&Trial] = &[&SYNS, &SESSIONS];
+const GROUP: &str = "Floods";
+pub(super) const ALL: &[&Scenario] = &[&SYNS, &SESSIONS];
 
 /// SYNs to either port.
 const EACH: u32 = 50_000;
@@ -34,7 +34,7 @@ fn some_port(n: u32) -> u16 {
 }
 
 fn syn(n: u32, destination: SocketAddr) -> Segment {
-    let source = SocketAddr::from((stranger(n), some_port(n)));
+    let source = SocketAddr::from((spoofed(n), some_port(n)));
     Segment { source, destination, seq: n, ack: 0, flags: flag::SYN, payload: Vec::new() }
 }
 
@@ -46,8 +46,8 @@ fn noop(control: &mut Client, session: &mut Session) {
 /// Whether somebody new can begin a session and a transfer; after the exchanges that a session takes
 /// to be followed whose handshake was pushed out.
 #[track_caller]
-fn newcomer(ground: &Ground<'_>, ftp: &Server, port: u16) -> bool {
-    let Network { server, client, .. } = ground.network;
+fn newcomer(testbed: &Testbed<'_>, ftp: &Server, port: u16) -> bool {
+    let Network { server, client, .. } = testbed.network;
     if probe::to(client, ftp.address()) != Outcome::Opened {
         return false;
     }
@@ -60,22 +60,22 @@ fn newcomer(ground: &Ground<'_>, ftp: &Server, port: u16) -> bool {
 }
 
 /// What the server answers goes nowhere.
-pub static SYNS: Trial = Trial {
+pub static SYNS: Scenario = Scenario {
     group: GROUP,
     name: "100,000 SYNs from as many addresses, half to the control port and half to the range; meanwhile ten transfers \
            of another session, then a new client",
     must: "all transfers begin, and the new client gets in",
-    must_be: &["open"; 11],
+    expected: &["open"; 11],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, third, .. } = ground.network;
-        let before = ground.ftptrack.as_ref().map(|_| hooks::memory(server));
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, third, .. } = testbed.network;
+        let before = testbed.ftptrack.as_ref().map(|_| hooks::memory(server));
         server.namespace.ip(&format!("route add 11.0.0.0/8 via {}", third.address(Family::V4)));
         let ftp = Server::on(server, Family::V4);
         let (mut control, mut session) = ftp.session_with(client);
         let link = Wire::of(third);
-        let mut met = Vec::new();
+        let mut observed = Vec::new();
         for part in 0..10 {
             for n in part * EACH / 10..(part + 1) * EACH / 10 {
                 for to in [CONTROL, INSIDE + 1000] {
@@ -84,20 +84,20 @@ pub static SYNS: Trial = Trial {
             }
             let port = INSIDE + u16::try_from(part).expect("ten");
             let opened = transfer(client, server, (&mut control, &mut session), port) == Outcome::Opened;
-            met.push(access(opened));
+            observed.push(access(opened));
         }
-        met.push(access(newcomer(ground, &ftp, INSIDE + 20)));
-        ground.note(ground.memory());
-        assert_eq!(ground.ftptrack.as_ref().map(|_| hooks::memory(server)), before);
-        Ok(met)
+        observed.push(access(newcomer(testbed, &ftp, INSIDE + 20)));
+        testbed.note(testbed.memory());
+        assert_eq!(testbed.ftptrack.as_ref().map(|_| hooks::memory(server)), before);
+        Ok(observed)
     },
 };
 
 /// The three packets of a handshake, each batch of them from its end of the gateway.
 #[track_caller]
-fn handshakes(ground: &Ground<'_>, numbers: std::ops::Range<u32>, wires: &[Wire; 2]) {
-    let server = ground.network.server.at(Family::V4, CONTROL);
-    let macs = [ground.host().mac(), INNER_MAC];
+fn handshakes(testbed: &Testbed<'_>, numbers: std::ops::Range<u32>, wires: &[Wire; 2]) {
+    let server = testbed.network.server.at(Family::V4, CONTROL);
+    let macs = [testbed.host().mac(), INNER_MAC];
     for step in 0..3 {
         for n in numbers.clone() {
             let hello = syn(n, server);
@@ -113,20 +113,20 @@ fn handshakes(ground: &Ground<'_>, numbers: std::ops::Range<u32>, wires: &[Wire;
 }
 
 /// More than the helper's table and ftptrack's have room for. The server itself knows nothing of them.
-pub static SESSIONS: Trial = Trial {
+pub static SESSIONS: Scenario = Scenario {
     group: GROUP,
     name: "270,000 control connections from as many addresses through a gateway, each with its whole handshake; \
            meanwhile a transfer goes on whose own control connection is idle; then that session's next transfer, and a \
            new client",
     must: "the open transfer goes on, the next one begins, and the new client gets in",
-    must_be: &["goes on", "open", "open"],
+    expected: &["goes on", "open", "open"],
     unguarded: &[],
-    place: Place::Gateway,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
-        let before = ground.ftptrack.as_ref().map(|_| hooks::memory(ground.host()));
-        if ground.guard == Guard::Conntrack {
-            let room = conntrack::room(ground.host());
+    filter_at: Location::Gateway,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
+        let before = testbed.ftptrack.as_ref().map(|_| hooks::memory(testbed.host()));
+        if testbed.guard == Guard::Conntrack {
+            let room = conntrack::room(testbed.host());
             assert!(
                 room < MANY,
                 "nf_conntrack_max is {room}: to fill it, more than {MANY} connections must be tried here"
@@ -143,8 +143,8 @@ pub static SESSIONS: Trial = Trial {
         let mut piece = [7; 1 << 14];
         let mut some =
             |data: &mut TcpStream| sending.write_all(&piece).and_then(|()| data.read_exact(&mut piece)).is_ok();
-        // What answers a stranger's SYN comes from here, and not from the server's own stack.
-        Ground::run(
+        // What answers a spoofed's SYN comes from here, and not from the server's own stack.
+        Testbed::run(
             server,
             &[
                 "nft",
@@ -155,21 +155,21 @@ pub static SESSIONS: Trial = Trial {
         let wires = [Wire::of(client), Wire::on(server, INNER)];
         let mut goes_on = true;
         for from in (0..MANY).step_by(AT_A_TIME as usize) {
-            handshakes(ground, from..from + AT_A_TIME, &wires);
+            handshakes(testbed, from..from + AT_A_TIME, &wires);
             goes_on &= from % 10_000 != 0 || some(&mut data);
         }
         goes_on &= some(&mut data);
         drop(data);
-        ground.note(ground.memory());
-        assert_eq!(ground.ftptrack.as_ref().map(|_| hooks::memory(ground.host())), before);
-        let mut met = vec![if goes_on { "goes on" } else { "breaks" }];
+        testbed.note(testbed.memory());
+        assert_eq!(testbed.ftptrack.as_ref().map(|_| hooks::memory(testbed.host())), before);
+        let mut observed = vec![if goes_on { "goes on" } else { "breaks" }];
         session.say("226 done");
         control.reply().must_be(226);
         for _ in 0..2 {
             noop(&mut control, &mut session);
         }
-        met.push(access(transfer(client, server, (&mut control, &mut session), INSIDE + 1) == Outcome::Opened));
-        met.push(access(newcomer(ground, &ftp, INSIDE + 2)));
-        Ok(met)
+        observed.push(access(transfer(client, server, (&mut control, &mut session), INSIDE + 1) == Outcome::Opened));
+        observed.push(access(newcomer(testbed, &ftp, INSIDE + 2)));
+        Ok(observed)
     },
 };

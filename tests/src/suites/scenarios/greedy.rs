@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Place, Trial, access};
+use super::{Location, Scenario, access};
 use crate::actors::probe::{self, Outcome};
 use crate::actors::server::{CONTROL, Server, negotiated, transfer};
 use crate::hosts::network::{Family, Host, Network};
@@ -14,22 +14,22 @@ use crate::packets::segment::{Segment, flag};
 use crate::packets::wire::Wire;
 use crate::{INSIDE, PASSIVE_RANGE};
 
-const GROUP: &str = "One client takes all it can, or somebody in its name";
-pub(super) const ALL: &[&Trial] = &[&GREEDY, &SWEPT, &ONE_LINE];
+const GROUP: &str = "A greedy client, or somebody with its address";
+pub(super) const ALL: &[&Scenario] = &[&GREEDY, &SWEPT, &ONE_LINE];
 
 /// More sessions than ftptrack follows of one client.
-pub static GREEDY: Trial = Trial {
+pub static GREEDY: Scenario = Scenario {
     group: GROUP,
     name: "one client has 140 sessions; then a transfer of another host, and one of the client's first session",
     must: "both begin",
-    must_be: &["open", "open"],
+    expected: &["open", "open"],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, third, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, third, .. } = testbed.network;
         let ftp = Server::on(server, Family::V4);
         let mut ends: Vec<_> = (0..140).map(|_| ftp.session_with(client)).collect();
-        ground.note(format!("{} of 140 sessions are followed", ground.followed()));
+        testbed.note(format!("{} of 140 sessions are followed", testbed.followed()));
         let begins = |host: &Host, (control, session): &mut (_, _), port| {
             access(transfer(host, server, (control, session), port) == Outcome::Opened)
         };
@@ -47,16 +47,16 @@ pub(super) fn connect_patiently(client: &Host, target: SocketAddr, patience: Dur
 }
 
 /// By packets that carry the client's address.
-pub static SWEPT: Trial = Trial {
+pub static SWEPT: Scenario = Scenario {
     group: GROUP,
-    name: "a 227 was said; somebody sends SYNs with the client's address to all 10,241 ports of the range, eight times \
-           each; then the client connects",
+    name: "after a 227, an attacker sends SYNs with the client's address to all 10,241 ports of the range, eight \
+           times each; then the client connects",
     must: "the client gets in",
-    must_be: &["open"],
+    expected: &["open"],
     unguarded: &["open"],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, third, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, third, .. } = testbed.network;
         let ftp = Server::on(server, Family::V4);
         let (mut control, mut session) = ftp.session_with(client);
         let target = server.at(Family::V4, INSIDE);
@@ -73,7 +73,7 @@ pub static SWEPT: Trial = Trial {
         }
         let took = connect_patiently(client, target, Duration::from_millis(3500));
         if let Ok(took) = &took {
-            ground.note(format!("it got in after {:.1} ms", took.as_secs_f64() * 1000.0));
+            testbed.note(format!("it got in after {:.1} ms", took.as_secs_f64() * 1000.0));
         }
         Ok(vec![access(took.is_ok())])
     },
@@ -83,20 +83,20 @@ pub static SWEPT: Trial = Trial {
 const GIBIBYTE: usize = 1 << 30;
 
 /// And after it a session as usual.
-pub static ONE_LINE: Trial = Trial {
+pub static ONE_LINE: Scenario = Scenario {
     group: GROUP,
     name: "a command line of 1 GiB; then three commands and a PASV",
     must: "the line arrives within a minute, and the port opens",
-    must_be: &["in time", "open"],
+    expected: &["in time", "open"],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
+    filter_at: Location::Server,
+    play: |testbed| {
         const PIECE: usize = 1 << 20;
-        let Network { server, client, .. } = ground.network;
+        let Network { server, client, .. } = testbed.network;
         let listener = probe::listen(server, server.at(Family::V4, CONTROL));
         let mut control = probe::connect(client, server.at(Family::V4, CONTROL))?;
         let (mut session, _) = listener.accept()?;
-        session.set_read_timeout(Some(ground.patience()))?;
+        session.set_read_timeout(Some(testbed.patience()))?;
         let mut reader = BufReader::new(control.try_clone()?);
         let mut says = |session: &mut TcpStream, line: &str| {
             session.write_all(line.as_bytes())?;
@@ -121,7 +121,7 @@ pub static ONE_LINE: Trial = Trial {
             writing.join().expect("it doesn't panic")
         })?;
         let took = begin.elapsed();
-        ground.note(format!("the line took {:.1} s", took.as_secs_f64()));
+        testbed.note(format!("the line took {:.1} s", took.as_secs_f64()));
         says(&mut session, "500 what?\r\n")?;
         // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
         let mut exchange = |session: &mut TcpStream, command: &str, answer: &str| {

@@ -1,62 +1,62 @@
 //! Beginnings and ends of connections that are not the usual ones.
 
 use super::encapsulations::ANNOUNCES;
-use super::{Place, Trial, access};
+use super::{Location, Scenario, access};
 use crate::INSIDE;
 use crate::actors::probe::{self, Outcome};
 use crate::actors::server::Server;
 use crate::hosts::network::{Family, Host, Network};
 use crate::packets::segment::{Segment, flag};
 use crate::packets::tcp_peer::Peer;
-use crate::suites::evasions::Stuck;
+use crate::suites::evasions::Hang;
 
-const GROUP: &str = "Beginnings and ends";
-pub(super) const ALL: &[&Trial] = &[&HALF_CLOSED, &USED_AGAIN, &ECHO, &LATE, &REFUSED, &WRAPPED];
+const GROUP: &str = "Connection setup and teardown";
+pub(super) const ALL: &[&Scenario] = &[&HALF_CLOSED, &USED_AGAIN, &ECHO, &LATE, &REFUSED, &WRAPPED];
 
 /// A FIN with the client's last command.
-pub static HALF_CLOSED: Trial = Trial {
+pub static HALF_CLOSED: Scenario = Scenario {
     group: GROUP,
-    name: "a client closes its half with a PASV, and is answered; it connects twice",
+    name: "a client half-closes with its PASV, which is answered; it connects twice",
     must: "the first connection begins, the second doesn't",
-    must_be: &["open", "shut"],
+    expected: &["open", "shut"],
     unguarded: &["open", "open"],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V4);
-        let mut bout = ground.bout(&ftp, 37_000);
-        let last = Segment { flags: flag::ACK | flag::FIN, ..bout.peer.segment("PASV\r\n") };
-        bout.peer.put(&last);
-        bout.peer.next = last.next();
-        bout.hears("PASV")?;
-        bout.answer(ANNOUNCES)?;
-        if let Some(ftptrack) = &ground.ftptrack {
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V4);
+        let mut connection = testbed.connection(&ftp, 37_000);
+        let last = Segment { flags: flag::ACK | flag::FIN, ..connection.peer.segment("PASV\r\n") };
+        connection.peer.put(&last);
+        connection.peer.next = last.next();
+        connection.hears("PASV")?;
+        connection.answer(ANNOUNCES)?;
+        if let Some(ftptrack) = &testbed.ftptrack {
             assert_eq!(ftptrack.sessions().len(), 1);
         }
-        let met = vec![access(bout.peer.opens(INSIDE)), access(bout.peer.opens(INSIDE))];
+        let observed = vec![access(connection.peer.opens(INSIDE)), access(connection.peer.opens(INSIDE))];
         // The server closes its half, too: that is the end.
-        drop(bout.session);
-        bout.peer.hear_fin(false);
-        Ok(met)
+        drop(connection.session);
+        connection.peer.hear_fin(false);
+        Ok(observed)
     },
 };
 
 /// The server closes first, so its TIME-WAIT stands when the same ports are used again
 /// (RFC 9293 §3.6.1 lets a SYN with a higher number through).
-pub static USED_AGAIN: Trial = Trial {
+pub static USED_AGAIN: Scenario = Scenario {
     group: GROUP,
-    name: "a session ends with a 227 that nobody has followed, and another begins on the same ports",
+    name: "a session ends with its 227 unused, and another begins on the same ports",
     must: "what the first one had negotiated is shut, and what the second one negotiates opens",
-    must_be: &["shut", "open"],
+    expected: &["shut", "open"],
     unguarded: &["open", "open"],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         let ftp = Server::on(server, Family::V4);
-        let mut bout = ground.bout(&ftp, 38_000);
-        bout.exchange("PASV", ANNOUNCES)?;
-        drop(bout.session);
-        bout.peer.hear_fin(true);
-        let next = bout.peer.next.wrapping_add(100_000);
+        let mut connection = testbed.connection(&ftp, 38_000);
+        connection.exchange("PASV", ANNOUNCES)?;
+        drop(connection.session);
+        connection.peer.hear_fin(true);
+        let next = connection.peer.next.wrapping_add(100_000);
         let (mut peer, mut session) = Peer::connect((client, server), &ftp, 38_000, next);
         peer.log_in(&mut session);
         let inherited = peer.opens(INSIDE);
@@ -66,51 +66,51 @@ pub static USED_AGAIN: Trial = Trial {
 
 /// What comes late for a connection that is over is answered by the server's TIME-WAIT: that is no
 /// session.
-pub static ECHO: Trial = Trial {
+pub static ECHO: Scenario = Scenario {
     group: GROUP,
-    name: "a client repeats its FIN when its control connection is over",
-    must: "nobody takes it for an open control connection",
-    must_be: &["over", "over"],
+    name: "a client retransmits its FIN after its control connection has ended",
+    must: "it is not taken for an open control connection",
+    expected: &["over", "over"],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V4);
-        let mut bout = ground.bout(&ftp, 38_500);
-        drop(bout.session);
-        bout.peer.hear_fin(true);
-        let mut met = vec![if ground.followed() == 0 { "over" } else { "open" }];
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V4);
+        let mut connection = testbed.connection(&ftp, 38_500);
+        drop(connection.session);
+        connection.peer.hear_fin(true);
+        let mut observed = vec![if testbed.followed() == 0 { "over" } else { "open" }];
         // The last acknowledgement was lost, say, so the client repeats its FIN.
-        let last = bout.peer.segment("");
-        bout.peer.put(&Segment { seq: last.seq.wrapping_sub(1), flags: flag::ACK | flag::FIN, ..last });
-        bout.peer.arrives();
-        met.push(if ground.followed() == 0 { "over" } else { "open" });
-        Ok(met)
+        let last = connection.peer.segment("");
+        connection.peer.put(&Segment { seq: last.seq.wrapping_sub(1), flags: flag::ACK | flag::FIN, ..last });
+        connection.peer.arrives();
+        observed.push(if testbed.followed() == 0 { "over" } else { "open" });
+        Ok(observed)
     },
 };
 
 /// QUIT was lost, the FIN behind it was not; then QUIT is repeated.
-pub static LATE: Trial = Trial {
+pub static LATE: Scenario = Scenario {
     group: GROUP,
-    name: "a client's FIN comes before its QUIT, and both again in order",
-    must: "the QUIT arrives, its answer too, and nobody takes the control connection for open",
-    must_be: &["arrives", "over"],
+    name: "a client's FIN arrives before its QUIT, then both in order",
+    must: "the QUIT and its reply arrive, and the control connection is not taken for open",
+    expected: &["arrives", "over"],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V4);
-        let mut bout = ground.bout(&ftp, 38_600);
-        let quit = bout.peer.segment("QUIT\r\n");
-        let fin = Segment { seq: quit.next(), flags: flag::ACK | flag::FIN, ..bout.peer.segment("") };
-        bout.peer.put(&fin);
-        bout.peer.put(&quit);
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V4);
+        let mut connection = testbed.connection(&ftp, 38_600);
+        let quit = connection.peer.segment("QUIT\r\n");
+        let fin = Segment { seq: quit.next(), flags: flag::ACK | flag::FIN, ..connection.peer.segment("") };
+        connection.peer.put(&fin);
+        connection.peer.put(&quit);
         // Where the early FIN was held back, it is repeated as well.
-        bout.peer.put(&fin);
-        bout.peer.next = fin.next();
-        bout.hears("QUIT")?;
-        bout.answer("221 bye")?;
-        drop(bout.session);
-        bout.peer.hear_fin(false);
-        Ok(vec!["arrives", if ground.followed() == 0 { "over" } else { "open" }])
+        connection.peer.put(&fin);
+        connection.peer.next = fin.next();
+        connection.hears("QUIT")?;
+        connection.answer("221 bye")?;
+        drop(connection.session);
+        connection.peer.hear_fin(false);
+        Ok(vec!["arrives", if testbed.followed() == 0 { "over" } else { "open" }])
     },
 };
 
@@ -134,16 +134,16 @@ fn refusals(hosts: (&Host, &Host), family: Family) -> Vec<&'static str> {
 }
 
 /// The server's stack refuses, because it doesn't listen yet.
-pub static REFUSED: Trial = Trial {
+pub static REFUSED: Scenario = Scenario {
     group: GROUP,
     name: "a data connection is refused nine times because the server doesn't listen yet, then tried twice; over both \
            families",
     must: "the client is refused by the server each time and not shut out; then it gets in, once",
-    must_be: &["refused", "open", "shut", "refused", "open", "shut"],
+    expected: &["refused", "open", "shut", "refused", "open", "shut"],
     unguarded: &["refused", "open", "open", "refused", "open", "open"],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         Ok(Family::BOTH.into_iter().flat_map(|family| refusals((client, server), family)).collect())
     },
 };
@@ -152,16 +152,16 @@ pub static REFUSED: Trial = Trial {
 const BEFORE: std::ops::RangeInclusive<u32> = 0..=24;
 
 /// At each byte, over both families.
-pub static WRAPPED: Trial = Trial {
+pub static WRAPPED: Scenario = Scenario {
     group: GROUP,
     name: "a client's sequence number wraps at each of the first 25 bytes, over both families",
     must: "each session goes on and its port opens",
-    must_be: &["open"; 50],
+    expected: &["open"; 50],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
-        let mut met = Vec::new();
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
+        let mut observed = Vec::new();
         for family in Family::BOTH {
             let ftp = Server::on(server, family);
             for before in BEFORE {
@@ -170,12 +170,12 @@ pub static WRAPPED: Trial = Trial {
                 let (mut peer, mut session) = Peer::connect(hosts, &ftp, port, 0u32.wrapping_sub(before));
                 peer.log_in(&mut session);
                 peer.exchange(&mut session, "EPSV", &format!("229 Extended (|||{INSIDE}|)"));
-                met.push(access(peer.opens(INSIDE)));
+                observed.push(access(peer.opens(INSIDE)));
                 // Ones from before the wrap are old.
                 peer.put(&Segment { seq: 0u32.wrapping_sub(before), ..peer.segment("USER anonymous\r\n") });
                 peer.exchange(&mut session, "NOOP", "200 ok");
             }
         }
-        Ok::<_, Stuck>(met)
+        Ok::<_, Hang>(observed)
     },
 };

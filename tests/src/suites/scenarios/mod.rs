@@ -1,5 +1,5 @@
 //! What is tried through real namespaces and is more than one connection attempt: beginnings, ends,
-//! wrappings, floods, races. Each trial is played against ftptrack and against the kernel's FTP helper.
+//! wrappings, floods, races. Each scenario is played against ftptrack and against the kernel's FTP helper.
 //!
 //! | module | what is tried |
 //! |---|---|
@@ -15,7 +15,7 @@ use std::fmt;
 
 use crate::subject::ftptrack::Ftptrack;
 use crate::suites::dialogues::Guard;
-use crate::suites::evasions::Stuck;
+use crate::suites::evasions::Hang;
 
 pub mod encapsulations;
 pub mod fast_open;
@@ -31,37 +31,37 @@ pub mod table;
 mod testbed;
 
 pub use run::play_all;
-pub use testbed::{Ground, Place};
+pub use testbed::{Location, Testbed};
 
-/// One trial.
+/// One scenario.
 #[derive(Debug)]
-pub struct Trial {
+pub struct Scenario {
     /// What it is one of.
     pub group: &'static str,
     /// What is tried.
     pub name: &'static str,
-    /// What must hold, in the order of `must_be`.
+    /// What must hold, in the order of `expected`.
     pub must: &'static str,
     /// What must come of it, step by step: whether a data connection is `open` or `shut`, say.
-    pub must_be: &'static [&'static str],
+    pub expected: &'static [&'static str],
     /// What comes of it with nobody on guard; nothing if that is no question.
     pub unguarded: &'static [&'static str],
     /// Where the guard stands.
-    pub place: Place,
+    pub filter_at: Location,
     /// Plays it.
-    pub play: fn(&Ground<'_>) -> Result<Vec<&'static str>, Stuck>,
+    pub play: fn(&Testbed<'_>) -> Result<Vec<&'static str>, Hang>,
 }
 
-/// What came of a trial.
+/// What came of a scenario.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Step by step, the same each time.
-    pub met: Vec<&'static str>,
+    pub observed: Vec<&'static str>,
     /// What was measured, another each time.
     pub measured: Vec<String>,
 }
 
-impl Trial {
+impl Scenario {
     /// All of them, group by group.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         let groups = [
@@ -82,7 +82,7 @@ impl Trial {
     #[track_caller]
     #[must_use]
     pub fn play(&self, guard: Guard) -> Found {
-        testbed::on(guard, self.place, |ground| self.play_on(ground))
+        testbed::on(guard, self.filter_at, |testbed| self.play_on(testbed))
     }
 
     /// It holds with ftptrack, and is a question: with nobody on guard other things come of it.
@@ -90,25 +90,25 @@ impl Trial {
     #[track_caller]
     pub fn must_hold(&self, after: impl FnOnce(&Ftptrack<'_>)) {
         if !self.unguarded.is_empty() {
-            assert_eq!(self.play(Guard::Nobody).met, self.unguarded, "nothing is attached: {}", self.name);
+            assert_eq!(self.play(Guard::Nobody).observed, self.unguarded, "nothing is attached: {}", self.name);
         }
-        testbed::on(Guard::Ftptrack, self.place, |ground| {
-            let found = self.play_on(ground);
-            assert_eq!(found.met, self.must_be, "{}: {:?}", self.name, found.measured);
-            after(ground.ftptrack.as_ref().expect("it stands there"));
+        testbed::on(Guard::Ftptrack, self.filter_at, |testbed| {
+            let found = self.play_on(testbed);
+            assert_eq!(found.observed, self.expected, "{}: {:?}", self.name, found.measured);
+            after(testbed.ftptrack.as_ref().expect("it stands there"));
         });
     }
 
     #[track_caller]
-    fn play_on(&self, ground: &Ground<'_>) -> Found {
-        let met = (self.play)(ground).unwrap_or_else(|stuck| {
-            ground.note(stuck.to_string());
-            vec!["stuck"]
+    fn play_on(&self, testbed: &Testbed<'_>) -> Found {
+        let observed = (self.play)(testbed).unwrap_or_else(|hang| {
+            testbed.note(hang.to_string());
+            vec!["hang"]
         });
-        for note in ground.notes() {
-            println!("{:?}: {}: {note}", ground.guard, self.name);
+        for note in testbed.notes() {
+            println!("{:?}: {}: {note}", testbed.guard, self.name);
         }
-        Found { met, measured: ground.notes() }
+        Found { observed, measured: testbed.notes() }
     }
 }
 

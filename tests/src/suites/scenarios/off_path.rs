@@ -2,7 +2,7 @@
 
 use ftp_common::counter::Counter;
 
-use super::{Place, Trial, access};
+use super::{Location, Scenario, access};
 use crate::INSIDE;
 use crate::actors::client::{Client, six_numbers};
 use crate::actors::probe::{self, Outcome};
@@ -12,19 +12,19 @@ use crate::packets::segment::{Segment, flag};
 use crate::packets::wire::Wire;
 use crate::suites::evasions::blind::BLIND;
 
-const GROUP: &str = "From somebody else";
-pub(super) const ALL: &[&Trial] = &[&ALL_FORGED, &BLIND_SERVERS];
+const GROUP: &str = "Off-path attacker";
+pub(super) const ALL: &[&Scenario] = &[&ALL_FORGED, &BLIND_SERVERS];
 
 /// Nobody listens on the control port.
-pub static ALL_FORGED: Trial = Trial {
+pub static ALL_FORGED: Scenario = Scenario {
     group: GROUP,
     name: "a client forges a whole session with the server: both ends of it, handshake, greeting, PASV and 227",
     must: "the port is shut",
-    must_be: &["shut"],
+    expected: &["shut"],
     unguarded: &["open"],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         let target = server.at(Family::V4, INSIDE);
         let (from, to) = (client.at(Family::V4, 50_000), server.at(Family::V4, CONTROL));
         let _listener = probe::listen(server, target);
@@ -66,20 +66,20 @@ fn session_of(client: &Host, ftp: &Server) -> (Client, Session, Segment) {
 }
 
 /// Where the servers lie beyond the interface, it is their voice that anyone can send with any number.
-pub static BLIND_SERVERS: Trial = Trial {
+pub static BLIND_SERVERS: Scenario = Scenario {
     group: GROUP,
-    name: "the blind packets of the TCP games, with the server's address, to a client's host that guards itself; \
-           then two transfers",
+    name: "the blind packets of the evasion cases, with the server's address, to a client's host that runs the \
+           filter; then two transfers",
     must: "both begin, after each of the packets",
-    must_be: &["open"; BLIND.len()],
+    expected: &["open"; BLIND.len()],
     unguarded: &[],
-    place: Place::Client,
-    play: |ground| {
-        let Network { server, client, third, .. } = ground.network;
+    filter_at: Location::Client,
+    play: |testbed| {
+        let Network { server, client, third, .. } = testbed.network;
         let ftp = Server::on(server, Family::V4);
         let blinds = Wire::of(third);
-        let lost = || ground.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::Desyncs));
-        let mut met = Vec::new();
+        let lost = || testbed.ftptrack.as_ref().map(|ftptrack| ftptrack.stats().of(Counter::Desyncs));
+        let mut observed = Vec::new();
         for (blind, port) in BLIND.iter().zip(INSIDE..) {
             let before = lost();
             let (mut control, mut session, next) = session_of(client, &ftp);
@@ -92,10 +92,10 @@ pub static BLIND_SERVERS: Trial = Trial {
             });
             let both = opened == [true; 2];
             if !both || lost() != before {
-                ground.note(format!("{}: {opened:?}, steps lost {before:?} to {:?}", blind.name, lost()));
+                testbed.note(format!("{}: {opened:?}, steps lost {before:?} to {:?}", blind.name, lost()));
             }
-            met.push(access(both));
+            observed.push(access(both));
         }
-        Ok(met)
+        Ok(observed)
     },
 };

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{Place, Trial, access};
+use super::{Location, Scenario, access};
 use crate::INSIDE;
 use crate::actors::probe::{self, Outcome};
 use crate::actors::server::{CONTROL, Server, negotiated};
 use crate::hosts::network::{Family, Network};
 
-const GROUP: &str = "Two at once";
-pub(super) const ALL: &[&Trial] = &[&BUSY, &TWO_FOR_ONE];
+const GROUP: &str = "Races";
+pub(super) const ALL: &[&Scenario] = &[&BUSY, &TWO_FOR_ONE];
 
 /// Commands, each with a reply.
 pub const BUSY_COMMANDS: u32 = 8_000;
@@ -22,23 +22,23 @@ pub const BUSY_COMMANDS: u32 = 8_000;
 pub const PASSIVE_EVERY: u32 = 40;
 
 /// The client says the next commands before the replies are there.
-pub static BUSY: Trial = Trial {
+pub static BUSY: Scenario = Scenario {
     group: GROUP,
     name: "8,000 commands, up to twelve ahead of their replies, while the server answers; one in forty is a PASV, the \
            other replies name another port in an inner line",
     must: "each of the 200 ports opens, and the one of the inner lines is shut",
-    must_be: &["200 open", "shut"],
+    expected: &["200 open", "shut"],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         let listener = probe::listen(server, server.at(Family::V4, CONTROL));
         let data = probe::listen(server, server.at(Family::V4, INSIDE));
         let mut control = probe::connect(client, server.at(Family::V4, CONTROL))?;
         let (mut session, _) = listener.accept()?;
         session.set_nodelay(true)?;
         for stream in [&control, &session] {
-            stream.set_read_timeout(Some(ground.patience()))?;
+            stream.set_read_timeout(Some(testbed.patience()))?;
         }
         let replies = BufReader::new(control.try_clone()?);
         let (heard, over) = (AtomicU32::new(0), AtomicBool::new(false));
@@ -89,7 +89,7 @@ pub static BUSY: Trial = Trial {
         });
         let all = opened == BUSY_COMMANDS / PASSIVE_EVERY;
         if !all {
-            ground.note(format!("{opened} ports opened, after {} replies", heard.load(Ordering::Acquire)));
+            testbed.note(format!("{opened} ports opened, after {} replies", heard.load(Ordering::Acquire)));
         }
         let decoy = server.at(Family::V4, 20_000);
         let _listener = probe::listen(server, decoy);
@@ -104,18 +104,18 @@ pub const ROUNDS: u16 = 20;
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// From two threads, at the same time.
-pub static TWO_FOR_ONE: Trial = Trial {
+pub static TWO_FOR_ONE: Scenario = Scenario {
     group: GROUP,
     name: "two connections of the client begin at once for one 227; twenty times",
     must: "the server gets one of them each time",
-    must_be: &["one"; ROUNDS as usize],
+    expected: &["one"; ROUNDS as usize],
     unguarded: &["two"; ROUNDS as usize],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         let ftp = Server::on(server, Family::V4);
         let (mut control, mut session) = ftp.session_with(client);
-        let mut met = Vec::new();
+        let mut observed = Vec::new();
         for round in 0..ROUNDS {
             let target = server.at(Family::V4, INSIDE + round);
             let listener = probe::listen(server, target);
@@ -134,9 +134,9 @@ pub static TWO_FOR_ONE: Trial = Trial {
             assert_eq!(probe::to(client, server.at(Family::V4, 9)), Outcome::Refused);
             listener.set_nonblocking(true)?;
             let got = (0..2).filter(|_| listener.accept().is_ok()).count();
-            met.push(["none", "one", "two"][got]);
+            observed.push(["none", "one", "two"][got]);
             drop(connections);
         }
-        Ok(met)
+        Ok(observed)
     },
 };

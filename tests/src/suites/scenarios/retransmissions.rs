@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::encapsulations::ANNOUNCES;
-use super::{Place, Trial, access};
+use super::{Location, Scenario, access};
 use crate::INSIDE;
 use crate::actors::client::six_numbers;
 use crate::actors::probe;
@@ -17,55 +17,55 @@ use crate::packets::tcp_peer::Odd;
 use crate::suites::evasions::order::{BAD_CHECKSUM, instead, line};
 use crate::support::file;
 
-const GROUP: &str = "Said again, and urgent";
-pub(super) const ALL: &[&Trial] = &[&REPEATED, &URGENT_AGAIN, &ABORTED];
+const GROUP: &str = "Retransmissions and urgent data";
+pub(super) const ALL: &[&Scenario] = &[&REPEATED, &URGENT_AGAIN, &ABORTED];
 
 /// The path behind a gateway loses a segment that the gateway has read, and the client repeats it.
-pub static REPEATED: Trial = Trial {
+pub static REPEATED: Scenario = Scenario {
     group: GROUP,
     name: "a segment with a PASV at its end, of 26 to 1,406 bytes, that the server gets only when it is repeated",
     must: "it is the same segment, and the port opens",
-    must_be: &["open"; 7],
+    expected: &["open"; 7],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V4);
-        let mut met = Vec::new();
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V4);
+        let mut observed = Vec::new();
         for (length, port) in [20, 100, 122, 123, 150, 500, 1400].into_iter().zip(32_500..) {
-            let mut bout = ground.bout(&ftp, port);
+            let mut connection = testbed.connection(&ftp, port);
             let text = format!("{}PASV\r\n", line(length));
-            instead(&mut bout.peer, &text, BAD_CHECKSUM, &text);
-            bout.hears(line(length).trim_end())?;
-            bout.hears("PASV")?;
-            bout.answer("200 ok")?;
-            bout.answer(ANNOUNCES)?;
-            met.push(access(bout.peer.opens(INSIDE)));
+            instead(&mut connection.peer, &text, BAD_CHECKSUM, &text);
+            connection.hears(line(length).trim_end())?;
+            connection.hears("PASV")?;
+            connection.answer("200 ok")?;
+            connection.answer(ANNOUNCES)?;
+            observed.push(access(connection.peer.opens(INSIDE)));
         }
-        Ok(met)
+        Ok(observed)
     },
 };
 
 /// A Telnet ABOR, which the server takes and the client repeats.
-pub static URGENT_AGAIN: Trial = Trial {
+pub static URGENT_AGAIN: Scenario = Scenario {
     group: GROUP,
-    name: "a segment with a Telnet ABOR in urgent data that only the tracker saw, then what the server gets, then once \
-           more",
+    name: "a segment with a Telnet ABOR in urgent data that only the filter saw, then the one that the server gets, \
+           then that again",
     must: "it is read once, and the next transfer opens",
-    must_be: &["open"],
+    expected: &["open"],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let ftp = Server::on(&ground.network.server, Family::V4);
-        let mut bout = ground.bout(&ftp, 36_000);
+    filter_at: Location::Server,
+    play: |testbed| {
+        let ftp = Server::on(&testbed.network.server, Family::V4);
+        let mut connection = testbed.connection(&ftp, 36_000);
         let urgent = Odd { urgent: Some(4), ..Odd::default() };
-        let abor = bout.peer.segment(b"\xff\xf4\xff\xf2ABOR\r\n");
-        bout.peer.put_odd(&abor, Odd { bad_checksum: true, ..urgent });
-        bout.peer.put_odd(&abor, urgent);
-        bout.peer.next = abor.next();
-        bout.gets(b"\xff\xf4\xffABOR\r\n")?;
-        bout.answer("226 done")?;
-        bout.peer.put_odd(&Segment { ack: bout.peer.heard, ..abor }, urgent);
-        Ok(vec![access(bout.passive(INSIDE)?)])
+        let abor = connection.peer.segment(b"\xff\xf4\xff\xf2ABOR\r\n");
+        connection.peer.put_odd(&abor, Odd { bad_checksum: true, ..urgent });
+        connection.peer.put_odd(&abor, urgent);
+        connection.peer.next = abor.next();
+        connection.gets(b"\xff\xf4\xffABOR\r\n")?;
+        connection.answer("226 done")?;
+        connection.peer.put_odd(&Segment { ack: connection.peer.heard, ..abor }, urgent);
+        Ok(vec![access(connection.passive(INSIDE)?)])
     },
 };
 
@@ -112,16 +112,16 @@ impl Talk {
 }
 
 /// In the middle of three transfers.
-pub static ABORTED: Trial = Trial {
+pub static ABORTED: Scenario = Scenario {
     group: GROUP,
     name: "transfers from vsftpd by PASV, PORT, PASV, each ended by a Telnet ABOR with the urgent byte that RFC 959 \
            wants, and one more PASV",
     must: "each transfer begins",
-    must_be: &["open"; 4],
+    expected: &["open"; 4],
     unguarded: &[],
-    place: Place::Server,
-    play: |ground| {
-        let Network { server, client, .. } = ground.network;
+    filter_at: Location::Server,
+    play: |testbed| {
+        let Network { server, client, .. } = testbed.network;
         let vsftpd = Vsftpd::on(server);
         file::write_random(&vsftpd.file("long"), 64 << 20);
         let stream = probe::connect(client, server.at(Family::V4, CONTROL))?;
@@ -129,11 +129,11 @@ pub static ABORTED: Trial = Trial {
         assert!(talk.hear()?.starts_with("220"));
         assert!(talk.ask("USER anonymous")?.starts_with("331"));
         assert!(talk.ask("PASS test@")?.starts_with("230"));
-        let mut met = Vec::new();
+        let mut observed = Vec::new();
         for passive in [true, false, true] {
             let data = if passive { talk.passive(client)? } else { talk.active(client)? };
-            met.push(access(data.is_some()));
-            let Some(mut data) = data else { return Ok(met) };
+            observed.push(access(data.is_some()));
+            let Some(mut data) = data else { return Ok(observed) };
             if passive {
                 assert!(talk.ask("RETR long")?.starts_with("150"));
             }
@@ -150,7 +150,7 @@ pub static ABORTED: Trial = Trial {
                 reply = talk.hear()?;
             }
         }
-        met.push(access(talk.passive(client)?.is_some()));
-        Ok(met)
+        observed.push(access(talk.passive(client)?.is_some()));
+        Ok(observed)
     },
 };

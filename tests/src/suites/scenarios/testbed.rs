@@ -1,4 +1,4 @@
-//! Where a trial is played: three hosts, and a guard on one of them.
+//! Where a scenario is played: three hosts, and a guard on one of them.
 
 use std::cell::RefCell;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::subject::conntrack;
 use crate::subject::ftptrack::{Ftptrack, PinDirectory, USUAL};
 use crate::subject::hooks;
 use crate::suites::dialogues::Guard;
-use crate::suites::evasions::Bout;
+use crate::suites::evasions::Connection;
 use crate::support::process;
 use crate::support::wait::PATIENCE;
 
@@ -24,7 +24,7 @@ pub(super) const INNER_MAC: [u8; 6] = [2, 0, 0, 0, 1, 3];
 
 /// Where the guard stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
+pub enum Location {
     /// On the server's host.
     Server,
     /// On the client's host: the servers lie beyond.
@@ -35,45 +35,45 @@ pub enum Place {
 
 /// The hosts, and who is on guard.
 #[derive(Debug)]
-pub struct Ground<'a> {
+pub struct Testbed<'a> {
     /// The hosts.
     pub network: &'a Network,
     /// Who is on guard.
     pub guard: Guard,
     /// ftptrack, if it is.
     pub ftptrack: Option<Ftptrack<'a>>,
-    place: Place,
+    filter_at: Location,
     notes: RefCell<Vec<String>>,
 }
 
 /// Plays on hosts of its own.
 #[track_caller]
-pub(super) fn on<T>(guard: Guard, place: Place, play: impl FnOnce(&Ground<'_>) -> T) -> T {
+pub(super) fn on<T>(guard: Guard, filter_at: Location, play: impl FnOnce(&Testbed<'_>) -> T) -> T {
     let network = Network::new();
-    if place == Place::Gateway {
+    if filter_at == Location::Gateway {
         put_between(&network);
     }
     let pins = PinDirectory::new();
-    let host = place.host(&network);
+    let host = filter_at.host(&network);
     if guard == Guard::Conntrack {
-        match place {
-            Place::Server => conntrack::guard(host),
-            Place::Client => conntrack::guard_client(host),
-            Place::Gateway => conntrack::guard_gateway(host),
+        match filter_at {
+            Location::Server => conntrack::guard(host),
+            Location::Client => conntrack::guard_client(host),
+            Location::Gateway => conntrack::guard_gateway(host),
         }
     }
     let [v4, v6] = Family::BOTH.map(|family| network.server.address(family).to_string());
     let servers = ["--server", &v4, "--server", &v6];
-    let more: &[&str] = match place {
-        Place::Server => &[],
-        Place::Client => &[&["--side", "servers-beyond"], &servers[..]].concat(),
-        Place::Gateway => &servers,
+    let more: &[&str] = match filter_at {
+        Location::Server => &[],
+        Location::Client => &[&["--side", "servers-beyond"], &servers[..]].concat(),
+        Location::Gateway => &servers,
     };
     let options = [&USUAL[..], more].concat();
     let ftptrack = (guard == Guard::Ftptrack).then(|| Ftptrack::run(host, &pins, &options));
-    let ground = Ground { network: &network, guard, ftptrack, place, notes: RefCell::default() };
-    let came = play(&ground);
-    if let Some(ftptrack) = ground.ftptrack {
+    let testbed = Testbed { network: &network, guard, ftptrack, filter_at, notes: RefCell::default() };
+    let came = play(&testbed);
+    if let Some(ftptrack) = testbed.ftptrack {
         ftptrack.stop();
     }
     came
@@ -118,7 +118,7 @@ fn put_between(network: &Network) {
     gateway.namespace.ip(&format!("route add 11.0.0.0/8 via {from}"));
 }
 
-impl Place {
+impl Location {
     const fn host(self, network: &Network) -> &Host {
         match self {
             Self::Server => &network.server,
@@ -128,11 +128,11 @@ impl Place {
     }
 }
 
-impl Ground<'_> {
+impl Testbed<'_> {
     /// The host that the guard stands on.
     #[must_use]
     pub const fn host(&self) -> &Host {
-        self.place.host(self.network)
+        self.filter_at.host(self.network)
     }
 
     /// How long words may take to arrive.
@@ -144,9 +144,9 @@ impl Ground<'_> {
     /// A session with the server as after login, from `port`, made of raw segments.
     #[track_caller]
     #[must_use]
-    pub fn bout(&self, ftp: &Server, port: u16) -> Bout<'_> {
-        let next = if self.place == Place::Gateway { self.host() } else { &self.network.server };
-        Bout::new((&self.network.client, next), ftp, port, self.patience())
+    pub fn connection(&self, ftp: &Server, port: u16) -> Connection<'_> {
+        let next = if self.filter_at == Location::Gateway { self.host() } else { &self.network.server };
+        Connection::new((&self.network.client, next), ftp, port, self.patience())
     }
 
     /// Control connections that the guard takes for open.

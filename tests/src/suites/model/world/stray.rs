@@ -17,33 +17,33 @@ impl World {
     pub(super) fn forge(&self, network: &mut impl Network, at: usize, [_, _, a, b, c, d, e, f]: Step) {
         const NUMBERS: [u32; 8] = [0, 0, 1, u32::MAX, 50, 50u32.wrapping_neg(), 70_000, 70_000u32.wrapping_neg()];
         const FLAGS: [u8; 10] = [ACK, ACK, ACK, RST, RST | ACK, FIN | ACK, SYN, SYN | ACK, 0, URG | ACK];
-        let voice = usize::from(a & 1);
+        let sender = usize::from(a & 1);
         let control = &self.controls[at];
-        let total = control.ends[voice].total();
-        let mut tcp = self.segment(at, voice, &(total..total));
+        let total = control.ends[sender].total();
+        let mut tcp = self.segment(at, sender, &(total..total));
         tcp.seq = tcp.seq.wrapping_add(NUMBERS[usize::from(b) % 8]);
         tcp.ack = tcp.ack.wrapping_add(NUMBERS[usize::from(b / 8) % 8]);
         tcp.flags = FLAGS[usize::from(c) % FLAGS.len()];
         tcp.urgent = u16::from(c / 10);
         if a & 2 != 0 {
-            let text = if voice == CLIENT { control.speakers.command(d, e) } else { control.speakers.reply(d, e) };
+            let text = if sender == CLIENT { control.speakers.command(d, e) } else { control.speakers.reply(d, e) };
             tcp.payload = text.into_iter().take(SEGMENT).collect();
         }
-        if voice == CLIENT && a & 4 != 0 {
+        if sender == CLIENT && a & 4 != 0 {
             // Other bytes in the place of the last ones.
             tcp.seq = tcp.seq.wrapping_sub(tcp.length());
         }
-        let right = self.hook(voice == CLIENT);
+        let right = self.hook(sender == CLIENT);
         let hook = if f & 7 == 7 { self.hook_of(right != Hook::Ingress) } else { right };
         network.packet(hook, Packet { tcp, fragmented: f & 0x38 == 0x38 });
     }
 
     pub(super) fn reset(&self, network: &mut impl Network, at: usize, a: u8) {
-        let voice = usize::from(a & 1);
-        let total = self.controls[at].ends[voice].total();
-        let mut tcp = self.segment(at, voice, &(total..total)).flags(RST);
+        let sender = usize::from(a & 1);
+        let total = self.controls[at].ends[sender].total();
+        let mut tcp = self.segment(at, sender, &(total..total)).flags(RST);
         tcp.seq = tcp.seq.wrapping_add(u32::from(a & 6));
-        self.send(network, voice == CLIENT, tcp);
+        self.send(network, sender == CLIENT, tcp);
     }
 
     /// Packets of a data connection.

@@ -23,7 +23,7 @@ fn shared(setup: Setup) -> MutexGuard<'static, Kernel> {
     KERNELS[at].get_or_init(|| Mutex::new(Kernel::load(setup))).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The addresses of a scene.
+/// The addresses of a harness.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Addresses {
     /// The server's.
@@ -60,7 +60,7 @@ impl Addresses {
 }
 
 /// A program under a policy for one server.
-pub struct Scene {
+pub struct Harness {
     /// The program and its maps.
     pub kernel: MutexGuard<'static, Kernel>,
     /// Who is there.
@@ -87,7 +87,7 @@ pub const fn usual_policy() -> ServerPolicy {
     }
 }
 
-impl Scene {
+impl Harness {
     /// A server host with IPv4 under the usual policy.
     #[must_use]
     pub fn new() -> Self {
@@ -102,7 +102,7 @@ impl Scene {
         Self::of(Setup::SERVERS_BEHIND, Addresses::v4(), policy)
     }
 
-    /// A scene of any kind.
+    /// A harness of any kind.
     #[must_use]
     pub fn of(setup: Setup, who: Addresses, policy: ServerPolicy) -> Self {
         let mut kernel = shared(setup);
@@ -121,7 +121,7 @@ impl Scene {
         if ingress { Hook::Ingress } else { LOCAL }
     }
 
-    /// The usual scene on a program of its own, which stays loaded for as long as the process lives.
+    /// The usual harness on a program of its own, which stays loaded for as long as the process lives.
     #[must_use]
     pub fn alone(kernel: Kernel) -> Self {
         let kernel: &'static Mutex<Kernel> = Box::leak(Box::new(Mutex::new(kernel)));
@@ -221,7 +221,7 @@ impl Scene {
     }
 }
 
-impl Default for Scene {
+impl Default for Harness {
     fn default() -> Self {
         Self::new()
     }
@@ -241,46 +241,46 @@ pub struct Control {
 impl Control {
     /// What the client would send next.
     #[must_use]
-    pub fn client_segment(&self, scene: &Scene, text: &str) -> Tcp {
-        scene.to_server(self.client_port, 21).at(self.client_next, self.server_next).says(text)
+    pub fn client_segment(&self, harness: &Harness, text: &str) -> Tcp {
+        harness.to_server(self.client_port, 21).at(self.client_next, self.server_next).says(text)
     }
 
     /// What the server would send next.
     #[must_use]
-    pub fn server_segment(&self, scene: &Scene, text: &str) -> Tcp {
-        scene.to_client(21, self.client_port).at(self.server_next, self.client_next).says(text)
+    pub fn server_segment(&self, harness: &Harness, text: &str) -> Tcp {
+        harness.to_client(21, self.client_port).at(self.server_next, self.client_next).says(text)
     }
 
     /// The client says something, and the server gets it.
-    pub fn client(&mut self, scene: &Scene, text: &str) -> Verdict {
-        let tcp = self.client_segment(scene, text);
+    pub fn client(&mut self, harness: &Harness, text: &str) -> Verdict {
+        let tcp = self.client_segment(harness, text);
         self.client_next = self.client_next.wrapping_add(tcp.length());
-        scene.pass(&tcp)
+        harness.pass(&tcp)
     }
 
     /// The server says something, and the client gets it.
-    pub fn server(&mut self, scene: &Scene, text: &str) -> Verdict {
-        let tcp = self.server_segment(scene, text);
+    pub fn server(&mut self, harness: &Harness, text: &str) -> Verdict {
+        let tcp = self.server_segment(harness, text);
         self.server_next = self.server_next.wrapping_add(tcp.length());
-        scene.pass(&tcp)
+        harness.pass(&tcp)
     }
 
     /// One command and its reply; all of it passes.
-    pub fn exchange(&mut self, scene: &Scene, command: &str, reply: &str) {
-        let verdicts = [self.client(scene, command), self.server(scene, reply), self.client(scene, "")];
+    pub fn exchange(&mut self, harness: &Harness, command: &str, reply: &str) {
+        let verdicts = [self.client(harness, command), self.server(harness, reply), self.client(harness, "")];
         assert_eq!(verdicts, [Verdict::Pass; 3], "{command}{reply}");
     }
 
     /// The session that follows it.
     #[must_use]
-    pub fn session(&self, scene: &Scene) -> Option<Session> {
+    pub fn session(&self, harness: &Harness) -> Option<Session> {
         let key = ConnectionKey {
-            client: scene.who.client.into(),
-            server: scene.who.server.into(),
+            client: harness.who.client.into(),
+            server: harness.who.server.into(),
             client_port: self.client_port,
             server_port: 21,
-            scope: if scene.who == Addresses::link_local() { super::INTERFACE } else { 0 },
+            scope: if harness.who == Addresses::link_local() { super::INTERFACE } else { 0 },
         };
-        scene.kernel.sessions.get(&key)
+        harness.kernel.sessions.get(&key)
     }
 }
