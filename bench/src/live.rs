@@ -80,7 +80,7 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
                 series.add(filter.name(), flood(hosts, count, packets));
             }
         }
-        flows.assert_met();
+        flows.assert_used();
         assert_eq!(conntrack::count(&tracked.server), u64::from(count), "all were known, and none was forgotten");
         done.push(series);
         queries.push(query(tracked, ours, count));
@@ -148,8 +148,8 @@ impl Flows {
         }
     }
 
-    /// Packets have met the first of them.
-    fn assert_met(&self) {
+    /// The first of them has counted packets.
+    fn assert_used(&self) {
         let first =
             self.table.get(&ConnectionKey { client: client_address(0), ..self.key }).expect("none was forgotten");
         assert_ne!(first.packets, self.flow.packets, "it is counted");

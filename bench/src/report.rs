@@ -53,10 +53,10 @@ pub(crate) fn markdown(results: &Results) -> String {
 fn table(page: &mut String, series: &[&Series], shown: &Shown) {
     let rounds = series.iter().flat_map(|one| &one.columns).map(|column| column.rounds.len()).max().unwrap_or(0);
     if rounds > 1 {
-        let _ = write!(page, "Medians of {rounds} rounds; in brackets the middle half of them.\n\n");
+        let _ = write!(page, "Medians of {rounds} rounds; the interquartile range in brackets.\n\n");
     }
     *page += match shown {
-        Shown::OverEmpty => "| what | empty program | ftptrack | more |\n|---|---|---|---|\n",
+        Shown::OverEmpty => "| what | empty program | ftptrack | overhead |\n|---|---|---|---|\n",
         Shown::ToNone => "| what | no filter | empty program | nf_conntrack_ftp | ftptrack |\n|---|---|---|---|---|\n",
         Shown::AsTheyAre => "| what | measured |\n|---|---|\n",
     };

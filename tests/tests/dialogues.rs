@@ -1,5 +1,5 @@
 //! Every dialogue in `tests/dialogues`, with ftptrack, with the kernel's own FTP helper, and with neither;
-//! and the TCP evasions with the helper.
+//! and the evasion cases with the helper.
 
 use ftptrack_tests::suites::dialogues::table::{self, Row};
 use ftptrack_tests::suites::dialogues::{self, Access, Dialogue, Guard, Played};
@@ -12,7 +12,7 @@ fn all() -> Vec<Dialogue> {
 }
 
 #[test]
-fn with_nobody_on_guard_every_attempt_succeeds_and_every_word_arrives() {
+fn without_a_filter_every_attempt_succeeds_and_every_line_arrives() {
     let dialogues = all();
     let played = dialogues::play_all(&dialogues, Guard::Nobody);
     for (dialogue, played) in dialogues.iter().zip(&played) {
@@ -66,7 +66,7 @@ fn with_the_kernels_helper_they_end_as_the_table_says() {
 
 /// So it is here: `tests/tests/{tcp_order,tcp_urgent,tcp_blind,tcp_disguise}.rs` are about ftptrack's.
 #[test]
-fn with_the_kernels_helper_tcp_games_end_as_the_table_says() {
+fn with_the_kernels_helper_evasion_cases_end_as_the_table_says() {
     let rows: Vec<_> = Evasion::all()
         .zip(evasions::play_all(Guard::Conntrack))
         .map(|(evasion, conntrack)| evasions::table::Row { evasion, ftptrack: evasion.expected(), conntrack })

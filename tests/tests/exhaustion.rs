@@ -98,7 +98,7 @@ fn a_flood_of_half_open_handshakes_keeps_no_client_out() {
         scope.spawn(flood);
         for port in INSIDE..INSIDE + 20 {
             let (mut control, mut session) = ftp.session_with(client);
-            // Its handshake may have been pushed out: then it is met in the middle.
+            // Its handshake may have been evicted: then the session is picked up midstream.
             for _ in 0..2 {
                 exchange((&mut control, &mut session), "NOOP", "200 ok");
             }
@@ -167,7 +167,7 @@ fn a_hundred_thousand_sessions_do_not_push_out_one_that_speaks() {
 }
 
 #[test]
-fn a_session_that_is_pushed_out_breaks_no_transfer_and_finds_its_footing() {
+fn a_session_that_is_pushed_out_breaks_no_transfer_and_resyncs() {
     use std::io::{Read as _, Write as _};
     let testbed = Testbed::new();
     let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;

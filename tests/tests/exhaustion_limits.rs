@@ -1,4 +1,4 @@
-//! One client takes all it can, or somebody does so in its name: the limits hold, others don't notice,
+//! A greedy client, or somebody who forges its address: the limits hold, others don't notice,
 //! and no lock-out outlasts its cause.
 
 use ftp_common::counter::Counter;
@@ -163,7 +163,8 @@ fn a_sweep_in_the_clients_name_keeps_it_out_no_longer_than_it_lasts() {
 fn a_gibibyte_without_a_newline_is_one_long_line() {
     greedy::ONE_LINE.must_hold(|ftptrack| {
         let stats = ftptrack.stats();
-        // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
+        // Retransmissions of what lies farther back than what is kept cost the session its synchronization, and a GiB may
+        // have some.
         let lost = stats.of(Counter::Desyncs) != 0;
         assert!(lost || (stats.of(Counter::LongLines), stats.of(Counter::Commands)) == (1, 5), "{stats:?}");
         assert_eq!((stats.of(Counter::MapErrors), stats.denied()), (0, 0), "{stats:?}");

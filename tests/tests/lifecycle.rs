@@ -159,7 +159,7 @@ fn what_was_open_before_goes_on_and_a_session_opens_nothing_until_it_is_understo
         ours.read_exact(&mut vec![0; bytes.len()]).expect("it is open");
     }
     // What it was asked before, nobody has seen: this may be another command's answer.
-    let refused = passive(&mut control, &mut session, 2).expect_err("the session was met in the middle");
+    let refused = passive(&mut control, &mut session, 2).expect_err("the session was picked up midstream");
     assert_eq!(refused.kind(), ErrorKind::TimedOut);
     let stats = ftptrack.stats();
     assert_eq!((stats.of(Counter::SessionsMidstream), stats.of(Counter::SessionsStarted)), (1, 0));

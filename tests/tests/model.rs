@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::{env, panic};
 
 use ftp_common::counter::Counter;
-use ftptrack_tests::suites::model::differential::{self, Kernels, Tale};
+use ftptrack_tests::suites::model::differential::{self, Coverage, Kernels};
 use ftptrack_tests::suites::model::fuzz;
 use ftptrack_tests::suites::model::script::Script;
 use proptest::prelude::*;
@@ -30,10 +30,10 @@ fn the_compiled_program_and_the_model_agree_on_random_dialogues() {
     let config = config(2_000);
     let cases = u64::from(config.cases);
     let kernels = RefCell::new(Kernels::load());
-    let total = RefCell::new(Tale::default());
+    let total = RefCell::new(Coverage::default());
     let result = TestRunner::new(config).run(&scripts(), |script| {
-        let tale = differential::both(&script, &mut kernels.borrow_mut()).map_err(TestCaseError::fail)?;
-        total.borrow_mut().add(&tale);
+        let coverage = differential::both(&script, &mut kernels.borrow_mut()).map_err(TestCaseError::fail)?;
+        total.borrow_mut().add(&coverage);
         Ok(())
     });
     if let Err(error) = result {
@@ -125,10 +125,10 @@ fn the_packet_path_keeps_its_promises_on_the_corpus() {
 #[test]
 fn the_compiled_program_and_the_model_agree_on_the_corpus() {
     let mut kernels = Kernels::load();
-    let mut total = Tale::default();
+    let mut total = Coverage::default();
     for (name, bytes) in corpus("packet_path") {
         match differential::both(&Script::from_bytes(&bytes), &mut kernels) {
-            Ok(tale) => total.add(&tale),
+            Ok(coverage) => total.add(&coverage),
             Err(wrong) => panic!("{name}: {wrong}"),
         }
     }

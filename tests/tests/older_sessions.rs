@@ -92,7 +92,7 @@ fn a_session_whose_command_waits_for_its_reply_opens_nothing_by_that_reply() {
 }
 
 #[test]
-fn a_transfer_that_was_under_way_goes_on_and_its_session_finds_its_footing() {
+fn a_transfer_that_was_under_way_goes_on_and_its_session_resyncs() {
     let testbed = Testbed::new();
     let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let (mut control, mut session) = ftp.session_with(client);

@@ -161,7 +161,7 @@ fn text_takes_few_instructions() {
     let lines = format!("{}\r\n", "x".repeat(68)).repeat(20);
     check(("1,400 bytes of a server's text, lines of 70", 30_500, 27), ground.server(&lines));
     ground.server("213 that was it\r\n");
-    // Still in step: what the server names is expected.
+    // Still in sync: what the server names is expected.
     ground.client("EPSV\r\n");
     ground.server(&format!("229 Entering Extended Passive Mode (|||{INSIDE}|)\r\n"));
     assert_eq!(ground.machine.entries("EXPECTATIONS"), 1);

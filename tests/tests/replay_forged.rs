@@ -109,11 +109,11 @@ fn segments_out_of_order_are_put_in_order_as_tcp_would() {
     talk.server("227 Entering Passive");
     talk.server(" Mode (10,0,0,1,4");
     talk.server("0,0).\r\n");
-    // The server's words, without the client's acknowledgements between them, the last first.
+    // The server's segments, without the client's acknowledgements between them, the last first.
     let last = talk.frames.len() - 6;
-    let mut words: Vec<_> = talk.frames.drain(last..).step_by(2).collect();
-    words.reverse();
-    talk.frames.extend(words);
+    let mut segments: Vec<_> = talk.frames.drain(last..).step_by(2).collect();
+    segments.reverse();
+    talk.frames.extend(segments);
     talk.frames.push(Tcp::new(CLIENT, SERVER).at(talk.client, talk.server).frame());
     talk.connect(10_240);
     let replay = Replay::of_whole(&talk.capture().bytes(), &RANGE);

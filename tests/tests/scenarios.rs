@@ -1,4 +1,4 @@
-//! Trials with ftptrack that no other test is about, and all of them with the kernel's FTP helper.
+//! Scenarios with ftptrack that no other test is about, and all of them with the kernel's FTP helper.
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::suites::dialogues::Guard;
@@ -38,7 +38,7 @@ fn of_two_connections_at_once_for_one_expectation_the_server_gets_one() {
 
 /// So it is here: the other tests say that ftptrack is as it must be.
 #[test]
-fn with_the_kernels_helper_trials_end_as_the_table_says() {
+fn with_the_kernels_helper_scenarios_end_as_the_table_says() {
     let rows: Vec<_> = Scenario::all()
         .zip(scenarios::play_all(Guard::Conntrack))
         .map(|(scenario, found)| scenarios::table::Row {

@@ -1,4 +1,4 @@
-//! Control connections in every wrapping ([`ftptrack_tests::suites::scenarios::encapsulations`]), with what ftptrack counts.
+//! Control connections in every encapsulation ([`ftptrack_tests::suites::scenarios::encapsulations`]), with what ftptrack counts.
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::suites::scenarios::encapsulations;

@@ -1,4 +1,4 @@
-//! Beginnings and ends of connections that are not the usual ones ([`ftptrack_tests::suites::scenarios::lifecycle`]),
+//! Connection setup and teardown out of the ordinary ([`ftptrack_tests::suites::scenarios::lifecycle`]),
 //! with what ftptrack counts.
 
 use ftp_common::counter::Counter;

@@ -1,4 +1,4 @@
-//! What holding back early segments costs, and a gateway that sees what its server never gets
+//! What deferring early segments costs, and a gateway that sees what its server never gets
 //! ([`ftptrack_tests::suites::scenarios::loss`]), with what ftptrack counts.
 
 use ftp_common::counter::Counter;

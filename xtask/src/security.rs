@@ -1,5 +1,5 @@
-//! `cargo xtask security`: plays all dialogues, games and trials against ftptrack and against the kernel's own FTP
-//! helper, and writes the tables in `docs/security.md`.
+//! `cargo xtask security`: plays all dialogues, evasion cases and scenarios against ftptrack and against the
+//! kernel's own FTP helper, and writes the tables in `docs/security.md`.
 
 use std::process::Command;
 

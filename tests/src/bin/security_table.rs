@@ -1,4 +1,4 @@
-//! Plays all dialogues, TCP evasions and scenarios against ftptrack and against the kernel's FTP helper, and writes
+//! Plays all dialogues, evasion cases and scenarios against ftptrack and against the kernel's FTP helper, and writes
 //! what came of them into `docs/security.md`.
 
 use ftptrack_tests::suites::dialogues::table::{self, Row};

@@ -113,7 +113,7 @@ pub fn set_numbers(frame: &mut [u8], seq: u32, ack: u32) {
     frame[TCP + 8..TCP + 12].copy_from_slice(&ack.to_be_bytes());
 }
 
-/// The `n`th of many addresses outside of the test's network.
+/// The `n`th of many source addresses, all outside of the test's network.
 #[must_use]
 pub fn spoofed(n: u32) -> Ipv4Addr {
     // 11.0.0.0/8, each next one far from the one before.

@@ -167,7 +167,7 @@ impl Tcpdump {
             let read = said.read_line(&mut lines).expect("text");
             assert_ne!(read, 0, "tcpdump ended: {lines}");
         }
-        // Held open, or its last words would end it by a broken pipe.
+        // Kept open, or its last output would end it by a broken pipe.
         child.stderr = Some(said.into_inner());
         Self { child, directory }
     }

@@ -82,7 +82,7 @@ fn a_tuple_that_is_used_again_ends_the_old_session_and_its_expectation() {
 }
 
 #[test]
-fn an_early_segment_is_held_back_unless_this_host_sends_it() {
+fn an_early_segment_is_deferred_unless_this_host_sends_it() {
     let mut harness = Harness::new();
     let mut control = harness.control(40000);
     harness.forget();
@@ -114,7 +114,7 @@ fn a_repeated_segment_is_read_once() {
 }
 
 #[test]
-fn other_bytes_in_the_place_of_unacknowledged_ones_cost_the_step() {
+fn other_bytes_in_the_place_of_unacknowledged_ones_desync() {
     let mut harness = Harness::new();
     let mut control = harness.control(40000);
     harness.forget();
@@ -127,7 +127,7 @@ fn other_bytes_in_the_place_of_unacknowledged_ones_cost_the_step() {
 }
 
 #[test]
-fn an_urgent_byte_that_is_no_telnet_costs_the_step_and_one_that_is_does_not() {
+fn an_urgent_byte_that_is_no_telnet_desyncs_and_one_that_is_does_not() {
     let mut harness = Harness::new();
     let mut control = harness.control(40000);
     harness.forget();

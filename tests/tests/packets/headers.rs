@@ -81,7 +81,7 @@ fn a_first_fragment_with_the_whole_header_is_classified_by_its_ports() {
 }
 
 #[test]
-fn the_text_of_a_fragmented_control_segment_is_not_read_and_its_acknowledgement_costs_the_step() {
+fn the_payload_of_a_fragmented_control_segment_is_not_read_and_its_acknowledgement_desyncs() {
     for harness in both_families() {
         let mut harness = harness();
         let mut control = harness.control(40000);

@@ -103,7 +103,7 @@ fn a_device_without_link_header_is_read_from_the_first_byte_on() {
 }
 
 #[test]
-fn words_from_the_wrong_side_are_denied_at_both_hooks_and_both_sides() {
+fn control_data_from_the_wrong_direction_is_denied_at_both_hooks_and_both_sides() {
     for (setup, client_at, server_at) in [
         (Setup::SERVERS_BEHIND, Hook::Ingress, LOCAL),
         (Setup::SERVERS_BEHIND, Hook::Ingress, FORWARDED),
@@ -167,7 +167,7 @@ fn monitor_mode_passes_what_it_would_deny_and_counts_it() {
         assert_eq!(harness.pass_frame(to_server, &frame), PASSES, "{reason:?}");
         assert_eq!(harness.counts(), [(reason, 1), (Counter::MonitorPassed, 1)]);
     }
-    assert_eq!(harness.pass(&early), PASSES, "an early segment isn't held back");
+    assert_eq!(harness.pass(&early), PASSES, "an early segment isn't deferred");
     assert_eq!(harness.counts(), [(Counter::Desyncs, 1)]);
     assert!(harness.kernel.flows.all().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Every server with every client: what works without a filter, with ftptrack, and with nf_conntrack_ftp.
 //!
-//! The matrix is data: `tests/compat`. A cell is one client that does one thing with one server, at one
-//! place of the filter; it is shell lines of the files of client and action. Nothing in this module
+//! The matrix is data: `tests/compat`. A cell is one client that does one thing with one server, with the
+//! filter in one location; it is shell lines of the files of client and action. Nothing in this module
 //! knows any client, server or action by its name.
 //!
 //! | file | what it says |
@@ -9,7 +9,7 @@
 //! | `servers/NAME.toml` | how a server is started, its variants, the packages to unpack |
 //! | `clients/NAME.toml` | how a client is told to do each action, in each mode; its package |
 //! | `actions.toml` | what must have arrived |
-//! | `places.toml` | where the filter stands, and what is between client and server |
+//! | `places.toml` | where the filter is attached, and what is between client and server |
 //! | `policies.toml` | what more ftptrack is told |
 //! | `matrix.toml`, `sample.toml` | which of these are combined: the whole, and what ordinary tests play |
 //! | `explanations.toml` | why cells differ, or work nowhere |

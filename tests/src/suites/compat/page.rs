@@ -20,7 +20,7 @@ pub fn file() -> PathBuf {
 #[must_use]
 pub fn of_matrix(cells: usize, data: &Data) -> String {
     format!(
-        "{} servers, {} clients, {} places of the filter: {cells} cells, each played three times.",
+        "{} servers, {} clients, {} filter locations: {cells} cells, each played three times.",
         data.servers.len(),
         data.clients.len(),
         data.places.len()
@@ -36,14 +36,14 @@ Real FTP servers with real FTP clients: what works without any filter, with ftpt
 ";
 
 const METHOD: &str = "\
-A *cell* is one client that does one thing with one server in one mode (active or passive, IPv4 or IPv6), and one place
-of the filter. It works if the client ends without an error and what was to be transferred has arrived, byte for byte.
-ftptrack makes no difference to a cell if the outcome is the same as without a filter, and nothing was denied, refused
-or lost step on the way: its counters are compared, too. Before a testbed's first cell it is checked that the filter is
-shut: connections into the passive range, and from port 20, that nobody negotiated get no answer; without a filter they do.
+A *cell* is one client doing one thing with one server in one mode (active or passive, IPv4 or IPv6), with the filter in
+one location. It works if the client ends without an error and the data arrived byte for byte. ftptrack makes no
+difference to a cell if the outcome is the same as without a filter and its counters show no denial, refusal or desync.
+Before the first cell of a testbed the filter is checked: connections into the passive range and from port 20 that
+nobody negotiated get no answer; without a filter they do.
 
-`nf_conntrack_ftp` stands at the same places, with a firewall that keeps the same ports shut and lets in what the helper
-expects (`tests/compat/conntrack.nft`).
+`nf_conntrack_ftp` is attached in the same locations, behind a ruleset that keeps the same ports closed and accepts what
+the helper expects (`tests/compat/conntrack.nft`).
 
 ";
 
@@ -71,7 +71,7 @@ pub fn write(rows: &[Row], data: &Data, versions: &Versions) -> String {
     }
     text.push('\n');
     text += METHOD;
-    text += "## In sum\n\n";
+    text += "## Summary\n\n";
     let by = |of: &dyn Fn(&Cell) -> String| {
         let mut sums: BTreeMap<String, Tally> = BTreeMap::new();
         steady.iter().for_each(|row| sums.entry(of(&row.cell)).or_default().add(row));
@@ -79,7 +79,7 @@ pub fn write(rows: &[Row], data: &Data, versions: &Versions) -> String {
     };
     let places = by(&|cell| cell.place.clone());
     let ordered = data.places.iter().filter_map(|place| Some((place.title.clone(), places.get(&place.name)?)));
-    text += &table("place of the filter", ordered);
+    text += &table("filter location", ordered);
     let actions = by(&|cell| cell.action.clone());
     text += &table("what clients do", actions.iter().map(|(name, sum)| (data.actions[name].title.clone(), sum)));
     let servers = by(&|cell| super::data::split(&cell.server).0.to_owned());
@@ -121,9 +121,9 @@ fn held<'a>(list: &'a [Explanation], row: &Row) -> Option<&'a Explanation> {
 /// All cells: a table for each place and block.
 fn tables(rows: &[Row], data: &Data) -> String {
     let mut text = "## All cells\n\n\
-        ✓: it works in all modes that the client knows, without a filter, with ftptrack and with nf_conntrack_ftp.\n\
-        Else the numbers of modes in which it works, in this order, and of all modes; **bold** where ftptrack makes a\n\
-        difference, ? where chance decides. –: the client can't.\n\n"
+        ✓: it works in all modes that the client supports, without a filter, with ftptrack and with nf_conntrack_ftp.\n\
+        Otherwise the numbers of modes in which it works, in this order, and of all modes; **bold** where ftptrack makes a\n\
+        difference, ? where it depends on chance. –: the client can't do it.\n\n"
         .to_owned();
     for place in &data.places {
         let blocks =

@@ -11,17 +11,18 @@ use super::testbed::Setting;
 use crate::suites::dialogues::Guard;
 use crate::support::parallel::in_parallel;
 
-/// Scenes at a time, besides those that mostly wait.
+/// Testbeds at a time, besides those that mostly wait.
 const WORKERS: usize = 10;
 
-/// Plays all cells without a filter, with ftptrack, and with nf_conntrack_ftp if that is wanted. `tell` is called when a testbed is done.
+/// Plays all cells without a filter, with ftptrack, and with nf_conntrack_ftp if that is wanted. `report` is called
+/// when a testbed is done.
 #[track_caller]
 #[must_use]
 pub fn play(
     cells: &[Cell],
     data: &Data,
     conntrack: bool,
-    tell: impl Fn(&Setting, Guard, &[Outcome]) + Sync,
+    report: impl Fn(&Setting, Guard, &[Outcome]) + Sync,
 ) -> Vec<Row> {
     let mut testbeds: BTreeMap<(Setting, u8), (Guard, BTreeSet<Cell>)> = BTreeMap::new();
     let guards = || [Guard::Nobody, Guard::Ftptrack].into_iter().chain(conntrack.then_some(Guard::Conntrack));
@@ -33,7 +34,7 @@ pub fn play(
     let play = |((setting, _), (guard, cells)): ((Setting, u8), (Guard, BTreeSet<Cell>))| {
         let cells: Vec<_> = cells.into_iter().collect();
         let outcomes = setting.play(guard, &cells, data);
-        tell(&setting, guard, &outcomes);
+        report(&setting, guard, &outcomes);
         cells.into_iter().map(|cell| (cell, guard as u8)).zip(outcomes).collect::<Vec<_>>()
     };
     let results: BTreeMap<(Cell, u8), Outcome> = thread::scope(|scope| {

@@ -17,7 +17,7 @@ impl Model {
         if packet.is_mapped() {
             return self.deny(Counter::DeniedMappedAddress);
         }
-        if !self.is_right_side(hook, false) {
+        if !self.is_right_direction(hook, false) {
             return self.deny(Counter::DeniedWrongDirection);
         }
         if packet.opens() {
@@ -98,7 +98,7 @@ impl Model {
         if packet.is_mapped() {
             return self.deny(Counter::DeniedMappedAddress);
         }
-        if !self.is_right_side(hook, true) {
+        if !self.is_right_direction(hook, true) {
             return self.deny(Counter::DeniedWrongDirection);
         }
         let key = packet.as_server();

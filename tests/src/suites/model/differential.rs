@@ -1,4 +1,4 @@
-//! The compiled program and the model on the same packets.
+//! The differential test: the compiled program and the model on the same packets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -22,17 +22,17 @@ use crate::subject::test_run::{Hook, Kernel, LOCAL, Setup, Verdict};
 /// Real time that a script may take: less than the shortest time that means something.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What happened.
+/// How much was run.
 #[derive(Clone, Debug, Default)]
-pub struct Tale {
-    /// Packets that met the program.
+pub struct Coverage {
+    /// Packets that the program was run on.
     pub packets: u64,
     /// What was counted.
     pub counters: Counters,
 }
 
-impl Tale {
-    /// And this happened, too.
+impl Coverage {
+    /// Adds another run's.
     pub fn add(&mut self, other: &Self) {
         self.packets += other.packets;
         for (counter, times) in other.counters.raised() {
@@ -65,8 +65,8 @@ impl Kernels {
 /// # Errors
 ///
 /// What doesn't hold, and the packets that led there.
-pub fn alone(script: &Script) -> Result<Tale, String> {
-    Differential::new(script, None).fight(script)
+pub fn alone(script: &Script) -> Result<Coverage, String> {
+    Differential::new(script, None).run(script)
 }
 
 /// Runs a script on both; they must agree after every step.
@@ -74,11 +74,11 @@ pub fn alone(script: &Script) -> Result<Tale, String> {
 /// # Errors
 ///
 /// What doesn't hold, and the packets that led there.
-pub fn both(script: &Script, kernels: &mut Kernels) -> Result<Tale, String> {
+pub fn both(script: &Script, kernels: &mut Kernels) -> Result<Coverage, String> {
     let setup = Setting::of(script.head).setup;
     loop {
         let begun = Instant::now();
-        let result = Differential::new(script, Some(kernels.of(setup))).fight(script);
+        let result = Differential::new(script, Some(kernels.of(setup))).run(script);
         // A machine that stood still in between proves nothing.
         if begun.elapsed() < PATIENCE {
             return result;
@@ -103,7 +103,7 @@ impl<'k> Differential<'k> {
         Self { setting, kernel, model, judge, trace: Vec::new(), wrong: None }
     }
 
-    fn fight(mut self, script: &Script) -> Result<Tale, String> {
+    fn run(mut self, script: &Script) -> Result<Coverage, String> {
         if let Some(kernel) = &mut self.kernel {
             let length = if self.setting.server.is_ipv4() { 32 } else { 128 };
             kernel.apply(&self.setting.policy, &[(self.setting.server, length)]);
@@ -115,7 +115,7 @@ impl<'k> Differential<'k> {
             world.step(&mut self, *step);
             self.compare()?;
         }
-        Ok(Tale { packets: self.trace.len() as u64, counters: self.model.counters })
+        Ok(Coverage { packets: self.trace.len() as u64, counters: self.model.counters })
     }
 
     fn pass(&mut self, hook: Hook, packet: &Packet) -> Verdict {

@@ -1,5 +1,5 @@
-//! What must hold whatever the packets are. It looks at what passes and what is made of it, and at
-//! nothing of how.
+//! Invariants: what must hold whatever the packets are. They look at what passes and what comes of it, and at nothing
+//! of how.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,14 +13,14 @@ use super::{Model, Packet};
 use crate::PASSIVE_RANGE;
 use crate::subject::test_run::{Hook, Verdict};
 
-/// One voice's bytes by their sequence numbers: where others came in the place of some, all of them.
-type Heard = HashMap<u32, Vec<u8>>;
+/// One direction's bytes by their sequence numbers: where others came in the place of some, all of them.
+type Seen = HashMap<u32, Vec<u8>>;
 
-/// Hears all that passes.
+/// Keeps all that passes.
 #[derive(Debug, Default)]
 pub struct Judge {
-    /// What was ever heard, by connection and whether the server said it.
-    heard: HashMap<(ConnectionKey, bool), Heard>,
+    /// What was ever seen, by connection and whether the server sent it.
+    seen: HashMap<(ConnectionKey, bool), Seen>,
 }
 
 impl Judge {
@@ -60,39 +60,39 @@ impl Judge {
             begins_as_expected(setting, packet, before)?;
         }
         if !dropped {
-            self.hear(packet);
+            self.keep(packet);
         }
         let known: HashSet<_> = before.expectations.iter().map(|(key, of)| (*key, of.serial, of.session_id)).collect();
         for (key, of) in &after.expectations {
             if !known.contains(&(*key, of.serial, of.session_id)) {
-                self.vouched(setting, hook, packet, key, &of.session)?;
+                self.opened_by_the_server(setting, hook, packet, key, &of.session)?;
             }
         }
         Ok(())
     }
 
-    fn hear(&mut self, packet: &Packet) {
+    fn keep(&mut self, packet: &Packet) {
         let tcp = &packet.tcp;
         let server = tcp.source.port() == CONTROL;
         let key = if server { packet.as_server() } else { packet.as_client() };
         if tcp.flags & SYN != 0 {
             return;
         }
-        let heard = self.heard.entry((key, server)).or_default();
+        let seen = self.seen.entry((key, server)).or_default();
         for (offset, byte) in (0u32..).zip(&tcp.payload) {
-            heard.entry(tcp.seq.wrapping_add(offset)).or_default().push(*byte);
+            seen.entry(tcp.seq.wrapping_add(offset)).or_default().push(*byte);
         }
     }
 
-    /// Whether a text was ever said, in whatever segments.
-    fn said(&self, session: ConnectionKey, server: bool, text: &str) -> bool {
-        let heard = self.heard.get(&(session, server));
-        heard.is_some_and(|heard| heard.keys().any(|position| begins_with(heard, *position, text)))
+    /// Whether a text was ever sent, in whatever segments.
+    fn sent(&self, session: ConnectionKey, server: bool, text: &str) -> bool {
+        let seen = self.seen.get(&(session, server));
+        seen.is_some_and(|seen| seen.keys().any(|position| begins_with(seen, *position, text)))
     }
 
     /// A new expectation: the server's very packet must have ended a line, on the server's side, and
     /// the right end must have named that port.
-    fn vouched(
+    fn opened_by_the_server(
         &self,
         setting: &Setting,
         hook: Hook,
@@ -107,7 +107,7 @@ impl Judge {
         let egress = hook != Hook::Ingress;
         let side = setting.setup.side;
         if side.number() != 3 && (side.number() == 1) != egress {
-            return Err(format!("{key:?} is expected by a voice from the wrong side"));
+            return Err(format!("{key:?} is expected by a packet from the wrong direction"));
         }
         let passive = Mode::from_number(key.mode) == Mode::Passive;
         let [high, low] = key.port.to_be_bytes();
@@ -115,8 +115,8 @@ impl Judge {
         let [one, two, three] = [1, 2, 3].map(|digits| format!("{high},{low:0digits$}"));
         let port = [one, two, three, key.port.to_string()];
         let verbs: &[&str] = if passive { &["PASV", "EPSV", "P@SW"] } else { &["PORT", "EPRT"] };
-        let named = port.iter().any(|port| self.said(*session, passive, port));
-        if !named || !verbs.iter().any(|verb| self.said(*session, false, verb)) {
+        let named = port.iter().any(|port| self.sent(*session, passive, port));
+        if !named || !verbs.iter().any(|verb| self.sent(*session, false, verb)) {
             return Err(format!("{key:?} is expected, and nobody said so"));
         }
         if passive && !setting.policy.is_passive(key.port) || key.port < 1024 {
@@ -126,9 +126,9 @@ impl Judge {
     }
 }
 
-fn begins_with(heard: &Heard, position: u32, text: &str) -> bool {
+fn begins_with(seen: &Seen, position: u32, text: &str) -> bool {
     (0u32..).zip(text.bytes()).all(|(offset, wanted)| {
-        let bytes = heard.get(&position.wrapping_add(offset));
+        let bytes = seen.get(&position.wrapping_add(offset));
         bytes.is_some_and(|bytes| bytes.iter().any(|byte| byte.eq_ignore_ascii_case(&wanted)))
     })
 }

@@ -183,8 +183,8 @@ impl Model {
         port != 0 && self.policy.is_control(port) && self.is_server(address)
     }
 
-    /// Whether a voice can be heard at a hook.
-    fn is_right_side(&self, hook: Hook, server: bool) -> bool {
+    /// Whether packets of an end pass this way at a hook.
+    fn is_right_direction(&self, hook: Hook, server: bool) -> bool {
         let egress = hook != Hook::Ingress;
         match self.setup.side {
             Side::Both => true,
@@ -193,7 +193,7 @@ impl Model {
         }
     }
 
-    /// Early segments are held back only where another TCP will repeat them.
+    /// Early segments are deferred only where another TCP will repeat them.
     fn may_defer(&self, hook: Hook) -> bool {
         !Self::is_local(hook) && !self.policy.has(flag::MONITOR)
     }

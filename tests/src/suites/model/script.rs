@@ -51,8 +51,8 @@ impl Script {
 pub enum Beginning {
     /// By its handshake, and the server greets.
     Handshake,
-    /// It is met in the middle.
-    Met,
+    /// It is picked up midstream.
+    Midstream,
     /// By a handshake that agrees on Multipath TCP.
     Multipath,
     /// By its handshake; the client's first command is its first acknowledgement.
@@ -102,7 +102,7 @@ impl Setting {
         };
         let [server, first, second] = addresses.map(|address| address.parse().expect("an address"));
         let beginning = |at: u32| match head[3].rotate_left(3 * at) & 7 {
-            1 => Beginning::Met,
+            1 => Beginning::Midstream,
             2 if head[3] & 0xc0 == 0xc0 => Beginning::Multipath,
             3 => Beginning::CommandFirst,
             _ => Beginning::Handshake,

@@ -132,7 +132,7 @@ impl World {
     pub fn begin(&mut self, network: &mut impl Network) {
         for at in 0..self.controls.len() {
             let (_, beginning) = self.setting.sessions[at];
-            if beginning != Beginning::Met {
+            if beginning != Beginning::Midstream {
                 self.handshake(network, at, beginning == Beginning::Multipath);
             }
             if beginning != Beginning::CommandFirst {

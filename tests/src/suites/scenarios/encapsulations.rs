@@ -1,5 +1,5 @@
-//! Control connections in every wrapping: IP fragments, IPv6 extension headers, VLAN tags, segments of
-//! many packets, with the card's help and without.
+//! Control connections in every encapsulation: IP fragments, IPv6 extension headers, VLAN tags, segments of
+//! many packets, with offloads and without.
 
 use ftp_common::counter::Counter;
 use std::io::{Read as _, Write as _};

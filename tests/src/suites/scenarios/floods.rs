@@ -1,5 +1,4 @@
-//! More connections than there is room for, from as many addresses: live, and through a guard that
-//! stands where it usually does.
+//! Floods: more connections than there is room for, from as many addresses, over real links.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -44,7 +43,7 @@ fn noop(control: &mut Client, session: &mut Session) {
 }
 
 /// Whether somebody new can begin a session and a transfer; after the exchanges that a session takes
-/// to be followed whose handshake was pushed out.
+/// to be followed whose handshake was evicted.
 #[track_caller]
 fn newcomer(testbed: &Testbed<'_>, ftp: &Server, port: u16) -> bool {
     let Network { server, client, .. } = testbed.network;
@@ -143,7 +142,7 @@ pub static SESSIONS: Scenario = Scenario {
         let mut piece = [7; 1 << 14];
         let mut some =
             |data: &mut TcpStream| sending.write_all(&piece).and_then(|()| data.read_exact(&mut piece)).is_ok();
-        // What answers a spoofed's SYN comes from here, and not from the server's own stack.
+        // What answers a spoofed SYN comes from here, and not from the server's own stack.
         Testbed::run(
             server,
             &[

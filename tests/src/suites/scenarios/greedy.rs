@@ -1,4 +1,4 @@
-//! One client takes all it can, or somebody does so in its name.
+//! A greedy client, or somebody who forges its address.
 
 use socket2::{Domain, Socket, Type};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -123,7 +123,8 @@ pub static ONE_LINE: Scenario = Scenario {
         let took = begin.elapsed();
         testbed.note(format!("the line took {:.1} s", took.as_secs_f64()));
         says(&mut session, "500 what?\r\n")?;
-        // Repetitions of what lies farther back than what is kept make it lose step, and a GiB may have some.
+        // Retransmissions of what lies farther back than what is kept cost the session its synchronization, and a GiB may
+        // have some.
         let mut exchange = |session: &mut TcpStream, command: &str, answer: &str| {
             control.write_all(command.as_bytes())?;
             session.read_exact(&mut vec![0; command.len()])?;

@@ -1,4 +1,4 @@
-//! Beginnings and ends of connections that are not the usual ones.
+//! Connection setup and teardown out of the ordinary.
 
 use super::encapsulations::ANNOUNCES;
 use super::{Location, Scenario, access};
@@ -103,7 +103,7 @@ pub static LATE: Scenario = Scenario {
         let fin = Segment { seq: quit.next(), flags: flag::ACK | flag::FIN, ..connection.peer.segment("") };
         connection.peer.put(&fin);
         connection.peer.put(&quit);
-        // Where the early FIN was held back, it is repeated as well.
+        // Where the early FIN was deferred, it is retransmitted as well.
         connection.peer.put(&fin);
         connection.peer.next = fin.next();
         connection.hears("QUIT")?;

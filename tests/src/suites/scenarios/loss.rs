@@ -1,4 +1,4 @@
-//! What holding back early segments costs, and a gateway that sees what its server never gets.
+//! What deferring early segments costs, and a gateway that sees what its server never gets.
 
 use ftp_common::counter::Counter;
 use std::time::{Duration, Instant};

@@ -1,15 +1,15 @@
-//! What is tried through real namespaces and is more than one connection attempt: beginnings, ends,
-//! wrappings, floods, races. Each scenario is played against ftptrack and against the kernel's FTP helper.
+//! Scenarios: courses of events between real network namespaces. Each is played against ftptrack and against the
+//! kernel's FTP helper.
 //!
 //! | module | what is tried |
 //! |---|---|
-//! | [`encapsulations`] | control connections in every wrapping |
-//! | [`lifecycle`], [`fast_open`] | beginnings and ends that are not the usual ones |
-//! | [`retransmissions`] | repeated segments, and urgent data with the real server |
+//! | [`encapsulations`] | control connections in every encapsulation |
+//! | [`lifecycle`], [`fast_open`] | connection setup and teardown out of the ordinary |
+//! | [`retransmissions`] | retransmissions, and urgent data with the real server |
 //! | [`loss`] | lost segments, and a gateway that sees what its server never gets |
-//! | [`off_path`] | a forged session, and blind packets to a client's host |
+//! | [`off_path`] | an off-path attacker: a forged session, and blind packets to a client's host |
 //! | [`floods`], [`greedy`] | more of everything than there is room for |
-//! | [`races`] | two at once |
+//! | [`races`] | two at the same instant |
 
 use std::fmt;
 
@@ -42,11 +42,11 @@ pub struct Scenario {
     pub name: &'static str,
     /// What must hold, in the order of `expected`.
     pub must: &'static str,
-    /// What must come of it, step by step: whether a data connection is `open` or `shut`, say.
+    /// What should come of it, step by step: whether a data connection is `open` or `shut`, say.
     pub expected: &'static [&'static str],
-    /// What comes of it with nobody on guard; nothing if that is no question.
+    /// What comes of it without a filter; nothing if that is no question.
     pub unguarded: &'static [&'static str],
-    /// Where the guard stands.
+    /// Where the filter is attached.
     pub filter_at: Location,
     /// Plays it.
     pub play: fn(&Testbed<'_>) -> Result<Vec<&'static str>, Hang>,
@@ -85,7 +85,7 @@ impl Scenario {
         testbed::on(guard, self.filter_at, |testbed| self.play_on(testbed))
     }
 
-    /// It holds with ftptrack, and is a question: with nobody on guard other things come of it.
+    /// It holds with ftptrack, and is a question: without a filter other things come of it.
     /// `after` may look at what ftptrack counted.
     #[track_caller]
     pub fn must_hold(&self, after: impl FnOnce(&Ftptrack<'_>)) {
@@ -117,10 +117,10 @@ const fn access(opened: bool) -> &'static str {
     if opened { "open" } else { "shut" }
 }
 
-/// Words one behind the other, where many are the same said once.
-struct Words<'a>(&'a [&'a str]);
+/// Outcomes one behind the other, where a run of the same is counted.
+struct Outcomes<'a>(&'a [&'a str]);
 
-impl fmt::Display for Words<'_> {
+impl fmt::Display for Outcomes<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, same) in self.0.chunk_by(|one, next| one == next).enumerate() {
             if index != 0 {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_same_word_is_said_once() {
-        assert_eq!(Words(&["open", "open", "shut", "open"]).to_string(), "2 × open, shut, open");
-        assert_eq!(Words(&[]).to_string(), "");
+        assert_eq!(Outcomes(&["open", "open", "shut", "open"]).to_string(), "2 × open, shut, open");
+        assert_eq!(Outcomes(&[]).to_string(), "");
     }
 }

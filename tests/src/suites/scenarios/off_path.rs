@@ -1,4 +1,4 @@
-//! What comes from somebody who is no end of the connection.
+//! An off-path attacker: packets from somebody who is no end of the connection.
 
 use ftp_common::counter::Counter;
 
@@ -31,7 +31,7 @@ pub static ALL_FORGED: Scenario = Scenario {
         let own_link = Wire::of(client);
         let mut servers_link = Wire::of(server);
         let passive = format!("227 Entering Passive Mode ({}).\r\n", six_numbers(target));
-        // Both voices of it, each as what comes next to the one before.
+        // Both directions of it, each segment in sequence.
         let hello = Segment { source: from, destination: to, seq: 1000, ack: 0, flags: flag::SYN, payload: vec![] };
         let mut turn = Segment { ack: 5000, ..hello.clone() };
         let mut sent = vec![hello];
@@ -65,7 +65,7 @@ fn session_of(client: &Host, ftp: &Server) -> (Client, Session, Segment) {
     (control, session, next)
 }
 
-/// Where the servers lie beyond the interface, it is their voice that anyone can send with any number.
+/// With `servers-beyond` anyone can send the servers' packets, with any number.
 pub static BLIND_SERVERS: Scenario = Scenario {
     group: GROUP,
     name: "the blind packets of the evasion cases, with the server's address, to a client's host that runs the \
@@ -92,7 +92,7 @@ pub static BLIND_SERVERS: Scenario = Scenario {
             });
             let both = opened == [true; 2];
             if !both || lost() != before {
-                testbed.note(format!("{}: {opened:?}, steps lost {before:?} to {:?}", blind.name, lost()));
+                testbed.note(format!("{}: {opened:?}, desyncs {before:?} to {:?}", blind.name, lost()));
             }
             observed.push(access(both));
         }

@@ -1,4 +1,4 @@
-//! Two at once.
+//! Races: two at the same instant.
 
 use socket2::{Domain, Socket, Type};
 use std::io::{self, BufRead as _, BufReader, Write as _};

@@ -1,4 +1,4 @@
-//! Repeated segments, and urgent data with the real server.
+//! Retransmissions, and urgent data with the real server.
 
 use socket2::SockRef;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Found, Scenario, Words};
+use super::{Found, Outcomes, Scenario};
 
 /// One scenario and what came of it.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub fn write(rows: &[Row]) -> String {
                 "| what is tried | what must hold | expected | ftptrack | nf_conntrack_ftp |\n|---|---|---|---|---|\n";
         }
         let [ftptrack, conntrack] = [&row.ftptrack, &row.conntrack].map(|observed| cell(scenario, observed));
-        let expected = Words(scenario.expected);
+        let expected = Outcomes(scenario.expected);
         let _ = writeln!(text, "| {} | {} | {expected} | {ftptrack} | {conntrack} |", scenario.name, scenario.must);
     }
     text += "\n#### Tested with ftptrack alone\n\n| what is tested | why not with the helper |\n|---|---|\n";
@@ -95,5 +95,5 @@ pub fn measurements(ftptrack: &[Found], conntrack: &[Found]) -> String {
 }
 
 fn cell(scenario: &Scenario, observed: &[&str]) -> String {
-    if observed == scenario.expected { Words(observed).to_string() } else { format!("**{}**", Words(observed)) }
+    if observed == scenario.expected { Outcomes(observed).to_string() } else { format!("**{}**", Outcomes(observed)) }
 }

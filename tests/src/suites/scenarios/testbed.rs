@@ -1,4 +1,4 @@
-//! Where a scenario is played: three hosts, and a guard on one of them.
+//! Where a scenario is played: three hosts, and a filter on one of them.
 
 use std::cell::RefCell;
 use std::fs;
@@ -22,25 +22,25 @@ pub(super) const INNER: &str = "inner";
 /// The hardware address of the gateway's.
 pub(super) const INNER_MAC: [u8; 6] = [2, 0, 0, 0, 1, 3];
 
-/// Where the guard stands.
+/// Where the filter is attached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Location {
     /// On the server's host.
     Server,
-    /// On the client's host: the servers lie beyond.
+    /// On the client's host, with `servers-beyond`.
     Client,
     /// On the third host, which is the only way from the client to the server (IPv4).
     Gateway,
 }
 
-/// The hosts, and who is on guard.
+/// The hosts and the filter.
 #[derive(Debug)]
 pub struct Testbed<'a> {
     /// The hosts.
     pub network: &'a Network,
-    /// Who is on guard.
+    /// Which filter.
     pub guard: Guard,
-    /// ftptrack, if it is.
+    /// ftptrack, if it is that.
     pub ftptrack: Option<Ftptrack<'a>>,
     filter_at: Location,
     notes: RefCell<Vec<String>>,
@@ -111,7 +111,7 @@ fn put_between(network: &Network) {
     let [to, from, back] = [server, client, gateway].map(|host| host.address(Family::V4));
     gateway.namespace.ip(&format!("route add {to}/32 via 10.9.0.1 dev {INNER}"));
     client.namespace.ip(&format!("route add {to}/32 via {back}"));
-    // Of the client, of what is made of raw segments, and of strangers, who are nowhere.
+    // Of the client, of what is made of raw segments, and of spoofed addresses, which are nowhere.
     for who in [&format!("{from}/32"), "10.0.0.77/32", "11.0.0.0/8"] {
         server.namespace.ip(&format!("route add {who} via 10.9.0.3 dev {INNER} src {to}"));
     }
@@ -129,13 +129,13 @@ impl Location {
 }
 
 impl Testbed<'_> {
-    /// The host that the guard stands on.
+    /// The host that the filter is attached on.
     #[must_use]
     pub const fn host(&self) -> &Host {
         self.filter_at.host(self.network)
     }
 
-    /// How long words may take to arrive.
+    /// How long data may take to arrive.
     #[must_use]
     pub fn patience(&self) -> Duration {
         if self.guard == Guard::Conntrack { SHORT_PATIENCE } else { PATIENCE }
@@ -149,7 +149,7 @@ impl Testbed<'_> {
         Connection::new((&self.network.client, next), ftp, port, self.patience())
     }
 
-    /// Control connections that the guard takes for open.
+    /// Control connections that the filter takes for open.
     #[track_caller]
     #[must_use]
     pub fn followed(&self) -> usize {
@@ -160,7 +160,7 @@ impl Testbed<'_> {
         }
     }
 
-    /// What the guard's memory holds, in words.
+    /// What the filter's memory holds, in a sentence.
     #[track_caller]
     #[must_use]
     pub fn memory(&self) -> String {
