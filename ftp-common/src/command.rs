@@ -211,6 +211,13 @@ impl CommandParser {
         if is_word { self.verb } else { 0 }
     }
 
+    /// Whether the line that has just ended has no CR before its LF.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ends_in_bare_line_feed(&self) -> bool {
+        self.state != SKIP && self.carriage_return == 0
+    }
+
     /// The line that has just ended. `named` becomes what a [`Verb::Port`] names.
     #[inline(always)]
     pub fn end_line(&mut self, named: &mut HostPort) -> Verb {

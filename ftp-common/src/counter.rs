@@ -122,12 +122,22 @@ counters! {
     DeniedUsed = "denied_used",
     /// Denied: its expectation had four half-open connections already.
     DeniedHalfOpen = "denied_half_open",
-    /// Denied: a control segment in a direction in which its sender cannot be.
+    /// Denied: no room for one more half-open connection: too many in this session, or in the table.
+    DeniedHalfOpenFull = "denied_half_open_full",
+    /// Denied: a SYN on the addresses and ports of a connection whose handshake is not over, or was refused.
+    DeniedTupleInUse = "denied_tuple_in_use",
+    /// Denied: a second SYN-ACK with another number, or a segment that fits no SYN-ACK.
+    DeniedHandshake = "denied_handshake",
+    /// Denied: a SYN with data or a Fast Open cookie on a guarded port; the client repeats it without.
+    DeniedFastOpen = "denied_fast_open",
+    /// Denied: a segment in a direction in which its sender cannot be.
     DeniedWrongDirection = "denied_wrong_direction",
     /// Denied: a fragment that hides the TCP header, on the way to a guarded server.
     DeniedFragment = "denied_fragment",
     /// Denied: too many IPv6 extension headers, on the way to a guarded server.
     DeniedExtensionHeaders = "denied_extension_headers",
+    /// Denied: more stacked priority tags (VLAN 0) than are followed.
+    DeniedVlanTags = "denied_vlan_tags",
     /// Denied: an IPv6 packet with an IPv4-mapped address, to or from a guarded server.
     DeniedMappedAddress = "denied_mapped_address",
     /// Denied: a SYN with data on a control port (TCP Fast Open); the client repeats it without.

@@ -181,6 +181,9 @@ impl ServerState {
             return Err(Counter::RefusedActiveOff);
         }
         self.wanted.client = key.client;
+        if command.fault == fault::AMBIGUOUS {
+            return Err(Counter::RefusedAmbiguous);
+        }
         if command.fault == fault::FOREIGN {
             // Only the last foreign address is remembered: one that was named since is another's.
             if !policy.has(flag::PORT_PROMISCUOUS) || client.named_end != command.end {

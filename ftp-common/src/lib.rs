@@ -10,7 +10,7 @@
 //! | [`session`] | one control connection: the value of its map, and all shapes in it |
 //! | [`segment`], [`sequence`], [`client`], [`overlap`], [`server`] | its two directions: the order of their bytes, pending commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
-//! | [`expectation`], [`range`], [`flow`] | data connections: negotiated, and accepted |
+//! | [`expectation`], [`range`], [`half_open`], [`flow`] | data connections: negotiated, and accepted |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod dialogue;
 pub mod event;
 pub mod expectation;
 pub mod flow;
+pub mod half_open;
 pub mod host_port;
 pub mod keys;
 pub mod limit;

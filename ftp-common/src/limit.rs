@@ -1,16 +1,27 @@
-//! How many sessions a client has: fixed slots, each checked against the sessions that are alive, so that
-//! no count can only rise and nothing has to be swept.
+//! How many sessions a client has: numbered slots, each checked against the sessions that are alive, so that
+//! no count can only rise and nothing has to be swept. A slot is an entry of its own: the map has room for as many
+//! as there are sessions, however many clients they are of.
 
-use crate::policy::MAX_SESSIONS_PER_CLIENT;
+use crate::keys::ClientKey;
 
 /// After all slots of a client were found in use, none is searched for this long. Nanoseconds.
 pub const FULL: u64 = crate::SECOND;
 
-/// One session of a client: what its key has that the client's key has not.
+/// Key of the CLIENTS map. 40 bytes, no padding.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct SlotKey {
+    /// Whose session it is.
+    pub client: ClientKey,
+    /// Which of its slots, from 0 on.
+    pub slot: u32,
+}
+
+/// Value of the CLIENTS map: a session of a client, what its key has that the client's key has not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Slot {
-    /// Id of the session; 0: free. Free too when no session of this id lives.
+    /// Id of the session. The slot is free when no session of this id is alive.
     pub session_id: u64,
     /// The last two 32-bit words of the client's address.
     pub client_low: [u32; 2],
@@ -20,14 +31,9 @@ pub struct Slot {
     pub server_port: u16,
     /// Always 0.
     pub zero: u32,
+    /// In slot 0: when all slots were last found in use, nanoseconds; 0: never.
+    pub full_since: u64,
 }
 
-/// Value of the CLIENTS map.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct ClientSessions {
-    /// When all slots were last found in use, nanoseconds; 0: never.
-    pub full_since: u64,
-    /// The slots.
-    pub slots: [Slot; MAX_SESSIONS_PER_CLIENT as usize],
-}
+const _: () = assert!(size_of::<SlotKey>() == 40);
+const _: () = assert!(size_of::<Slot>() == 32);

@@ -46,6 +46,9 @@ pub struct Config {
     pub generation: u32,
     /// Bits of [`option`].
     pub options: u32,
+    /// Seed of the hash that selects a bucket of half-open flows ([`crate::half_open::bucket`]): random, set once
+    /// when the maps are made.
+    pub seed: u64,
 }
 
 /// Bits of [`Config::options`]: what applies to all servers.
@@ -54,6 +57,10 @@ pub mod option {
     pub const NO_ACCOUNTING: u32 = 1;
     /// Some policy sets a mark. Without it no packet of a flow pays for looking.
     pub const MARKS: u32 = 2;
+    /// The first policy is for all addresses of this host, those too that SERVERS has not got yet.
+    pub const OWN_ADDRESSES: u32 = 4;
+    /// Some policy denies: not all are in monitor mode.
+    pub const ENFORCES: u32 = 8;
 }
 
 /// Classes of all ports in one generation: an entry of the PORTS map (index: generation & 1).

@@ -11,6 +11,7 @@ use crate::flow::tcp;
 use crate::keys::{ConnectionKey, ExpectationKey};
 use crate::reply::ReplyParser;
 use crate::segment::Segment;
+use crate::sequence::{before, is_near, is_within};
 
 /// Value of the HANDSHAKES map: the numbers of a SYN-ACK on a control port.
 #[repr(C)]
@@ -37,6 +38,49 @@ pub mod idle {
     pub const LOOKED_AT: u32 = 2;
 }
 
+/// Half-open data connections that a session may leave behind at once; and after how long (nanoseconds) it may
+/// leave one more. So no client fills the table of half-open flows, whose entries stay for
+/// [`crate::half_open::LIFE`].
+pub const MAX_UNFINISHED: u32 = 32;
+/// See [`MAX_UNFINISHED`].
+pub const UNFINISHED_LEAK: u64 = 4 * crate::SECOND;
+
+/// How many half-open data connections a session has left behind, as a leaky bucket. Any CPU may write it: a lost
+/// update miscounts by one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unfinished {
+    /// When the bucket leaked last, nanoseconds.
+    pub leaked_at: u64,
+    /// How many.
+    pub count: u32,
+    /// Always 0.
+    pub zero: u32,
+}
+
+impl Unfinished {
+    /// Counts one more; false when there are too many.
+    #[inline(always)]
+    pub const fn take(&mut self, now: u64) -> bool {
+        let leaked = now.saturating_sub(self.leaked_at) / UNFINISHED_LEAK;
+        if leaked != 0 {
+            self.leaked_at = now;
+            self.count = if leaked < self.count as u64 { self.count - leaked as u32 } else { 0 };
+        }
+        if self.count >= MAX_UNFINISHED {
+            return false;
+        }
+        self.count += 1;
+        true
+    }
+
+    /// One was finished.
+    #[inline(always)]
+    pub const fn give_back(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+}
+
 /// Value of the SESSIONS map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -49,6 +93,8 @@ pub struct Session {
     pub client: ClientState,
     /// Written by packets of the server.
     pub server: ServerState,
+    /// Its half-open data connections.
+    pub unfinished: Unfinished,
 }
 
 /// Commands that can be pending at a time.
@@ -85,6 +131,8 @@ pub mod fault {
     pub const MALFORMED: u8 = 1;
     /// It names an address that isn't the client's; [`ClientState::named`] is which.
     pub const FOREIGN: u8 = 2;
+    /// A line before it ended in a bare LF, and has not been answered yet.
+    pub const AMBIGUOUS: u8 = 3;
 }
 
 /// A command that is pending: its final reply has not come.
@@ -138,10 +186,15 @@ pub struct ClientState {
     pub deferred: u8,
     /// `void_before` has a meaning.
     pub voided: u8,
+    /// Position behind the FIN.
+    pub fin_end: u32,
     /// The server's count of final replies when the last command was parsed.
     pub reply_batch: u32,
     /// End of the first command of those that were parsed since that reply.
     pub reply_batch_from: u32,
+    /// 1: a line ended in a bare LF, and commands have been pending ever since. A server that takes CRLF only
+    /// (pyftpdlib) reads it and the next line as one, and gives one reply less.
+    pub bare_line_feed: u32,
     /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
     pub named: Address,
     /// See `named`.
@@ -169,8 +222,10 @@ impl Default for ClientState {
             fin: 0,
             deferred: 0,
             voided: 0,
+            fin_end: 0,
             reply_batch: 0,
             reply_batch_from: 0,
+            bare_line_feed: 0,
             named: Address::ANY,
             named_end: 0,
             ring: [Command::default(); RING],
@@ -270,10 +325,16 @@ pub struct ServerState {
     pub decision: u8,
     /// 1: the expectation's time restarts; for the caller to carry out and reset.
     pub renew: u8,
+    /// Payload was seen: the server's host has taken the connection, whatever became of the client's segments.
+    pub confirmed: u8,
     /// Always 0.
-    pub zero: [u8; 2],
+    pub zero: u8,
     /// Counts final replies, those that answer nothing too.
     pub finals: u32,
+    /// Position behind the FIN.
+    pub fin_end: u32,
+    /// Always 0.
+    pub zero2: u32,
     /// The command that the last final reply answered.
     pub taken: Command,
     /// The expectation to be made, with [`decision::REPLACE`].
@@ -300,6 +361,8 @@ impl Session {
         let handshake = Handshake { client_next: segment.seq, server_next: segment.ack, ..Handshake::default() };
         self.start(session_id, now, &handshake);
         self.server.greeted = 1;
+        self.server.confirmed = 1;
+        self.server.parser.assume_crlf();
     }
 
     /// Begins a session at a packet of the server, somewhere in the middle. The value must be zeroed.
@@ -320,6 +383,16 @@ impl Session {
             && self.client.desyncs == self.server.resynced_for
     }
 
+    /// Whether it is the session of this id and its expectation of this serial has not been withdrawn.
+    #[inline(always)]
+    #[must_use]
+    pub const fn stands(&self, session_id: u64, serial: u32) -> bool {
+        self.session_id == session_id
+            && self.server.serial == serial
+            && self.server.standing.mode != 0
+            && self.client.desyncs == self.server.resynced_for
+    }
+
     /// Commands that are pending.
     #[must_use]
     pub const fn pending(&self) -> u32 {
@@ -332,18 +405,36 @@ impl Session {
         (0..count).map(move |i| ring[tail.wrapping_add(i) as usize % RING])
     }
 
-    /// Whether a reset from the client ends it: only one in sequence does (RFC 9293 §3.5.3).
+    /// A segment of the client has been read or ignored: it may end its stream.
+    #[inline(always)]
+    pub fn finish_client(&mut self, segment: &Segment) {
+        let Self { client, server, .. } = self;
+        if client.resync_epoch == server.resync_epoch && client.desyncs == server.resynced_for {
+            client.finish(server, segment);
+        }
+    }
+
+    /// Whether a reset from the client ends it. The server's host takes one at its next position (RFC 9293
+    /// §3.5.3), which is anywhere between what it has acknowledged and what was read here: bytes with a bad
+    /// checksum were read and not taken. Out of sync, no position is certain.
     #[inline(always)]
     #[must_use]
     pub const fn client_resets(&self, segment: &Segment) -> bool {
-        segment.has(tcp::RST) && self.client.resync_epoch == self.server.resync_epoch && segment.seq == self.client.next
+        if !segment.has(tcp::RST) {
+            return false;
+        }
+        if self.client.resync_epoch != self.server.resync_epoch || self.client.desyncs != self.server.resynced_for {
+            return is_near(segment.seq, self.server.acked);
+        }
+        is_within(segment.seq, self.server.acked, self.client.next)
     }
 
-    /// Whether a reset from the server ends it.
+    /// Whether a reset from the server ends it. `trusted`: this host's own TCP made it, and makes none for a
+    /// connection that it has.
     #[inline(always)]
     #[must_use]
-    pub const fn server_resets(&self, segment: &Segment) -> bool {
-        segment.has(tcp::RST) && segment.seq == self.server.next
+    pub const fn server_resets(&self, segment: &Segment, trusted: bool) -> bool {
+        segment.has(tcp::RST) && (trusted || is_within(segment.seq, self.client.acked, self.server.next))
     }
 
     /// Whether both ends have closed, and each knows of the other's FIN.
@@ -352,10 +443,21 @@ impl Session {
     pub const fn is_closed(&self) -> bool {
         self.client.fin != 0
             && self.server.fin != 0
-            && self.server.acked == self.client.next
-            && self.client.acked == self.server.next
+            && !before(self.server.acked, self.client.fin_end)
+            && !before(self.client.acked, self.server.fin_end)
+    }
+
+    /// Whether it takes a place in its client's limit: its server has not closed, and has shown that there is a
+    /// connection, or may still do so.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_alive(&self, now: u64) -> bool {
+        self.server.fin == 0 && (self.server.confirmed != 0 || now.saturating_sub(self.since) < UNCONFIRMED)
     }
 }
+
+/// How long a session counts as alive before its server has sent anything, nanoseconds.
+pub const UNCONFIRMED: u64 = 10 * crate::SECOND;
 
 #[cfg(test)]
 #[path = "session_tests.rs"]

@@ -1,24 +1,37 @@
-//! Whether a data connection is accepted, and its flow.
+//! Whether a SYN may open a data connection; and its half-open flow.
 
-use aya_ebpf::bindings::BPF_ANY;
+use ftp_common::SECOND;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::flow::{Flow, IN_RANGE, PROMISCUOUS};
+use ftp_common::half_open::{LIFE, Syn};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::{ServerPolicy, flag};
 
 use crate::clock::now;
-use crate::maps::{EXPECTATIONS, FLOWS, session};
+use crate::maps::{EXPECTATIONS, USED, session};
 use crate::packet::Packet;
 use crate::scratch::{Scratch, scratch};
-use crate::{expectations, ranges};
+use crate::{expectations, half_open_table, ranges};
 
-/// Reserves a half-open slot of the expectation and makes the flow, or gives the reason why not.
+/// What a SYN may do.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Accepted {
+    /// It is expected by the session of the very client address that it goes to or comes from.
+    Own,
+    /// It is expected by a session of another address.
+    Foreign,
+}
+
+/// Finds the expectation of a SYN, reserves a half-open slot of it and makes the flow, or gives the reason why
+/// not. A SYN that TCP repeats passes as it did before.
 #[inline(always)]
-pub(crate) fn accept(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy, mode: Mode) -> Result<(), Counter> {
-    if packet.mapped {
-        return Err(Counter::DeniedMappedAddress);
-    }
+pub(crate) fn accept(
+    packet: &Packet,
+    key: &ConnectionKey,
+    policy: &ServerPolicy,
+    mode: Mode,
+) -> Result<Accepted, Counter> {
     let passive = mode == Mode::Passive;
     let mut expected = ExpectationKey::for_connection(key, mode);
     let mut found = expectations::get(&expected);
@@ -30,9 +43,15 @@ pub(crate) fn accept(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy
     }
     let Some(expectation) = found else {
         if passive && policy.has(flag::FTPS_CLIENT_RANGE) {
-            return accept_in_range(packet, key);
+            return accept_in_range(packet, key).map(|()| Accepted::Own);
         }
-        return Err(if passive { Counter::DeniedPassive } else { Counter::DeniedActive });
+        return Err(if !passive {
+            Counter::DeniedActive
+        } else if was_used(&expected, now()) {
+            Counter::DeniedUsed
+        } else {
+            Counter::DeniedPassive
+        });
     };
     let now = now();
     if now > expectation.expires {
@@ -44,14 +63,22 @@ pub(crate) fn accept(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy
         let _gone = EXPECTATIONS.remove(&expected);
         return Err(Counter::DeniedSessionGone);
     };
+    let accepted = if expectation.session.client == key.client { Accepted::Own } else { Accepted::Foreign };
+    if is_repeated(packet, key, expectation.session_id, expectation.serial, now)? {
+        return Ok(accepted);
+    }
     if !expectation.may_begin(owner.client.transfers) {
         return Err(Counter::DeniedUsed);
     }
     if !expectation.reserve_half_open(now) {
         return Err(Counter::DeniedHalfOpen);
     }
+    if !owner.unfinished.take(now) {
+        expectation.release_half_open(now);
+        return Err(Counter::DeniedHalfOpenFull);
+    }
     let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
-    scratch.flow = Flow {
+    scratch.half_open.flow = Flow {
         session_id: expectation.session_id,
         serial: expectation.serial,
         control_client_port: expectation.session.client_port,
@@ -60,7 +87,15 @@ pub(crate) fn accept(packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy
         marks,
         ..Flow::default()
     };
-    make_flow(packet, key, now, scratch)
+    scratch.half_open.control_client = expectation.session.client;
+    make_flow(packet, key, now, scratch).map(|()| accepted)
+}
+
+/// Whether a connection has used the expectation of this key up a while ago.
+#[inline(always)]
+fn was_used(expected: &ExpectationKey, now: u64) -> bool {
+    // SAFETY: valid until the program returns; a value of another key by then only names another reason.
+    USED.get_ptr(expected).is_some_and(|used| now.saturating_sub(unsafe { *used }) < SECOND * 60)
 }
 
 /// An encrypted session may have negotiated it: its client's address may use the range while it lives.
@@ -70,29 +105,52 @@ fn accept_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> 
     if !ranges::find_owner(scratch, key) {
         return Err(Counter::DeniedPassive);
     }
-    scratch.flow = Flow {
-        session_id: scratch.owner.session_id,
-        control_client_port: scratch.owner.client_port,
-        control_server_port: scratch.owner.server_port,
+    let owner = scratch.owner;
+    let now = now();
+    if is_repeated(packet, key, owner.session_id, 0, now)? {
+        return Ok(());
+    }
+    let control = ConnectionKey { client_port: owner.client_port, server_port: owner.server_port, ..*key };
+    if !session(&control).is_some_and(|session| session.unfinished.take(now)) {
+        return Err(Counter::DeniedHalfOpenFull);
+    }
+    scratch.half_open.flow = Flow {
+        session_id: owner.session_id,
+        control_client_port: owner.client_port,
+        control_server_port: owner.server_port,
         mode: Mode::Passive.number(),
         marks: IN_RANGE,
         ..Flow::default()
     };
-    make_flow(packet, key, now(), scratch)
+    scratch.half_open.control_client = key.client;
+    make_flow(packet, key, now, scratch)
+}
+
+/// Whether a SYN repeats that of a half-open flow; an error if its addresses and ports are another's.
+#[inline(always)]
+fn is_repeated(packet: &Packet, key: &ConnectionKey, session_id: u64, serial: u32, now: u64) -> Result<bool, Counter> {
+    let Some(half_open) = half_open_table::find(key, now) else { return Ok(false) };
+    match half_open.on_syn(packet.segment.seq, session_id, serial) {
+        Syn::Repeated => {
+            half_open.until = now + LIFE;
+            Ok(true)
+        }
+        Syn::Anew if half_open_table::remove(key) => Ok(false),
+        _ => Err(Counter::DeniedTupleInUse),
+    }
 }
 
 /// Completes the flow in `scratch`, and makes it.
 #[inline(always)]
 fn make_flow(packet: &Packet, key: &ConnectionKey, now: u64, scratch: &mut Scratch) -> Result<(), Counter> {
-    let flow = &mut scratch.flow;
+    scratch.half_open.key = *key;
+    scratch.half_open.until = now + LIFE;
+    let flow = &mut scratch.half_open.flow;
     flow.since = now;
     flow.last_seen = now;
     flow.syn_seq = packet.segment.seq;
     flow.interface = packet.interface;
     flow.opened_at_egress = u8::from(packet.egress);
     flow.packets[usize::from(flow.mode != Mode::Passive.number())] = 1;
-    if FLOWS.insert(key, flow, u64::from(BPF_ANY)).is_err() {
-        return Err(Counter::MapErrors);
-    }
-    Ok(())
+    if half_open_table::insert(key) { Ok(()) } else { Err(Counter::DeniedHalfOpenFull) }
 }

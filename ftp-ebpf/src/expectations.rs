@@ -12,7 +12,7 @@ use ftp_common::session::{Negotiated, Session, decision};
 use crate::clock::now;
 use crate::maps::EXPECTATIONS;
 use crate::scratch::Scratch;
-use crate::{report, servers};
+use crate::{atomic, report, servers};
 
 /// The entry of an expectation, whoever owns it.
 #[inline(always)]
@@ -42,8 +42,9 @@ pub(crate) fn carry_out(
         return;
     }
     session.server.renew = 0;
-    withdraw(scratch, key, session, interface);
+    let standing = session.server.standing;
     session.server.standing = Negotiated::default();
+    withdraw_standing(scratch, key, session, &standing, interface);
     if decided == decision::REPLACE {
         make(scratch, key, session, policy, interface);
     }
@@ -81,7 +82,20 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
 /// Removes the session's expectation, if there is one and it is still this session's own.
 #[inline(always)]
 pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Session, interface: u32) {
-    let standing = session.server.standing;
+    withdraw_standing(scratch, key, session, &session.server.standing, interface);
+}
+
+/// As [`withdraw`]. What makes it withdrawn ([`Session::stands`]) is written before: another CPU that has it out of
+/// the map at this moment ([`crate::half_open`]) puts it back first and looks then.
+#[inline(always)]
+fn withdraw_standing(
+    scratch: &mut Scratch,
+    key: &ConnectionKey,
+    session: &Session,
+    standing: &Negotiated,
+    interface: u32,
+) {
+    atomic::fence(&mut scratch.fence);
     if standing.mode == 0 {
         return;
     }
@@ -93,7 +107,7 @@ pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Ses
     let unused = expectation.uses == 0;
     if EXPECTATIONS.remove(&expected).is_ok() && unused {
         report::count(Counter::ExpectationsWithdrawn);
-        report_expectation(scratch, EventKind::Withdrawn, key, &standing, session.session_id, interface);
+        report_expectation(scratch, EventKind::Withdrawn, key, standing, session.session_id, interface);
     }
 }
 

@@ -1,5 +1,4 @@
-//! Whether a SYN-ACK agrees on Multipath TCP (RFC 8684 §3.1): then other connections may carry the
-//! bytes of this one, and it can't be read.
+//! Which TCP options a segment has.
 
 use core::hint::black_box;
 
@@ -7,17 +6,23 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
 
 use crate::packet::Packet;
-use crate::scratch::Scratch;
+use crate::scratch::{Options, Scratch};
 
 /// The longest TCP options.
 const LONGEST: u32 = 40;
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
-const MULTIPATH: u8 = 30;
+/// Multipath TCP (RFC 8684 §3.1): other connections may carry the bytes of this one, and it can't be read.
+pub(crate) const MULTIPATH: u8 = 30;
+/// TCP Fast Open (RFC 7413 §4.1.1): the host takes a connection by its SYN.
+pub(crate) const FAST_OPEN: u8 = 34;
+/// Experiments (RFC 6994); Fast Open was one.
+const EXPERIMENT: u8 = 254;
+const FAST_OPEN_EXPERIMENT: [u8; 2] = [0xf9, 0x89];
 
-/// Whether the options of a segment have one of kind 30.
+/// Whether the options of a segment have one of this kind.
 #[inline(always)]
-pub(crate) fn agreed(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch) -> bool {
+pub(crate) fn has(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch, kind: u8) -> bool {
     let size = packet.options;
     if size == 0 || size > LONGEST {
         return false;
@@ -40,7 +45,8 @@ pub(crate) fn agreed(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch
         let length = u32::from(options.bytes[(at as usize + 1) & 63]);
         let step = match options.bytes[at as usize] {
             END => return false,
-            MULTIPATH => return true,
+            found if found == kind => return true,
+            EXPERIMENT if kind == FAST_OPEN && is_fast_open_experiment(options) => return true,
             NO_OPERATION => 1,
             _ if length < 2 || at + length > LONGEST => return false,
             _ => length,
@@ -48,4 +54,10 @@ pub(crate) fn agreed(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch
         options.at = at + step;
     }
     false
+}
+
+#[inline(always)]
+fn is_fast_open_experiment(options: &Options) -> bool {
+    let at = options.at as usize;
+    [options.bytes[(at + 2) & 63], options.bytes[(at + 3) & 63]] == FAST_OPEN_EXPERIMENT
 }
