@@ -56,8 +56,15 @@ impl Policy {
     #[must_use]
     pub fn options(&self) -> u32 {
         let marks = self.rules().any(|rules| rules.mark.is_some());
-        let accounting = if self.accounting { 0 } else { option::NO_ACCOUNTING };
-        if marks { accounting | option::MARKS } else { accounting }
+        let enforces = self.rules().any(|rules| !rules.monitor);
+        [
+            (!self.accounting, option::NO_ACCOUNTING),
+            (marks, option::MARKS),
+            (self.own.is_some(), option::OWN_ADDRESSES),
+            (enforces, option::ENFORCES),
+        ]
+        .iter()
+        .fold(0, |options, (holds, bit)| if *holds { options | bit } else { options })
     }
 
     /// All rules, those for the interfaces' own addresses first.
@@ -181,7 +188,10 @@ mod tests {
 
     #[test]
     fn what_holds_for_all_servers_is_an_option() {
-        assert_eq!(Policy { own: Some(Rules::default()), ..Policy::default() }.options(), 0);
+        assert_eq!(
+            Policy { own: Some(Rules::default()), ..Policy::default() }.options(),
+            option::OWN_ADDRESSES | option::ENFORCES
+        );
         assert_eq!(Policy { own: Some(unusual()), ..Policy::default() }.options(), option::MARKS);
         let neither = Policy { own: Some(unusual()), accounting: false, ..Policy::default() };
         assert_eq!(neither.options(), option::MARKS | option::NO_ACCOUNTING);

@@ -213,7 +213,7 @@ impl FlowRow {
             state: match flow.state {
                 state::SYN_SENT => "syn_sent",
                 state::SYN_RECV => "syn_recv",
-                state::ESTABLISHED => "established",
+                state::ESTABLISHED | state::UNCONFIRMED => "established",
                 state::ENDED => "ended",
                 _ => "denied",
             },

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use ftp_common::ABI_VERSION;
-use ftp_common::flow::Flow;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::session::Session;
 use ipnet::IpNet;
@@ -18,7 +17,7 @@ use crate::ebpf::policy_maps::PolicyMaps;
 use crate::error::{Failure, Line};
 use crate::pins::{Pins, Record};
 use crate::policy::summary::shown;
-use crate::query::expectations;
+use crate::query::{expectations, flow_entries};
 use crate::query::policy_row::PolicyRow;
 use crate::query::rows::{InterfaceRow, Status};
 use crate::sys::netlink::Netlink;
@@ -48,7 +47,7 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         policy: PolicyRow::from(&active),
         sessions: read::<AsPod<ConnectionKey>, AsPod<Session>>(&maps.sessions()?)?.len(),
         expectations: expectations(maps)?.len(),
-        flows: read::<AsPod<ConnectionKey>, AsPod<Flow>>(&maps.flows()?)?.len(),
+        flows: flow_entries(maps)?.len(),
     })
 }
 
