@@ -17,9 +17,9 @@ use crate::ebpf::policy_maps::PolicyMaps;
 use crate::error::{Failure, Line};
 use crate::pins::{Pins, Record};
 use crate::policy::summary::shown;
-use crate::query::{expectations, flow_entries};
 use crate::query::policy_row::PolicyRow;
 use crate::query::rows::{InterfaceRow, Status};
+use crate::query::{expectations, flow_entries};
 use crate::sys::netlink::Netlink;
 
 /// The whole state.

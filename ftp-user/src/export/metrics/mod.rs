@@ -129,7 +129,8 @@ impl Page {
         for mode in MODES {
             for (wanted, word) in OPEN {
                 // Established as soon as its handshake is over.
-                let shown = |flow: &Flow| if flow.state == state::UNCONFIRMED { state::ESTABLISHED } else { flow.state };
+                let shown =
+                    |flow: &Flow| if flow.state == state::UNCONFIRMED { state::ESTABLISHED } else { flow.state };
                 let is = |flow: &Flow| flow.mode == mode.number() && shown(flow) == wanted;
                 let count = all.iter().filter(|(_, flow)| is(&flow.0)).count();
                 open.with_label_values(&[mode.name(), word]).set(number(count));
