@@ -33,12 +33,15 @@ pub(crate) fn accept(
     mode: Mode,
 ) -> Result<Accepted, Counter> {
     let passive = mode == Mode::Passive;
-    let mut expected = ExpectationKey::for_connection(key, mode);
-    let mut found = expectations::get(&expected);
+    let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
+    // Keys lie in scratch: the stack has no room for them in the middle of the way.
+    let Scratch { expected, other, .. } = &mut *scratch;
+    *expected = ExpectationKey::for_connection(key, mode);
+    let mut found = expectations::get(expected);
     let mut marks = 0;
     if found.is_none() && passive && policy.has(flag::PASV_PROMISCUOUS) {
         expected.client = Address::ANY;
-        found = expectations::get(&expected);
+        found = expectations::get(expected);
         marks = PROMISCUOUS;
     }
     let Some(expectation) = found else {
@@ -47,7 +50,7 @@ pub(crate) fn accept(
         }
         return Err(if !passive {
             Counter::DeniedActive
-        } else if was_used(&expected, now()) {
+        } else if was_used(expected, now()) {
             Counter::DeniedUsed
         } else {
             Counter::DeniedPassive
@@ -55,16 +58,16 @@ pub(crate) fn accept(
     };
     let now = now();
     if now > expectation.expires {
-        let _gone = EXPECTATIONS.remove(&expected);
+        let _gone = EXPECTATIONS.remove(&*expected);
         return Err(Counter::DeniedExpired);
     }
-    let owner = expectation.session;
-    let Some(owner) = session(&owner).filter(|owner| owner.session_id == expectation.session_id) else {
-        let _gone = EXPECTATIONS.remove(&expected);
+    *other = expectation.session;
+    let Some(owner) = session(other).filter(|owner| owner.session_id == expectation.session_id) else {
+        let _gone = EXPECTATIONS.remove(&*expected);
         return Err(Counter::DeniedSessionGone);
     };
     let accepted = if expectation.session.client == key.client { Accepted::Own } else { Accepted::Foreign };
-    if is_repeated(packet, key, expectation.session_id, expectation.serial, now)? {
+    if is_repeated(packet, expectation.session_id, expectation.serial, now)? {
         return Ok(accepted);
     }
     if !expectation.may_begin(owner.client.transfers) {
@@ -77,7 +80,6 @@ pub(crate) fn accept(
         expectation.release_half_open(now);
         return Err(Counter::DeniedHalfOpenFull);
     }
-    let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
     scratch.half_open.flow = Flow {
         session_id: expectation.session_id,
         serial: expectation.serial,
@@ -105,13 +107,15 @@ fn accept_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> 
     if !ranges::find_owner(scratch, key) {
         return Err(Counter::DeniedPassive);
     }
-    let owner = scratch.owner;
     let now = now();
-    if is_repeated(packet, key, owner.session_id, 0, now)? {
+    if is_repeated(packet, scratch.owner.session_id, 0, now)? {
         return Ok(());
     }
-    let control = ConnectionKey { client_port: owner.client_port, server_port: owner.server_port, ..*key };
-    if !session(&control).is_some_and(|session| session.unfinished.take(now)) {
+    let Scratch { owner, other, .. } = &mut *scratch;
+    *other = *key;
+    other.client_port = owner.client_port;
+    other.server_port = owner.server_port;
+    if !session(other).is_some_and(|session| session.unfinished.take(now)) {
         return Err(Counter::DeniedHalfOpenFull);
     }
     scratch.half_open.flow = Flow {
@@ -128,14 +132,14 @@ fn accept_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> 
 
 /// Whether a SYN repeats that of a half-open flow; an error if its addresses and ports are another's.
 #[inline(always)]
-fn is_repeated(packet: &Packet, key: &ConnectionKey, session_id: u64, serial: u32, now: u64) -> Result<bool, Counter> {
-    let Some(half_open) = half_open_table::find(key, now) else { return Ok(false) };
+fn is_repeated(packet: &Packet, session_id: u64, serial: u32, now: u64) -> Result<bool, Counter> {
+    let Some(half_open) = half_open_table::find(now) else { return Ok(false) };
     match half_open.on_syn(packet.segment.seq, session_id, serial) {
         Syn::Repeated => {
             half_open.until = now + LIFE;
             Ok(true)
         }
-        Syn::Anew if half_open_table::remove(key) => Ok(false),
+        Syn::Anew if half_open_table::half_open_remove() != 0 => Ok(false),
         _ => Err(Counter::DeniedTupleInUse),
     }
 }
@@ -152,5 +156,5 @@ fn make_flow(packet: &Packet, key: &ConnectionKey, now: u64, scratch: &mut Scrat
     flow.interface = packet.interface;
     flow.opened_at_egress = u8::from(packet.egress);
     flow.packets[usize::from(flow.mode != Mode::Passive.number())] = 1;
-    if half_open_table::insert(key) { Ok(()) } else { Err(Counter::DeniedHalfOpenFull) }
+    if half_open_table::half_open_insert() != 0 { Ok(()) } else { Err(Counter::DeniedHalfOpenFull) }
 }

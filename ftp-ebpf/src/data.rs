@@ -7,11 +7,11 @@ use ftp_common::policy::{class, option};
 
 use crate::clock::now;
 use crate::globals::LOOPBACK;
-use crate::half_open::{self, Outcome};
+use crate::half_open;
 use crate::maps::FLOWS;
 use crate::packet::Packet;
 use crate::syn;
-use crate::verdict::{PASS, deny};
+use crate::verdict::{PASS, deny_by_index};
 use crate::{flows, half_open_table, servers};
 
 /// The verdict on a packet of which at least one port is guarded by some policy.
@@ -46,21 +46,17 @@ pub(crate) fn data(
 fn segment(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation: u32, from_client: bool) -> i32 {
     let accounts = servers::options() & option::NO_ACCOUNTING == 0;
     let mut counted = false;
-    if let Some(entry) = half_open_table::find(key, now()) {
+    if let Some(entry) = half_open_table::find(now()) {
         let mode = entry.flow.mode;
-        counted = accounts
-            && entry.flow.counts_here(
-                packet.interface,
-                packet.egress,
-                LOOPBACK.load() != 0,
-                is_opener(mode, from_client),
-            );
-        match half_open::segment(skb, packet, key, entry, from_client, counted) {
-            Outcome::Pass => return passed(skb, packet, key, generation, true),
-            Outcome::Promoted => {}
-            Outcome::Deny(reason) => {
+        let opener = is_opener(mode, from_client);
+        counted = accounts && entry.flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, opener);
+        let what = if from_client { half_open::FROM_CLIENT } else { 0 } | if counted { half_open::ACCOUNTS } else { 0 };
+        match half_open::segment(skb, packet, key, entry, what) {
+            half_open::PASSES => return passed(skb, packet, key, generation, true),
+            half_open::PROMOTED => {}
+            reason => {
                 return match servers::policy(generation, &key.server) {
-                    Some(policy) => deny(policy, reason, key, mode, packet.interface),
+                    Some(policy) => deny_by_index(policy, reason, key, mode, packet.interface),
                     None => PASS,
                 };
             }

@@ -10,7 +10,7 @@ use ftp_common::keys::ConnectionKey;
 use crate::maps::{FLOWS, session};
 use crate::packet::Packet;
 use crate::report;
-use crate::scratch::scratch;
+use crate::scratch::{Scratch, scratch};
 
 /// A segment of an established flow, which has been counted: it may end it.
 #[inline(always)]
@@ -39,10 +39,13 @@ fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) {
     report::count(Counter::FlowsEnded);
     report_flow(packet, key, flow, EventKind::FlowEnded);
     // Some servers leave an aborted transfer without a final reply: what is pending may be dropped then.
-    let control =
-        ConnectionKey { client_port: flow.control_client_port, server_port: flow.control_server_port, ..*key };
-    if let Some(owner) = session(&control).filter(|owner| owner.session_id == flow.session_id) {
-        owner.server.transfer = 0;
+    if let Some(Scratch { other, .. }) = scratch() {
+        *other = *key;
+        other.client_port = flow.control_client_port;
+        other.server_port = flow.control_server_port;
+        if let Some(owner) = session(other).filter(|owner| owner.session_id == flow.session_id) {
+            owner.server.transfer = 0;
+        }
     }
     let _gone = FLOWS.remove(key);
 }

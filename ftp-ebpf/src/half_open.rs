@@ -13,46 +13,45 @@ use crate::control::is_right_direction;
 use crate::flows::{report_flow, segments};
 use crate::maps::{EXPECTATIONS, FLOWS, USED, session};
 use crate::packet::Packet;
-use crate::scratch::scratch;
+use crate::scratch::{Scratch, scratch};
 use crate::{expectations, half_open_table, report};
 
-/// What becomes of the segment.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(crate) enum Outcome {
-    Pass,
-    /// It passes, and the flow is now among the established ones: it may end it, too.
-    Promoted,
-    Deny(Counter),
-}
+/// What becomes of a segment besides being denied for the reason that is a counter's index: it passes.
+pub(crate) const PASSES: u32 = 0x100;
+/// It passes, and the flow is now among the established ones: it may end it, too.
+pub(crate) const PROMOTED: u32 = 0x101;
+/// Of what [`segment`] is told: the client sent it.
+pub(crate) const FROM_CLIENT: u32 = 1;
+/// It is counted here.
+pub(crate) const ACCOUNTS: u32 = 2;
 
-/// A segment, no SYN of the opener, of a half-open flow. `accounts`: it is counted here.
-#[inline(always)]
+/// A segment, no SYN of the opener, of a half-open flow. `what`: bits of the above, as five arguments are the most
+/// that a function can have.
+#[inline(never)]
 pub(crate) fn segment(
     skb: *mut __sk_buff,
     packet: &Packet,
     key: &ConnectionKey,
     entry: &mut HalfOpenFlow,
-    from_client: bool,
-    accounts: bool,
-) -> Outcome {
+    what: u32,
+) -> u32 {
+    let (from_client, accounts) = (what & FROM_CLIENT != 0, what & ACCOUNTS != 0);
     let passive = entry.flow.mode == Mode::Passive.number();
     let from_opener = passive == from_client;
     // What comes from where its sender can't be is forged: it says nothing, and begins nothing.
     if !is_right_direction(packet, !from_client) {
-        return if from_opener { Outcome::Deny(Counter::DeniedWrongDirection) } else { Outcome::Pass };
+        return if from_opener { Counter::DeniedWrongDirection.index() } else { PASSES };
     }
     let segment = &packet.segment;
     let step = entry.on_segment(from_opener, segment.flags, segment.seq, segment.ack, segment.length);
     if entry.flow.state == state::UNCONFIRMED && from_opener && step == Handshake::Same && !is_owned(key, entry) {
         // Its session ended before the listening host took it: with a bad checksum, for instance, it never did.
         entry.flow.state = state::DENIED;
-        return Outcome::Deny(Counter::DeniedSessionGone);
+        return Counter::DeniedSessionGone.index();
     }
     if step == Handshake::Unfit {
-        return Outcome::Deny(match entry.flow.state {
-            state::DENIED => Counter::DeniedUsed,
-            _ => Counter::DeniedHandshake,
-        });
+        let denied = entry.flow.state == state::DENIED;
+        return if denied { Counter::DeniedUsed.index() } else { Counter::DeniedHandshake.index() };
     }
     if accounts {
         entry.flow.account(from_client, segments(skb), segment.length, now());
@@ -68,15 +67,15 @@ pub(crate) fn segment(
             }
             entry.until = now() + LIFE;
         }
-        Handshake::AnsweredAnew => return Outcome::Deny(Counter::DeniedHandshake),
+        Handshake::AnsweredAnew => return Counter::DeniedHandshake.index(),
         Handshake::Acknowledged => {
             if !establish(packet, key, entry) {
-                return Outcome::Deny(Counter::DeniedUsed);
+                return Counter::DeniedUsed.index();
             }
         }
         Handshake::Confirmed => {
             if entry.flow.state == state::SYN_RECV && !establish(packet, key, entry) {
-                return Outcome::Pass; // the opener's next segment is denied
+                return PASSES; // the opener's next segment is denied
             }
             return promote(key, entry);
         }
@@ -92,11 +91,11 @@ pub(crate) fn segment(
         }
         Handshake::Ignored => {
             release_half_open(key, &entry.flow);
-            half_open_table::remove(key);
+            half_open_table::half_open_remove();
         }
         Handshake::Same | Handshake::Unfit => {}
     }
-    Outcome::Pass
+    PASSES
 }
 
 /// Whether the session of an unconfirmed flow lives.
@@ -127,56 +126,55 @@ fn establish(packet: &Packet, key: &ConnectionKey, entry: &mut HalfOpenFlow) -> 
 
 /// The listening host has taken the connection: nothing more can begin on it, and losing its entry loses a count.
 #[inline(always)]
-fn promote(key: &ConnectionKey, entry: &mut HalfOpenFlow) -> Outcome {
+fn promote(key: &ConnectionKey, entry: &mut HalfOpenFlow) -> u32 {
     entry.flow.state = state::ESTABLISHED;
     // An entry of an earlier connection with the same addresses and ports may still be there.
     if FLOWS.insert(key, &entry.flow, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
     }
-    half_open_table::remove(key);
-    Outcome::Promoted
+    half_open_table::half_open_remove();
+    PROMOTED
 }
 
+/// Sets the key of the expectation that a flow was made on.
 #[inline(always)]
-fn expected_by(key: &ConnectionKey, flow: &Flow) -> ExpectationKey {
-    let mut expected = ExpectationKey::for_connection(key, Mode::from_number(flow.mode));
+fn set_expected(expected: &mut ExpectationKey, key: &ConnectionKey, flow: &Flow) {
+    *expected = ExpectationKey::for_connection(key, Mode::from_number(flow.mode));
     if flow.marks & PROMISCUOUS != 0 {
         expected.client = Address::ANY;
     }
-    expected
 }
 
 /// Uses the expectation up. False if another connection was first, or it was withdrawn meanwhile, or its session
 /// is gone. Who deletes it wins, on whatever CPU: in active mode, too, where the winner puts it back for the next
 /// transfer command.
-#[inline(always)]
+#[inline(never)]
 fn use_up(key: &ConnectionKey, flow: &Flow) -> bool {
-    let Some(scratch) = scratch() else { return false };
-    let expected = expected_by(key, flow);
-    let Some(expectation) = expectations::get(&expected) else { return false };
+    let Some(Scratch { expected, expectation: kept, used, .. }) = scratch() else { return false };
+    set_expected(expected, key, flow);
+    let Some(expectation) = expectations::get(expected) else { return false };
     if expectation.session_id != flow.session_id || expectation.serial != flow.serial {
         return false;
     }
-    scratch.expectation = *expectation;
-    let kept = &mut scratch.expectation;
+    *kept = *expectation;
     let Some(owner) = session(&kept.session).filter(|owner| owner.session_id == flow.session_id) else {
         return false;
     };
-    if !kept.may_begin(owner.client.transfers) || EXPECTATIONS.remove(&expected).is_err() {
+    if !kept.may_begin(owner.client.transfers) || EXPECTATIONS.remove(&*expected).is_err() {
         return false;
     }
     owner.unfinished.give_back();
-    scratch.half_open.until = now();
     if flow.mode == Mode::Passive.number() {
-        let _noted = USED.insert(&expected, &scratch.half_open.until, u64::from(BPF_ANY));
+        *used = now();
+        let _noted = USED.insert(&*expected, &*used, u64::from(BPF_ANY));
         return true;
     }
     kept.uses = kept.uses.wrapping_add(1);
     kept.release_half_open(flow.since);
-    let back = EXPECTATIONS.insert(&expected, &*kept, u64::from(BPF_NOEXIST));
+    let back = EXPECTATIONS.insert(&*expected, &*kept, u64::from(BPF_NOEXIST));
     // Withdrawn while it was out of the map: then it must not come back.
     if back.is_ok() && !session(&kept.session).is_some_and(|owner| owner.stands(flow.session_id, flow.serial)) {
-        let _gone = EXPECTATIONS.remove(&expected);
+        let _gone = EXPECTATIONS.remove(&*expected);
     }
     true
 }
@@ -184,8 +182,10 @@ fn use_up(key: &ConnectionKey, flow: &Flow) -> bool {
 /// Somebody refused: the half-open slot is free again, the expectation stays.
 #[inline(always)]
 fn release_half_open(key: &ConnectionKey, flow: &Flow) {
+    let Some(Scratch { expected, .. }) = scratch() else { return };
+    set_expected(expected, key, flow);
     if flow.marks & IN_RANGE == 0
-        && let Some(expectation) = expectations::get(&expected_by(key, flow))
+        && let Some(expectation) = expectations::get(expected)
         && expectation.session_id == flow.session_id
         && expectation.serial == flow.serial
     {

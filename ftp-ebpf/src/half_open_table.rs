@@ -4,7 +4,7 @@ use ftp_common::half_open::{self, BUCKETS, HalfOpenFlow, Id, Table, WAYS};
 use ftp_common::keys::ConnectionKey;
 
 use crate::maps::{COUNTS, HALF_OPEN, VERSIONS};
-use crate::scratch::{Scratch, scratch};
+use crate::scratch::{Scratch, current, scratch};
 use crate::{atomic, servers};
 
 /// The maps, and the connection in question.
@@ -87,37 +87,56 @@ pub(crate) fn is_empty(bucket: u32) -> bool {
     COUNTS.get_ptr(bucket & (BUCKETS - 1)).is_none_or(|count| unsafe { *count } == 0)
 }
 
-/// The half-open flow of a connection; its id is left in `scratch.half_open_id`.
-///
-/// A function of its own, so that the verifier follows its loop once for each caller.
-#[inline(never)]
-pub(crate) fn find(key: &ConnectionKey, now: u64) -> Option<&'static mut HalfOpenFlow> {
-    let bucket = bucket(key);
-    if is_empty(bucket) {
+/// The half-open flow of the connection in `current`; its id is left in `scratch.half_open_id`.
+#[inline(always)]
+pub(crate) fn find(now: u64) -> Option<&'static mut HalfOpenFlow> {
+    if half_open_find(now) == 0 {
         return None;
     }
-    let scratch: *mut Scratch = scratch()?;
-    let (entry, id) = half_open::find(&Maps { key, scratch }, bucket, now)?;
-    // SAFETY: this CPU's own value.
-    unsafe { (*scratch).half_open_id = id };
+    let entry = HALF_OPEN.get_ptr_mut(&scratch()?.half_open_id)?;
     // SAFETY: a map value, valid until the program returns. Its memory may be used for another flow once it is
     // removed by another CPU: then a number of this flow is written into that one, which can only deny it.
     Some(unsafe { &mut *entry })
 }
 
-/// Makes the entry in `scratch.half_open`, whose key is set; false if there is no room.
+/// Leaves the id of the half-open flow of the connection in `current` in `scratch`; 0 if there is none. These are
+/// global functions (see [`crate::control_stream`]): the kernel verifies their loops once, not at each call.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn insert(key: &ConnectionKey) -> bool {
-    let Some(scratch) = scratch() else { return false };
-    half_open::insert(&Maps { key, scratch }, bucket(key))
+extern "C" fn half_open_find(now: u64) -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
+    let bucket = bucket(key);
+    if is_empty(bucket) {
+        return 0;
+    }
+    let scratch: *mut Scratch = scratch;
+    let Some((_, id)) = half_open::find(&Maps { key, scratch }, bucket, now) else { return 0 };
+    // SAFETY: this CPU's own value.
+    unsafe { (*scratch).half_open_id = id };
+    1
 }
 
-/// Removes the entry that [`find`] has found last; false if another CPU did.
+/// Makes the entry in `scratch.half_open`, of the connection in `current`; 0 if there is no room.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn remove(key: &ConnectionKey) -> bool {
-    let Some(scratch) = scratch() else { return false };
+pub(crate) extern "C" fn half_open_insert() -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
+    u32::from(half_open::insert(&Maps { key, scratch }, bucket(key)))
+}
+
+/// Removes the entry that [`find`] has found last; 0 if another CPU did.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn half_open_remove() -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
     let id = scratch.half_open_id;
-    half_open::remove(&Maps { key, scratch }, id)
+    u32::from(half_open::remove(&Maps { key, scratch }, id))
 }
 
 const _: () = assert!(WAYS.is_power_of_two() && BUCKETS.is_power_of_two());

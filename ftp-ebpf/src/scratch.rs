@@ -55,6 +55,10 @@ pub(crate) struct Scratch {
     /// A half-open flow to be made, and the key of the one that was found.
     pub(crate) half_open: HalfOpenFlow,
     pub(crate) half_open_id: Id,
+    /// The expectation that is looked for.
+    pub(crate) expected: ExpectationKey,
+    /// When one was used up, nanoseconds.
+    pub(crate) used: u64,
     /// See [`crate::atomic::fence`].
     pub(crate) fence: u32,
     pub(crate) event: Event,

@@ -6,7 +6,7 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
 
 use crate::packet::Packet;
-use crate::scratch::{Options, Scratch};
+use crate::scratch::{Options, Scratch, scratch};
 
 /// The longest TCP options.
 const LONGEST: u32 = 40;
@@ -37,6 +37,16 @@ pub(crate) fn has(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch, k
     if unsafe { bpf_skb_load_bytes(skb.cast(), from, options.bytes.as_mut_ptr().cast(), size) } != 0 {
         return false;
     }
+    has_option(u32::from(kind)) != 0
+}
+
+/// Whether the options in `scratch` have one of this kind. A global function (see [`crate::control_stream`]): the
+/// verifier follows its loop once, not at each call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn has_option(kind: u32) -> u32 {
+    let Some(Scratch { options, .. }) = scratch() else { return 0 };
+    let kind = kind as u8;
     let mut turn = 0;
     while turn < LONGEST {
         turn += 1;
@@ -44,16 +54,16 @@ pub(crate) fn has(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch, k
         let at = options.at & 63;
         let length = u32::from(options.bytes[(at as usize + 1) & 63]);
         let step = match options.bytes[at as usize] {
-            END => return false,
-            found if found == kind => return true,
-            EXPERIMENT if kind == FAST_OPEN && is_fast_open_experiment(options) => return true,
+            END => return 0,
+            found if found == kind => return 1,
+            EXPERIMENT if kind == FAST_OPEN && is_fast_open_experiment(options) => return 1,
             NO_OPERATION => 1,
-            _ if length < 2 || at + length > LONGEST => return false,
+            _ if length < 2 || at + length > LONGEST => return 0,
             _ => length,
         };
         options.at = at + step;
     }
-    false
+    0
 }
 
 #[inline(always)]
