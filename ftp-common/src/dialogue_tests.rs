@@ -3,8 +3,6 @@ use std::{format, vec};
 
 use super::*;
 use crate::SECOND;
-use crate::flow::tcp;
-use crate::segment::Segment;
 use crate::talk::{CLIENT, Talk, address};
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
@@ -181,8 +179,7 @@ fn rein_and_fin_take_the_expectation_with_them() {
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::SessionsReinitialized), 1);
     talk.exchange("PASV\r\n", PASV_ANSWER);
-    let fin = Segment { flags: tcp::FIN | tcp::ACK, ..talk.server_segment(0) };
-    talk.session.server.finish(&fin);
+    talk.server_fin();
     assert_eq!(talk.session.server.decision, decision::WITHDRAW);
 }
 
