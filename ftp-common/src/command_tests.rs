@@ -111,6 +111,25 @@ fn telnet_bytes_before_abor_are_skipped() {
 }
 
 #[test]
+fn a_line_ends_in_a_bare_line_feed_unless_a_carriage_return_stands_right_before_it() {
+    let bare = |bytes: &[u8]| {
+        let mut parser = CommandParser::default();
+        bytes.iter().filter(|byte| parser.push(**byte)).count();
+        parser.ends_in_bare_line_feed()
+    };
+    assert!(!bare(b"NOOP\r\n") && !bare(b"\r\n") && !bare(b"NOOP\r\r\n"));
+    assert!(bare(b"NOOP\n") && bare(b"\n") && bare(b"NO\rOP\n"));
+    // Telnet bytes between them: a server that doesn't speak it sees no CRLF (pyftpdlib).
+    assert!(bare(b"NOOP\r\xff\xf1\n") && bare(b"NOOP\r\xff\n") && bare(b"\r\xff\xf1\xff\xf1\n"));
+    assert!(!bare(b"NOOP\xff\xf1\r\n"));
+    assert_eq!(lines(b"\r\xff\xf1\n"), [], "an empty line all the same");
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    skipping.push(b'\n');
+    assert!(!skipping.ends_in_bare_line_feed(), "its beginning was not seen");
+}
+
+#[test]
 fn a_line_over_the_limit_is_skipped_to_its_end() {
     let mut bytes = vec![b'A'; usize::from(LONGEST_LINE)];
     bytes.splice(..5, *b"RETR ");

@@ -219,3 +219,7 @@ impl ServerState {
 #[cfg(test)]
 #[path = "dialogue_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "dialogue_line_feed_tests.rs"]
+mod line_feed_tests;

@@ -107,6 +107,7 @@ impl ReplyParser {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
         if !self.telnet.is_text(byte) {
+            self.carriage_return = 0; // who doesn't speak Telnet sees a byte between CR and LF
             return false;
         }
         let after_return = self.carriage_return != 0;
