@@ -370,6 +370,8 @@ impl Session {
     pub fn pick_up_midstream(&mut self, session_id: u64, now: u64, segment: &Segment) {
         self.session_id = session_id;
         self.since = now;
+        // Its ends may be seen before its client's first packet.
+        (self.client.next, self.client.acked) = (segment.ack, segment.seq);
         self.server.pick_up_midstream(segment);
     }
 
@@ -426,7 +428,8 @@ impl Session {
         if self.client.resync_epoch != self.server.resync_epoch || self.client.desyncs != self.server.resynced_for {
             return is_near(segment.seq, self.server.acked);
         }
-        is_within(segment.seq, self.server.acked, self.client.next)
+        // An opaque session: the server may have what was not seen here.
+        segment.seq == self.server.acked || is_within(segment.seq, self.server.acked, self.client.next)
     }
 
     /// Whether a reset from the server ends it. `trusted`: this host's own TCP made it, and makes none for a
@@ -462,3 +465,15 @@ pub const UNCONFIRMED: u64 = 10 * crate::SECOND;
 #[cfg(test)]
 #[path = "session_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "session_end_tests.rs"]
+mod end_tests;
+
+#[cfg(test)]
+#[path = "session_opaque_tests.rs"]
+mod opaque_tests;
+
+#[cfg(test)]
+#[path = "unfinished_tests.rs"]
+mod unfinished_tests;
