@@ -276,3 +276,7 @@ impl ClientState {
         kinds & !only == 0 && (kinds & 1 << kind::TRANSFER == 0 || kinds & 1 << kind::ABOR != 0)
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -144,6 +144,84 @@ fn a_line_over_the_limit_is_skipped_to_its_end() {
     assert_eq!(lines(&bytes), [Verb::TooLong]);
 }
 
+/// A parser that has read these bytes.
+fn after(bytes: &[u8]) -> CommandParser {
+    let mut parser = CommandParser::default();
+    lines_of(&mut parser, bytes);
+    parser
+}
+
+#[test]
+fn plain_bytes_are_skipped_where_they_change_nothing() {
+    for (bytes, skips) in [
+        (&b""[..], false),
+        (b"RETR", false),
+        (b"RETR ", true),
+        (b"RETR a\r", true),
+        (b"PORT 1", false),
+        (b"EPRT |", false),
+        (b"USER a", false),
+        (b"RETR a\xff", false),
+        (b"RETR a\xff\xf1", true),
+        (b"RETR a\r\n", false),
+    ] {
+        assert_eq!(after(bytes).skips(), skips, "{bytes:?}");
+    }
+    let mut parser = CommandParser::default();
+    parser.skip_to_line_end();
+    assert!(parser.skips());
+}
+
+#[test]
+fn skipped_bytes_count_as_pushed_ones_do() {
+    for begin in [&b"RETR "[..], b"RETR a\r", b"RETR a\r\xff\xf1"] {
+        for count in [1, 7, 4088, 4096, 65535] {
+            let (mut pushed, mut skipped) = (after(begin), after(begin));
+            for _ in 0..count {
+                pushed.push(b'x');
+            }
+            skipped.skip(count);
+            assert_eq!(skipped, pushed, "{count} behind {begin:?}");
+        }
+    }
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    let before = skipping;
+    skipping.skip(9);
+    assert_eq!(skipping, before);
+}
+
+#[test]
+fn a_line_begins_with_its_first_byte_and_an_argument_with_the_blank() {
+    assert!(after(b"").at_line_start() && after(b"NOOP\r\n").at_line_start());
+    assert!(!after(b"N").at_line_start() && !after(b"\r").at_line_start() && !after(b"RETR a").at_line_start());
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    assert!(!skipping.at_line_start());
+    assert!(after(b"PORT ").in_argument() && after(b"EPRT |").in_argument());
+    assert!(!after(b"PORT").in_argument() && !after(b"RETR ").in_argument() && !after(b"USER ").in_argument());
+}
+
+#[test]
+fn a_live_view_gets_the_verb_and_nothing_else_of_a_line() {
+    for (bytes, verb) in [
+        (&b"RETR"[..], *b"RETR"),
+        (b"retr secret", *b"RETR"),
+        (b"USER a", *b"USER"),
+        (b"CWD a", *b"\0CWD"),
+        (b"x", *b"\0\0\0X"),
+        (b"", [0; 4]),
+        (b"SECRET", [0; 4]),
+        (b" RETR", [0; 4]),
+    ] {
+        assert_eq!(after(bytes).viewed_verb(), u32::from_be_bytes(verb), "{bytes:?}");
+    }
+    let mut skipping = after(b"RETR");
+    skipping.skip_to_line_end();
+    skipping.push(b'x');
+    assert_eq!(skipping.viewed_verb(), 0);
+}
+
 #[test]
 fn in_mid_line_it_waits_for_the_line_end() {
     let mut parser = CommandParser::default();

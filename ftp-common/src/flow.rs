@@ -157,6 +157,35 @@ mod tests {
     }
 
     #[test]
+    fn it_is_open_from_the_handshakes_end_until_both_sides_have_sent_fin() {
+        for (state, open) in [
+            (state::SYN_SENT, false),
+            (state::SYN_RECV, false),
+            (state::UNCONFIRMED, false),
+            (state::ESTABLISHED, true),
+            (state::ENDED, false),
+            (state::DENIED, false),
+        ] {
+            assert_eq!(Flow { state, ..ESTABLISHED }.is_open(), open, "{state}");
+        }
+        for marks in [0, 1, 2, PROMISCUOUS, IN_RANGE | 1] {
+            assert!(Flow { marks, ..ESTABLISHED }.is_open(), "{marks}");
+        }
+        assert!(!Flow { marks: 3, ..ESTABLISHED }.is_open());
+        assert!(!Flow { marks: 3 | IN_RANGE, ..ESTABLISHED }.is_open());
+        assert_eq!((Flow::fin_mark(true), Flow::fin_mark(false)), (1, 2));
+    }
+
+    #[test]
+    fn packets_and_payload_are_counted_by_their_sender() {
+        let mut flow = ESTABLISHED;
+        flow.account(true, 2, 30, 5);
+        flow.account(false, 1, 7, 6);
+        flow.account(true, 1, 3, 9);
+        assert_eq!((flow.packets, flow.bytes, flow.last_seen), ([3, 1], [33, 7], 9));
+    }
+
+    #[test]
     fn an_ordinary_interface_counts_each_direction_at_the_hook_that_it_passes() {
         let counted = |egress, from_opener| SYN_SENT.counts_here(7, egress, false, from_opener);
         assert!(counted(false, true) && counted(true, false));

@@ -197,3 +197,63 @@ impl ServerPolicy {
 }
 
 const _: () = assert!(size_of::<ServerPolicy>() == 40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> ServerPolicy {
+        let control_ports = [21, 22, 23, 24, 25, 26, 27, 28];
+        ServerPolicy {
+            control_ports,
+            passive_first: 100,
+            passive_last: 200,
+            active_port: 20,
+            ..ServerPolicy::default()
+        }
+    }
+
+    #[test]
+    fn each_of_its_control_ports_is_one() {
+        for port in 0..100 {
+            assert_eq!(policy().is_control(port), (21..=28).contains(&port), "{port}");
+        }
+    }
+
+    #[test]
+    fn the_passive_range_has_both_its_ends_and_never_port_0() {
+        for port in 0..300 {
+            assert_eq!(policy().is_passive(port), (100..=200).contains(&port), "{port}");
+        }
+        let none = ServerPolicy { passive_first: 0, passive_last: 0, ..policy() };
+        assert!(!none.is_passive(0) && !none.is_passive(1));
+    }
+
+    #[test]
+    fn a_mode_is_allowed_where_it_has_ports_and_is_not_switched_off() {
+        let with = |flags| ServerPolicy { flags, ..policy() };
+        assert!(policy().allows_passive() && policy().allows_active());
+        assert!(!with(flag::NO_PASSIVE).allows_passive() && with(flag::NO_PASSIVE).allows_active());
+        assert!(!with(flag::NO_ACTIVE).allows_active() && with(flag::NO_ACTIVE).allows_passive());
+        let none = ServerPolicy { passive_first: 0, active_port: 0, ..policy() };
+        assert!(!none.allows_passive() && !none.allows_active());
+        assert!(ServerPolicy { flags: flag::ACTIVE_ANY, ..none }.allows_active());
+        assert!(!ServerPolicy { flags: flag::ACTIVE_ANY | flag::NO_ACTIVE, ..none }.allows_active());
+    }
+
+    #[test]
+    fn a_flag_is_set_or_not() {
+        let policy = ServerPolicy { flags: flag::MONITOR | flag::NO_ACTIVE, ..policy() };
+        assert!(policy.has(flag::MONITOR) && policy.has(flag::NO_ACTIVE) && !policy.has(flag::PASV_PROMISCUOUS));
+    }
+
+    #[test]
+    fn port_classes_add_up_by_either_byte_order() {
+        let mut classes = PortClasses::NONE;
+        classes.mark(21, 1);
+        classes.mark_network(21u16.to_be(), 2);
+        classes.mark(21, 2);
+        assert_eq!(classes.of(21u16.to_be()), 3);
+        assert_eq!(classes.of(22u16.to_be()), 0);
+    }
+}

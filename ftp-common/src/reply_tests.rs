@@ -136,6 +136,77 @@ fn in_mid_line_it_waits_for_the_line_end() {
     assert_eq!(replies_of(&mut parser, b"227 (1,2,3,4,5,6)\r\n200 OK\r\n").len(), 1);
 }
 
+/// A parser that has read these bytes.
+fn after(bytes: &[u8]) -> ReplyParser {
+    let mut parser = ReplyParser::default();
+    replies_of(&mut parser, bytes);
+    parser
+}
+
+#[test]
+fn plain_bytes_are_skipped_where_they_change_nothing() {
+    for (bytes, skips) in [
+        (&b""[..], false),
+        (b"2", false),
+        (b"200", false),
+        (b"200 ", true),
+        (b"200-a", true),
+        (b"x", true),
+        (b"200x", true),
+        (b"227 ", false),
+        (b"229-", false),
+        (b"227x", true),
+        (b"200 a\r", false),
+        (b"x\r", false),
+        (b"200 a\xff", false),
+        (b"200 a\xff\xfb", false),
+        (b"200 a\xff\xf1", true),
+        (b"220 a\r\n", false),
+        (b"220-a\r\n", false),
+    ] {
+        assert_eq!(after(bytes).skips(), skips, "{bytes:?}");
+    }
+    let mut parser = ReplyParser::default();
+    parser.skip_to_line_end();
+    assert!(parser.skips());
+}
+
+#[test]
+fn a_live_view_gets_the_code_of_a_line_that_ends_a_reply() {
+    for (bytes, code) in [
+        (&b"200 a\r"[..], 200),
+        (b"200", 200),
+        (b"2", 0),
+        (b"200-a", 0),
+        (b"200x", 0),
+        (b"hello", 0),
+        (b"214-a\r\n200 b", 0),
+        (b"214-a\r\n214-b", 0),
+        (b"214-a\r\n214 b", 214),
+    ] {
+        assert_eq!(after(bytes).viewed_code(), code, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_reply_begins_at_a_lines_start_unless_it_is_under_way() {
+    assert!(after(b"").at_reply_start() && after(b"220 a\r\n").at_reply_start());
+    assert!(!after(b"2").at_reply_start() && !after(b"220-a\r\n").at_reply_start());
+}
+
+#[test]
+fn a_line_that_begins_like_a_tls_record_is_asked_about_once() {
+    let mut parser = ReplyParser::default();
+    assert!(!parser.is_tls());
+    assert!(parser.push(0x16));
+    assert!(parser.is_tls());
+    assert!(!parser.end_line(&mut Reply::default()));
+    assert!(parser.is_tls() && !parser.push(3) && parser.skips());
+    assert_eq!(replies_of(&mut parser, b"\r\n200 a\r\n").len(), 1);
+    assert!(!parser.is_tls());
+    assert!(!after(b"2\x16").is_tls());
+}
+
 #[test]
 fn a_gigantic_line_is_still_one_line() {
     let mut bytes = vec![b'x'; 1 << 20];

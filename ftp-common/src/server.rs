@@ -198,3 +198,7 @@ impl ServerState {
         self.finish(client, segment);
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
