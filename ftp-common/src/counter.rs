@@ -242,4 +242,28 @@ mod tests {
             assert_eq!(Counter::index_is_refusal(counter.index()), named, "{counter:?}");
         }
     }
+
+    #[test]
+    fn an_index_without_a_counter_has_none() {
+        assert_eq!(Counter::from_index(Counter::COUNT), None);
+        assert_eq!(Counter::COUNT as usize, Counter::ALL.len());
+    }
+
+    #[test]
+    fn raised_counters_are_found_by_their_eight_and_saturate() {
+        let mut counts = Counts::default();
+        for index in (0..Counter::PER_SEGMENT).step_by(8) {
+            assert!(counts.none_of_eight(index));
+        }
+        for _ in 0..300 {
+            counts.raise(Counter::RefusedActiveOff); // the tenth
+        }
+        assert_eq!((counts.raised[Counter::RefusedActiveOff as usize], counts.dirty), (255, 1));
+        for index in (0..Counter::PER_SEGMENT).step_by(8) {
+            assert_eq!(counts.none_of_eight(index), index != 8, "{index}");
+        }
+        let before = counts;
+        counts.raise(Counter::MapErrors);
+        assert_eq!(counts, before, "none that is raised while a segment is parsed");
+    }
 }

@@ -87,6 +87,7 @@ mod tests {
             assert!(expectation.reserve_half_open(now));
         }
         assert!(!expectation.reserve_half_open(5));
+        assert!(!expectation.reserve_half_open(1 + HALF_OPEN_LIFE));
         assert!(expectation.reserve_half_open(2 + HALF_OPEN_LIFE));
         assert!(!expectation.reserve_half_open(2 + HALF_OPEN_LIFE));
     }

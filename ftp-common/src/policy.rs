@@ -242,6 +242,12 @@ mod tests {
     }
 
     #[test]
+    fn sides_have_numbers() {
+        let sides = [Side::ServersBehind, Side::ServersBeyond, Side::Both];
+        assert_eq!(sides.map(Side::number), [1, 2, 3]);
+    }
+
+    #[test]
     fn a_flag_is_set_or_not() {
         let policy = ServerPolicy { flags: flag::MONITOR | flag::NO_ACTIVE, ..policy() };
         assert!(policy.has(flag::MONITOR) && policy.has(flag::NO_ACTIVE) && !policy.has(flag::PASV_PROMISCUOUS));
