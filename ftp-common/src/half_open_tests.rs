@@ -95,9 +95,36 @@ fn the_listener_confirms_by_more_than_a_bare_acknowledgement_of_the_syn() {
         assert_eq!(step(entry, ACK, 102, 0), Handshake::Confirmed, "it took payload");
         assert_eq!(step(entry, ACK | FIN, 101, 0), Handshake::Confirmed, "it closes");
         assert_eq!(step(entry, ACK, 101, 0), Handshake::Same);
+        assert_eq!(step(entry, 0, 102, 0), Handshake::Same, "it acknowledges nothing");
     }
     assert_eq!(step(syn_sent(), ACK, 7000, 0), Handshake::Ignored, "an open connection answers the SYN");
     assert_eq!(step(flow(state::DENIED, ANSWERED), ACK, 102, 10), Handshake::Same);
+}
+
+#[test]
+fn each_word_of_a_connection_moves_it_to_another_bucket() {
+    let key = ConnectionKey {
+        client: Address([1, 2, 3, 4]),
+        server: Address([5, 6, 7, 8]),
+        client_port: 9,
+        server_port: 10,
+        scope: 11,
+    };
+    let mut buckets = HashSet::from([bucket(&key, 7)]);
+    for word in 0..4 {
+        for bit in [0, 13, 31] {
+            let (mut client, mut server) = (key, key);
+            client.client.0[word] ^= 1 << bit;
+            server.server.0[word] ^= 1 << bit;
+            buckets.extend([bucket(&client, 7), bucket(&server, 7)]);
+        }
+    }
+    buckets.insert(bucket(&ConnectionKey { client_port: 8, ..key }, 7));
+    buckets.insert(bucket(&ConnectionKey { server_port: 11, ..key }, 7));
+    buckets.insert(bucket(&ConnectionKey { client_port: 10, server_port: 9, ..key }, 7));
+    buckets.insert(bucket(&ConnectionKey { scope: 12, ..key }, 7));
+    buckets.insert(bucket(&key, 7 ^ 1 << 63));
+    assert!(buckets.len() > 28, "{} of 30", buckets.len());
 }
 
 #[test]
@@ -198,4 +225,18 @@ fn who_removes_an_entry_late_hits_no_later_one() {
     assert!(!remove(&maps, first), "that one is gone");
     assert!(find(&maps, 0, 0).is_some());
     assert_eq!(maps.counts.borrow()[&0], 1);
+}
+
+#[test]
+fn a_removal_counts_for_the_bucket_that_it_is_in() {
+    let mut maps = Maps { until: 10, ..Maps::default() };
+    for own in 0..3 {
+        maps.own = own;
+        assert!(insert(&maps, 5));
+    }
+    let (_, last) = find(&maps, 5, 0).unwrap();
+    assert_eq!((last >> 32) as u32, 5 * WAYS + 2);
+    assert!(remove(&maps, last));
+    assert_eq!(*maps.counts.borrow(), HashMap::from([(5, 2)]));
+    assert!(find(&maps, 5, 0).is_none());
 }

@@ -2,6 +2,8 @@
 //!
 //! The list is `tests/mutations.toml`; the result is written to `docs/mutations.md`, its sum to `docs/security.md`.
 
+pub(crate) mod generated;
+
 use std::{
     collections::HashMap,
     fmt::Write as _,
