@@ -37,7 +37,7 @@ impl Ground {
         let address: IpAddr = SERVER.parse().expect("an address");
         let key = ServerKey { generation: 1, address: Address::from(address) };
         let prefix = [&ServerKey::BITS.to_ne_bytes()[..], bytes_of(&Value(key))].concat();
-        machine.set("CONFIG", &index(0), bytes_of(&Value(Config { generation: 1, options: 0 })));
+        machine.set("CONFIG", &index(0), bytes_of(&Value(Config { generation: 1, options: 0, seed: 1 })));
         machine.set("PORTS", &index(1), bytes_of(&Value(classes(&usual_policy()))));
         machine.set("POLICIES", &index(MAX_POLICIES), bytes_of(&Value(usual_policy())));
         machine.set("SERVERS", &prefix, &index(0));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ftp_common::SECOND;
 use ftp_common::expectation::{Expectation, HALF_OPEN};
 use ftp_common::flow::Flow;
+use ftp_common::half_open::HalfOpenFlow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::session::{Handshake, Session};
 use ftp_user::sys::clock;
@@ -157,10 +158,18 @@ impl<'k> Differential<'k> {
             &kernel.sessions.all(),
             kernel.expectations.all(),
             kernel.flows.all(),
+            kernel.half_open.all().into_values().map(|entry| (entry.key, entry)).collect(),
             clock::monotonic(),
         );
         let m = &self.model;
-        let modelled = View::new(m.handshakes.clone(), &m.sessions, m.expectations.clone(), m.flows.clone(), m.now);
+        let modelled = View::new(
+            m.handshakes.clone(),
+            &m.sessions,
+            m.expectations.clone(),
+            m.flows.clone(),
+            m.half_open.clone(),
+            m.now,
+        );
         if real != modelled {
             return Err(self.report(&format!("maps:\nkernel {real:#?}\nmodel {modelled:#?}")));
         }
@@ -227,6 +236,8 @@ struct View {
     /// With each, whether its session lives; which half-open places are taken; the seconds it has left.
     expectations: HashMap<ExpectationKey, (Expectation, bool, [bool; HALF_OPEN], i64)>,
     flows: HashMap<ConnectionKey, (Flow, bool)>,
+    /// Those that have not expired.
+    half_open: HashMap<ConnectionKey, HalfOpenFlow>,
     /// Generations are names: none is given twice.
     session_ids: BTreeMap<u64, usize>,
 }
@@ -237,6 +248,7 @@ impl View {
         sessions: &HashMap<ConnectionKey, Session>,
         expectations: HashMap<ExpectationKey, Expectation>,
         flows: HashMap<ConnectionKey, Flow>,
+        half_open: HashMap<ConnectionKey, HalfOpenFlow>,
         now: u64,
     ) -> Self {
         let lives = |key: &ConnectionKey, session_id: u64| {
@@ -268,6 +280,14 @@ impl View {
             sessions: sessions.iter().map(|(key, session)| (*key, without_times(session))).collect(),
             expectations: expectations.into_iter().map(expectation).collect(),
             flows: flows.into_iter().map(flow).collect(),
+            half_open: half_open
+                .into_iter()
+                .filter(|(_, entry)| left(entry.until) > 0)
+                .map(|(key, entry)| {
+                    let flow = Flow { session_id: 0, since: 0, last_seen: 0, ..entry.flow };
+                    (key, HalfOpenFlow { until: 0, flow, ..entry })
+                })
+                .collect(),
             session_ids: seen.into_iter().filter(|(_, times)| *times > 1).collect(),
         }
     }
@@ -279,5 +299,6 @@ fn without_times(session: &Session) -> Session {
     session.since = 0;
     session.client.last_command_at = u64::from(session.client.last_command_at != 0);
     session.server.last_reply_at = u64::from(session.server.last_reply_at != 0);
+    session.unfinished.leaked_at = 0;
     session
 }

@@ -34,7 +34,7 @@ pub fn command_parser(stream: &[u8]) {
 /// A server's stream: the parser comes to the same replies as a reading line by line, whether it skips
 /// what can be skipped or not.
 pub fn reply_parser(stream: &[u8]) {
-    let read = reference::replies(&reference::lines(stream));
+    let read = reference::replies(&reference::reply_lines(stream));
     for skips in [false, true] {
         let mut parser = ReplyParser::default();
         let mut parsed = Vec::new();

@@ -35,6 +35,7 @@ use ftp_common::counter::{Counter, Counts};
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::flow::tcp::{ACK, SYN, URG};
+use ftp_common::half_open::HalfOpenFlow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey};
 use ftp_common::policy::{ServerPolicy, Side, flag};
 use ftp_common::segment::Segment;
@@ -133,6 +134,10 @@ pub struct Model {
     pub expectations: HashMap<ExpectationKey, Expectation>,
     /// The FLOWS map.
     pub flows: HashMap<ConnectionKey, Flow>,
+    /// The HALF_OPEN map, by connection.
+    pub half_open: HashMap<ConnectionKey, HalfOpenFlow>,
+    /// The USED map.
+    pub used: HashMap<ExpectationKey, u64>,
     /// The CLIENTS map.
     pub clients: HashMap<ClientKey, limit::Sessions>,
     /// The STATS map.
@@ -152,6 +157,8 @@ impl Model {
             sessions: HashMap::new(),
             expectations: HashMap::new(),
             flows: HashMap::new(),
+            half_open: HashMap::new(),
+            used: HashMap::new(),
             clients: HashMap::new(),
             counters: Counters::default(),
         }
@@ -186,10 +193,11 @@ impl Model {
     /// Whether packets of an end pass this way at a hook.
     fn is_right_direction(&self, hook: Hook, server: bool) -> bool {
         let egress = hook != Hook::Ingress;
+        let returned = hook == Hook::Egress { came_in_by: INTERFACE };
         match self.setup.side {
             Side::Both => true,
-            Side::ServersBehind => server == egress,
-            Side::ServersBeyond => server != egress,
+            Side::ServersBehind => server == egress && !returned,
+            Side::ServersBeyond => server != egress && !returned,
         }
     }
 
