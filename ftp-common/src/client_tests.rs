@@ -237,6 +237,7 @@ fn only_what_some_server_leaves_unanswered_is_dropped() {
 
 #[test]
 fn it_is_dropped_only_in_a_silence_with_nothing_on_the_way() {
+    assert_eq!(UNANSWERED, 500_000_000, "half a second of it");
     let mut silent = Talk::greeted();
     silent.client("ABOR\r\n");
     silent.server_acknowledges();

@@ -68,10 +68,10 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
 }
 
 /// The lines of `missed` that `list` doesn't explain: `FILE:LINE:COLUMN: MUTANT`.
-fn unexplained<'a>(missed: &'a str, list: &List) -> Vec<&'a str> {
+fn unexplained<'a>(missed: &'a str, list: &'a List) -> Vec<&'a str> {
     let known = list.equivalent.iter().map(|known| ((known.file.as_str(), known.mutant.as_str()), known.times));
     let mut left: HashMap<_, usize> = known.collect();
-    let mut explained = |line: &str| {
+    let mut explained = |line: &'a str| {
         let times = name_of(line).and_then(|name| left.get_mut(&name)).filter(|times| **times != 0);
         times.map(|times| *times -= 1).is_some()
     };
