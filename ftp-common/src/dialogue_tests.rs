@@ -45,6 +45,7 @@ fn a_command_that_the_server_refuses_opens_nothing() {
         ("PASV\r\n", "502 (10,0,1,1,40,1)\r\n", 1),
         ("PASV\r\n", "200 (10,0,1,1,40,1)\r\n", 0),
         ("PORT 10,0,1,2,40,1\r\n", "331 Password?\r\n", 0),
+        ("PORT 10,0,1,2,40,1\r\n", "300 What?\r\n", 0),
         ("PORT 10,0,1,2,40,1\r\n", "150 Soon\r\n", 0),
     ] {
         let mut talk = Talk::greeted();
@@ -64,6 +65,17 @@ fn a_227_that_nobody_waits_for_opens_nothing() {
     assert_eq!(talk.port(), None);
     assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited]);
     assert_eq!(talk.count(Counter::RefusedUnsolicited), 3);
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", "229 (|||10241|)\r\n");
+    assert_eq!((talk.port(), talk.refusals()), (None, vec![Counter::RefusedUnsolicited]));
+}
+
+#[test]
+fn a_229_passes_over_what_the_server_left_unanswered() {
+    let mut talk = Talk::greeted();
+    talk.client("NOOP\r\nEPSV\r\n");
+    talk.server("229 (|||10241|)\r\n");
+    assert_eq!((talk.port(), talk.session.pending()), (Some(10241), 0));
 }
 
 #[test]
@@ -330,6 +342,11 @@ fn one_reply_too_many_takes_a_ports_expectation_back() {
     talk.server("500 Illegal PORT command.\r\n");
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::RepliesUnsolicited), 1);
+    // In the same segment, when none stood before.
+    let mut talk = Talk::greeted();
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("200 OK\r\n500 What?\r\n");
+    assert_eq!(talk.port(), None);
     // A 227 names its own command: no reply too many makes it doubtful.
     talk.exchange("PASV\r\n", PASV_ANSWER);
     talk.server("500 What?\r\n");

@@ -139,6 +139,20 @@ fn a_reply_that_has_only_begun_keeps_a_session_out_of_sync() {
 }
 
 #[test]
+fn an_exchange_is_seen_whole_only_when_nothing_else_is_pending() {
+    let mut talk = Talk::midstream();
+    talk.exchange("x\r\n", "200 y\r\n");
+    talk.client("NOOP\r\nNOOP\r\n");
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.session.server.exchange_seen, 0);
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.session.server.exchange_seen, 1);
+    talk.client_acknowledges();
+    talk.exchange("NOOP\r\n", "200 NOOP\r\n");
+    assert_eq!(talk.session.server.exchange_seen, 0, "it is in sync");
+}
+
+#[test]
 fn more_commands_than_the_ring_holds_desync() {
     let mut talk = Talk::greeted();
     for _ in 0..RING {
