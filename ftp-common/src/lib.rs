@@ -10,7 +10,8 @@
 //! | [`session`] | one control connection: the value of its map, and all shapes in it |
 //! | [`segment`], [`sequence`], [`client`], [`overlap`], [`server`] | its two directions: the order of their bytes, pending commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
-//! | [`expectation`], [`range`], [`half_open`], [`flow`] | data connections: negotiated, and accepted |
+//! | [`ends`] | resets, FINs, and how long a session lives |
+//! | [`expectation`], [`range`], [`half_open`], [`unfinished`], [`flow`] | data connections: negotiated, and accepted |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod client;
 pub mod command;
 pub mod counter;
 pub mod dialogue;
+pub mod ends;
 pub mod event;
 pub mod expectation;
 pub mod flow;
@@ -40,6 +42,7 @@ pub mod session;
 #[cfg(test)]
 mod talk;
 pub mod telnet;
+pub mod unfinished;
 
 /// Version of every shape in this crate that both sides of a map see.
 ///

@@ -7,11 +7,10 @@
 
 use crate::address::Address;
 use crate::command::CommandParser;
-use crate::flow::tcp;
 use crate::keys::{ConnectionKey, ExpectationKey};
 use crate::reply::ReplyParser;
 use crate::segment::Segment;
-use crate::sequence::{before, is_near, is_within};
+use crate::unfinished::Unfinished;
 
 /// Value of the HANDSHAKES map: the numbers of a SYN-ACK on a control port.
 #[repr(C)]
@@ -36,49 +35,6 @@ pub mod idle {
     pub const FOUND: u32 = 1;
     /// User space is about to look at the socket; any payload meanwhile removes the entry.
     pub const LOOKED_AT: u32 = 2;
-}
-
-/// Half-open data connections that a session may leave behind at once; and after how long (nanoseconds) it may
-/// leave one more. So no client fills the table of half-open flows, whose entries stay for
-/// [`crate::half_open::LIFE`].
-pub const MAX_UNFINISHED: u32 = 32;
-/// See [`MAX_UNFINISHED`].
-pub const UNFINISHED_LEAK: u64 = 4 * crate::SECOND;
-
-/// How many half-open data connections a session has left behind, as a leaky bucket. Any CPU may write it: a lost
-/// update miscounts by one.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Unfinished {
-    /// When the bucket leaked last, nanoseconds.
-    pub leaked_at: u64,
-    /// How many.
-    pub count: u32,
-    /// Always 0.
-    pub zero: u32,
-}
-
-impl Unfinished {
-    /// Counts one more; false when there are too many.
-    #[inline(always)]
-    pub const fn take(&mut self, now: u64) -> bool {
-        let leaked = now.saturating_sub(self.leaked_at) / UNFINISHED_LEAK;
-        if leaked != 0 {
-            self.leaked_at = now;
-            self.count = if leaked < self.count as u64 { self.count - leaked as u32 } else { 0 };
-        }
-        if self.count >= MAX_UNFINISHED {
-            return false;
-        }
-        self.count += 1;
-        true
-    }
-
-    /// One was finished.
-    #[inline(always)]
-    pub const fn give_back(&mut self) {
-        self.count = self.count.saturating_sub(1);
-    }
 }
 
 /// Value of the SESSIONS map.
@@ -406,74 +362,8 @@ impl Session {
         let (ring, tail, count) = (self.client.ring, self.server.tail, self.pending().min(RING as u32));
         (0..count).map(move |i| ring[tail.wrapping_add(i) as usize % RING])
     }
-
-    /// A segment of the client has been read or ignored: it may end its stream.
-    #[inline(always)]
-    pub fn finish_client(&mut self, segment: &Segment) {
-        let Self { client, server, .. } = self;
-        if client.resync_epoch == server.resync_epoch && client.desyncs == server.resynced_for {
-            client.finish(server, segment);
-        }
-    }
-
-    /// Whether a reset from the client ends it. The server's host takes one at its next position (RFC 9293
-    /// §3.5.3), which is anywhere between what it has acknowledged and what was read here: bytes with a bad
-    /// checksum were read and not taken. Out of sync, no position is certain.
-    #[inline(always)]
-    #[must_use]
-    pub const fn client_resets(&self, segment: &Segment) -> bool {
-        if !segment.has(tcp::RST) {
-            return false;
-        }
-        if self.client.resync_epoch != self.server.resync_epoch || self.client.desyncs != self.server.resynced_for {
-            return is_near(segment.seq, self.server.acked);
-        }
-        // An opaque session: the server may have what was not seen here.
-        segment.seq == self.server.acked || is_within(segment.seq, self.server.acked, self.client.next)
-    }
-
-    /// Whether a reset from the server ends it. `trusted`: this host's own TCP made it, and makes none for a
-    /// connection that it has.
-    #[inline(always)]
-    #[must_use]
-    pub const fn server_resets(&self, segment: &Segment, trusted: bool) -> bool {
-        segment.has(tcp::RST) && (trusted || is_within(segment.seq, self.client.acked, self.server.next))
-    }
-
-    /// Whether both ends have closed, and each knows of the other's FIN.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_closed(&self) -> bool {
-        self.client.fin != 0
-            && self.server.fin != 0
-            && !before(self.server.acked, self.client.fin_end)
-            && !before(self.client.acked, self.server.fin_end)
-    }
-
-    /// Whether it takes a place in its client's limit: its server has not closed, and has shown that there is a
-    /// connection, or may still do so.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_alive(&self, now: u64) -> bool {
-        self.server.fin == 0 && (self.server.confirmed != 0 || now.saturating_sub(self.since) < UNCONFIRMED)
-    }
 }
-
-/// How long a session counts as alive before its server has sent anything, nanoseconds.
-pub const UNCONFIRMED: u64 = 10 * crate::SECOND;
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "session_end_tests.rs"]
-mod end_tests;
-
-#[cfg(test)]
-#[path = "session_opaque_tests.rs"]
-mod opaque_tests;
-
-#[cfg(test)]
-#[path = "unfinished_tests.rs"]
-mod unfinished_tests;

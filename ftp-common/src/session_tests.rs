@@ -3,8 +3,9 @@ use std::format;
 
 use super::*;
 use crate::counter::Counter;
+use crate::flow::tcp;
 use crate::segment::{MAX_DEFERRED, SegmentAction};
-use crate::sequence::WINDOW;
+use crate::sequence::{WINDOW, before};
 use crate::talk::Talk;
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
@@ -340,4 +341,20 @@ fn bytes_kept_by_words_are_those_kept_one_by_one() {
             assert_eq!(by_word.recent, by_byte.recent, "{length} bytes from {first} on");
         }
     }
+}
+
+#[test]
+fn an_expectation_stands_while_its_session_has_it_and_is_sure_of_it() {
+    let mut session = Session { session_id: 3, ..Session::default() };
+    session.server.serial = 7;
+    session.server.standing.mode = 1;
+    (session.client.desyncs, session.server.resynced_for) = (2, 2);
+    assert!(session.stands(3, 7));
+    assert!(!session.stands(4, 7), "another session");
+    assert!(!session.stands(3, 6), "an earlier expectation");
+    let mut withdrawn = session;
+    withdrawn.server.standing.mode = 0;
+    assert!(!withdrawn.stands(3, 7));
+    session.client.desyncs = 3;
+    assert!(!session.stands(3, 7), "it has lost synchronization since");
 }

@@ -1,4 +1,4 @@
-//! The limit of half-open connections that a session leaves behind, and whether its expectation stands.
+//! The limit of half-open connections that a session leaves behind.
 
 use super::*;
 
@@ -39,20 +39,4 @@ fn one_that_was_finished_makes_room() {
     let mut none = Unfinished::default();
     none.give_back();
     assert_eq!(none.count, 0);
-}
-
-#[test]
-fn an_expectation_stands_while_its_session_has_it_and_is_sure_of_it() {
-    let mut session = Session { session_id: 3, ..Session::default() };
-    session.server.serial = 7;
-    session.server.standing.mode = 1;
-    (session.client.desyncs, session.server.resynced_for) = (2, 2);
-    assert!(session.stands(3, 7));
-    assert!(!session.stands(4, 7), "another session");
-    assert!(!session.stands(3, 6), "an earlier expectation");
-    let mut withdrawn = session;
-    withdrawn.server.standing.mode = 0;
-    assert!(!withdrawn.stands(3, 7));
-    session.client.desyncs = 3;
-    assert!(!session.stands(3, 7), "it has lost synchronization since");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sequence::WINDOW;
+use crate::session::{ClientState, ServerState, decision};
 use crate::talk::Talk;
 
 fn reset(seq: u32) -> Segment {

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::sequence::WINDOW;
+use crate::session::{decision, opaque};
 use crate::talk::Talk;
 
 const FIN: u8 = tcp::FIN | tcp::ACK;
