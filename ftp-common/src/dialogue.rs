@@ -223,3 +223,7 @@ mod tests;
 #[cfg(test)]
 #[path = "dialogue_line_feed_tests.rs"]
 mod line_feed_tests;
+
+#[cfg(test)]
+#[path = "dialogue_ports_tests.rs"]
+mod ports_tests;

@@ -188,6 +188,7 @@ fn a_session_is_closed_when_each_end_has_sent_fin_and_knows_of_the_others() {
 
 #[test]
 fn a_session_is_alive_until_its_server_closes_but_ten_seconds_only_if_that_sends_nothing() {
+    assert_eq!(UNCONFIRMED, 10_000_000_000);
     let silent = Session { since: 5, ..Session::default() };
     assert!(silent.is_alive(5 + UNCONFIRMED - 1));
     assert!(!silent.is_alive(5 + UNCONFIRMED));

@@ -39,6 +39,11 @@ fn a_syn_is_repeated_only_while_half_open_on_its_own_expectation() {
 }
 
 #[test]
+fn an_entry_outlives_what_the_host_could_still_complete() {
+    assert_eq!(LIFE, 130_000_000_000, "a SYN-ACK comes again after 120 s, a cookie counts for 128 s");
+}
+
+#[test]
 fn only_the_number_of_the_syn_ack_completes_a_handshake() {
     let step = |entry: HalfOpenFlow, flags, seq, ack| entry.on_segment(OPENER, flags, seq, ack, 0);
     assert_eq!(step(syn_recv(), ACK, 101, 501), Handshake::Acknowledged);

@@ -44,6 +44,7 @@ mod tests {
         assert!(!after(7, 7));
         assert!(is_near(u32::MAX, 3) && is_near(3, u32::MAX));
         assert!(is_within(7, 7, 7) && is_within(1, u32::MAX, 2) && !is_within(3, u32::MAX, 2) && !is_within(7, 8, 6));
+        assert_eq!(WINDOW, 65536);
         assert!(is_near(WINDOW, 0) && !is_near(WINDOW + 1, 0) && !is_near(0, WINDOW + 1));
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn a_session_leaves_so_many_behind_and_one_more_after_each_leak() {
+    assert_eq!((MAX_UNFINISHED, UNFINISHED_LEAK), (32, 4_000_000_000), "four seconds");
     let mut unfinished = Unfinished::default();
     let now = 1000 * crate::SECOND;
     for _ in 0..MAX_UNFINISHED {
