@@ -7,7 +7,8 @@
 //!
 //! No lock is possible on a map that the loader makes without BTF, so a slot has a version, odd while it is in
 //! use, which is part of the entry's key in the map: making an entry (NOEXIST) and deleting it each have one winner,
-//! who alone sets the version and the bucket's count, and who deletes can't hit an entry that came later.
+//! who alone sets the version and the bucket's count, and who deletes can't hit an entry that came later. Who was
+//! held up (a virtual CPU, say) between reading the version and making the entry looks at the version again.
 
 use crate::SECOND;
 use crate::address::Address;
@@ -224,9 +225,16 @@ pub fn insert<T: Table>(table: &T, bucket: u32) -> bool {
         way += 1;
         let version = table.version(slot);
         let taken = version.wrapping_add(1);
-        if version & 1 == 0 && table.insert(id(slot, taken)) {
+        if version & 1 != 0 || !table.insert(id(slot, taken)) {
+            continue;
+        }
+        if table.version(slot) == version {
             table.set_version(slot, taken);
             return true;
+        }
+        // Another entry of this version came and went since it was read: this one would never be found.
+        if !table.delete(id(slot, taken)) {
+            table.count_up(bucket); // who deleted it has counted
         }
     }
     table.count_down(bucket);
@@ -240,7 +248,9 @@ pub fn remove<T: Table>(table: &T, id: Id) -> bool {
     if !table.delete(id) {
         return false;
     }
-    table.set_version(slot, (id as u32).wrapping_add(1));
+    if table.version(slot) == id as u32 {
+        table.set_version(slot, (id as u32).wrapping_add(1));
+    }
     table.count_down(slot / WAYS);
     true
 }

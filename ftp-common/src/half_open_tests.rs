@@ -1,5 +1,5 @@
 extern crate std;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use super::tcp::{ACK, FIN, RST, SYN};
@@ -153,12 +153,16 @@ struct Maps {
     counts: RefCell<HashMap<u32, i64>>,
     own: u32,
     until: u64,
+    /// The next version that is asked for, as it was a while ago.
+    stale: Cell<Option<u32>>,
+    /// Who deletes next finds that it was deleted, and counted, by another CPU.
+    too_late: Cell<bool>,
 }
 
 impl Table for Maps {
     type Entry = (u32, u64);
     fn version(&self, slot: u32) -> u32 {
-        self.versions.borrow().get(&slot).copied().unwrap_or_default()
+        self.stale.take().unwrap_or_else(|| self.versions.borrow().get(&slot).copied().unwrap_or_default())
     }
     fn set_version(&self, slot: u32, version: u32) {
         self.versions.borrow_mut().insert(slot, version);
@@ -176,7 +180,12 @@ impl Table for Maps {
         self.entries.borrow_mut().insert(id, (self.own, self.until)).is_none()
     }
     fn delete(&self, id: Id) -> bool {
-        self.entries.borrow_mut().remove(&id).is_some()
+        let deleted = self.entries.borrow_mut().remove(&id).is_some();
+        if self.too_late.take() {
+            self.count_down((id >> 32) as u32 / WAYS);
+            return false;
+        }
+        deleted
     }
     fn count_up(&self, bucket: u32) {
         *self.counts.borrow_mut().entry(bucket).or_default() += 1;
@@ -244,4 +253,33 @@ fn a_removal_counts_for_the_bucket_that_it_is_in() {
     assert!(remove(&maps, last));
     assert_eq!(*maps.counts.borrow(), HashMap::from([(5, 2)]));
     assert!(find(&maps, 5, 0).is_none());
+}
+
+#[test]
+fn a_version_that_was_read_too_early_leaves_nothing_behind() {
+    for too_late in [false, true] {
+        let mut maps = Maps { until: 10, ..Maps::default() };
+        assert!(insert(&maps, 5));
+        let (_, first) = find(&maps, 5, 0).unwrap();
+        assert!(remove(&maps, first));
+        // Read before all that:
+        maps.own = 1;
+        maps.stale.set(Some(0));
+        maps.too_late.set(too_late);
+        assert!(insert(&maps, 5), "in another slot");
+        assert_eq!(maps.versions.borrow()[&(5 * WAYS)], 2, "the version never goes back");
+        assert_eq!((maps.entries.borrow().len(), maps.counts.borrow()[&5]), (1, 1));
+        let (_, found) = find(&maps, 5, 0).unwrap();
+        assert_eq!((found >> 32) as u32, 5 * WAYS + 1);
+    }
+}
+
+#[test]
+fn a_late_removal_does_not_set_the_version_back() {
+    let maps = Maps { until: 10, ..Maps::default() };
+    assert!(insert(&maps, 0));
+    let (_, id) = find(&maps, 0, 0).unwrap();
+    maps.versions.borrow_mut().insert(0, 6); // of an entry that lies there for a moment only
+    assert!(remove(&maps, id));
+    assert_eq!(maps.versions.borrow()[&0], 6);
 }
