@@ -258,8 +258,9 @@ mod tests {
         let mut classes = PortClasses::NONE;
         classes.mark(21, 1);
         classes.mark_network(21u16.to_be(), 2);
-        classes.mark(21, 2);
-        assert_eq!(classes.of(21u16.to_be()), 3);
+        classes.mark_network(21u16.to_be(), 4);
+        classes.mark(21, 4);
+        assert_eq!(classes.of(21u16.to_be()), 7);
         assert_eq!(classes.of(22u16.to_be()), 0);
     }
 }
