@@ -96,7 +96,7 @@ fn an_argument_that_is_not_one_is_malformed() {
     for line in ["PORT 10,0,0,2,4", "PORT  10,0,0,2,4,1", "PORT 10,0,0,2,4,1 x", "PORT 10,0,0,2,4,1\r"] {
         assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::MalformedPort], "{line:?}");
     }
-    assert_eq!(lines(b"PORT\r\n"), [Verb::Other]);
+    assert_eq!(lines(b"PORT\r\nEPRT\r\n"), [Verb::Other, Verb::Other]);
 }
 
 #[test]

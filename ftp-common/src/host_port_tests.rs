@@ -126,6 +126,8 @@ fn eprt_takes_no_other_address() {
         "::1.2.3.",
         " ::1",
         "::1..2.3",
+        "::1g2g3g4",
+        "::1%2%3%4",
         "[::1]",
     ] {
         assert_eq!(eprt(&format!("|2|{text}|1025|")), None, "{text:?}");
