@@ -154,6 +154,8 @@ mod tests {
         assert!(!half.is_ended_by(true, ACK));
         assert!(half.is_ended_by(true, FIN | ACK));
         assert!(!half.is_ended_by(false, FIN | ACK));
+        let both = Flow { marks: 3, ..ESTABLISHED };
+        assert!(both.is_ended_by(true, FIN | ACK) && both.is_ended_by(false, ACK));
     }
 
     #[test]

@@ -205,6 +205,7 @@ fn a_bucket_takes_as_many_as_it_has_ways_and_forgets_none() {
     maps.own = WAYS;
     assert!(!insert(&maps, 3), "full");
     assert!(insert(&maps, 4), "another bucket");
+    assert!(find(&maps, 3, 10).is_none(), "it is not in the one before");
     assert_eq!(maps.counts.borrow()[&3], i64::from(WAYS));
     for own in 0..WAYS {
         maps.own = own;

@@ -172,8 +172,7 @@ impl ReplyParser {
             self.tls = 2; // asked once: the line goes on
             return false;
         }
-        let coded = self.state == TEXT || self.state == CODE;
-        let (code, last) = (self.code, self.hyphen == 0);
+        let code = self.code;
         *reply = Reply { code, ..Reply::default() };
         if self.six_numbers.end() {
             reply.announces = true;
@@ -192,7 +191,7 @@ impl ReplyParser {
                 reply.port = self.first_port;
             }
             self.multi_line = 0;
-        } else if coded && !last && self.multi_line == 0 {
+        } else if self.hyphen != 0 && self.multi_line == 0 {
             self.multi_line = code;
             self.first_announces = u8::from(reply.announces);
             self.first_address = reply.address;
