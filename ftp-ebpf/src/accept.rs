@@ -1,6 +1,6 @@
 //! Whether a SYN may open a data connection; and its half-open flow.
 
-use ftp_common::SECOND;
+use aya_ebpf::bindings::__sk_buff;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::flow::{Flow, IN_RANGE, PROMISCUOUS};
@@ -12,7 +12,7 @@ use crate::clock::now;
 use crate::maps::{EXPECTATIONS, USED, session};
 use crate::packet::Packet;
 use crate::scratch::{Scratch, scratch};
-use crate::{expectations, half_open_table, ranges};
+use crate::{expectations, half_open_table, ranges, tcp_options};
 
 /// What a SYN may do.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -27,6 +27,7 @@ pub(crate) enum Accepted {
 /// not. A SYN that TCP repeats passes as it did before.
 #[inline(always)]
 pub(crate) fn accept(
+    skb: *mut __sk_buff,
     packet: &Packet,
     key: &ConnectionKey,
     policy: &ServerPolicy,
@@ -46,11 +47,11 @@ pub(crate) fn accept(
     }
     let Some(expectation) = found else {
         if passive && policy.has(flag::FTPS_CLIENT_RANGE) {
-            return accept_in_range(packet, key).map(|()| Accepted::Own);
+            return accept_in_range(skb, packet, key).map(|()| Accepted::Own);
         }
         return Err(if !passive {
             Counter::DeniedActive
-        } else if was_used(expected, now()) {
+        } else if was_used(expected) {
             Counter::DeniedUsed
         } else {
             Counter::DeniedPassive
@@ -66,6 +67,9 @@ pub(crate) fn accept(
         let _gone = EXPECTATIONS.remove(&*expected);
         return Err(Counter::DeniedSessionGone);
     };
+    if is_fast_open(skb, packet, scratch) {
+        return Err(Counter::DeniedFastOpen);
+    }
     let accepted = if expectation.session.client == key.client { Accepted::Own } else { Accepted::Foreign };
     if is_repeated(packet, expectation.session_id, expectation.serial, now)? {
         return Ok(accepted);
@@ -93,19 +97,27 @@ pub(crate) fn accept(
     make_flow(packet, key, now, scratch).map(|()| accepted)
 }
 
-/// Whether a connection has used the expectation of this key up a while ago.
+/// Whether a connection has used the expectation of this key up, not too many others ago.
 #[inline(always)]
-fn was_used(expected: &ExpectationKey, now: u64) -> bool {
-    // SAFETY: valid until the program returns; a value of another key by then only names another reason.
-    USED.get_ptr(expected).is_some_and(|used| now.saturating_sub(unsafe { *used }) < SECOND * 60)
+fn was_used(expected: &ExpectationKey) -> bool {
+    USED.get_ptr(expected).is_some()
+}
+
+/// Whether the host could take a connection by its SYN alone: Fast Open, or data in it.
+#[inline(always)]
+fn is_fast_open(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch) -> bool {
+    packet.segment.length != 0 || tcp_options::has(skb, packet, scratch, tcp_options::FAST_OPEN)
 }
 
 /// An encrypted session may have negotiated it: its client's address may use the range while it lives.
 #[inline(never)]
-fn accept_in_range(packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> {
+fn accept_in_range(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey) -> Result<(), Counter> {
     let Some(scratch) = scratch() else { return Err(Counter::MapErrors) };
     if !ranges::find_owner(scratch, key) {
         return Err(Counter::DeniedPassive);
+    }
+    if is_fast_open(skb, packet, scratch) {
+        return Err(Counter::DeniedFastOpen);
     }
     let now = now();
     if is_repeated(packet, scratch.owner.session_id, 0, now)? {

@@ -4,6 +4,7 @@ use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_NOEXIST};
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
+use ftp_common::flow::tcp::FIN;
 use ftp_common::flow::{Flow, IN_RANGE, PROMISCUOUS, state};
 use ftp_common::half_open::{ANSWERED, HalfOpenFlow, Handshake, LIFE};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
@@ -55,6 +56,9 @@ pub(crate) fn segment(
     }
     if accounts {
         entry.flow.account(from_client, segments(skb), segment.length, now());
+    }
+    if entry.flow.state == state::UNCONFIRMED && segment.has(FIN) {
+        entry.flow.marks |= Flow::fin_mark(from_client);
     }
     match step {
         Handshake::Answered => {

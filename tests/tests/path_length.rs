@@ -133,14 +133,16 @@ fn data_connections_take_few_instructions() {
     assert_eq!(ground.machine.entries("EXPECTATIONS"), 1);
     let denied = ground.run(Hook::Ingress, &to_server(50000, INSIDE + 1).at(1000, 0).flags(SYN));
     assert_eq!(denied.verdict, DROP);
-    check(("denied SYN", 780, 5), denied);
+    check(("denied SYN", 780, 6), denied);
 
     let syn = ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1000, 0).flags(SYN));
-    assert_eq!(ground.machine.entries("FLOWS"), 1);
+    assert_eq!(ground.machine.entries("HALF_OPEN"), 1);
     check(("first SYN of an expectation", 750, 6), syn);
     ground.pass(LOCAL, &to_client(INSIDE, 50000).at(5000, 1001).flags(SYN | ACK));
     ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1001, 5001));
     assert_eq!(ground.machine.entries("EXPECTATIONS"), 0, "it is used up");
+    ground.pass(LOCAL, &to_client(INSIDE, 50000).at(5001, 1001).says("data"));
+    assert_eq!((ground.machine.entries("HALF_OPEN"), ground.machine.entries("FLOWS")), (0, 1));
 
     let data = ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]));
     check(("data of an open flow", 410, 2), data);

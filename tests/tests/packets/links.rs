@@ -146,7 +146,7 @@ fn on_loopback_every_packet_passes_both_hooks_and_is_read_and_counted_once() {
     }
     let counts = [Counter::Commands, Counter::Replies, Counter::ExpectationsPassive, Counter::FlowsEstablished];
     assert_eq!(harness.counts(), counts.map(|counter| (counter, 1)));
-    let flows: Vec<_> = harness.kernel.flows.all().into_values().map(|flow| flow.packets).collect();
+    let flows: Vec<_> = harness.kernel.half_open.all().into_values().map(|entry| entry.flow.packets).collect();
     assert_eq!(flows, [[2, 1]]);
 }
 

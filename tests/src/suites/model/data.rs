@@ -1,6 +1,5 @@
 //! Packets on a guarded port.
 
-use ftp_common::SECOND;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
@@ -80,13 +79,10 @@ impl Model {
         if !guarded || !self.is_server(key.server) {
             return Judgement::Unguarded;
         }
-        let fast_open = packet.tcp.length() != 0 || has_option(&packet.tcp.options, FAST_OPEN);
         if packet.is_mapped() {
             Judgement::Denied(Counter::DeniedMappedAddress)
         } else if !self.is_right_direction(hook, !passive) {
             Judgement::Denied(Counter::DeniedWrongDirection)
-        } else if fast_open {
-            Judgement::Denied(Counter::DeniedFastOpen)
         } else {
             self.accept(hook, packet, key, mode).map_or_else(Judgement::Denied, Judgement::Accepted)
         }
@@ -100,7 +96,7 @@ impl Model {
         let any_client = !self.expectations.contains_key(&own) && passive && self.policy.has(flag::PASV_PROMISCUOUS);
         let expected = if any_client { anyone } else { own };
         let Some(mut expectation) = self.expectations.get(&expected).copied() else {
-            let used = self.used.get(&expected).is_some_and(|used| self.now - used < 60 * SECOND);
+            let used = self.used.contains(&expected);
             return Err(match mode {
                 Mode::Active => Counter::DeniedActive,
                 Mode::Passive if used => Counter::DeniedUsed,
@@ -118,6 +114,9 @@ impl Model {
             return Err(Counter::DeniedSessionGone);
         };
         let transfers = owner.client.transfers;
+        if packet.tcp.length() != 0 || has_option(&packet.tcp.options, FAST_OPEN) {
+            return Err(Counter::DeniedFastOpen);
+        }
         let accepted = session.client == key.client;
         self.forget_expired();
         if let Some(entry) = self.half_open.get_mut(&key) {
@@ -236,6 +235,9 @@ impl Model {
         if counted {
             entry.flow.account(from_client, 1, tcp.length(), self.now);
         }
+        if unconfirmed && packet.has(FIN) {
+            entry.flow.marks |= Flow::fin_mark(from_client);
+        }
         let mut result = Ok(false);
         match step {
             Handshake::Answered => {
@@ -314,7 +316,7 @@ impl Model {
         owner.unfinished.give_back();
         if Mode::from_number(flow.mode) == Mode::Passive {
             self.expectations.remove(by);
-            self.used.insert(*by, self.now);
+            self.used.insert(*by);
         } else {
             expectation.uses = expectation.uses.wrapping_add(1);
             expectation.release_half_open(flow.since);

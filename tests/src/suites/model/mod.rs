@@ -26,7 +26,7 @@ pub mod reference;
 pub mod script;
 pub mod world;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use ftp_common::SECOND;
@@ -137,7 +137,7 @@ pub struct Model {
     /// The HALF_OPEN map, by connection.
     pub half_open: HashMap<ConnectionKey, HalfOpenFlow>,
     /// The USED map.
-    pub used: HashMap<ExpectationKey, u64>,
+    pub used: HashSet<ExpectationKey>,
     /// The CLIENTS map.
     pub clients: HashMap<ClientKey, limit::Sessions>,
     /// The STATS map.
@@ -158,7 +158,7 @@ impl Model {
             expectations: HashMap::new(),
             flows: HashMap::new(),
             half_open: HashMap::new(),
-            used: HashMap::new(),
+            used: HashSet::new(),
             clients: HashMap::new(),
             counters: Counters::default(),
         }
