@@ -192,9 +192,13 @@ mod tests {
             Policy { own: Some(Rules::default()), ..Policy::default() }.options(),
             option::OWN_ADDRESSES | option::ENFORCES
         );
-        assert_eq!(Policy { own: Some(unusual()), ..Policy::default() }.options(), option::MARKS);
+        assert_eq!(
+            Policy { own: Some(unusual()), ..Policy::default() }.options(),
+            option::MARKS | option::OWN_ADDRESSES
+        );
         let neither = Policy { own: Some(unusual()), accounting: false, ..Policy::default() };
-        assert_eq!(neither.options(), option::MARKS | option::NO_ACCOUNTING);
+        assert_eq!(neither.options(), option::MARKS | option::NO_ACCOUNTING | option::OWN_ADDRESSES);
+        assert_eq!(Policy::default().options(), 0);
     }
 
     #[test]
