@@ -118,7 +118,7 @@ counters! {
     DeniedExpired = "denied_expired",
     /// Denied: the session of its expectation was gone.
     DeniedSessionGone = "denied_session_gone",
-    /// Denied: its expectation was used by another connection.
+    /// Denied: its port was used by another connection already; an expectation serves one.
     DeniedUsed = "denied_used",
     /// Denied: its expectation had four half-open connections already.
     DeniedHalfOpen = "denied_half_open",
