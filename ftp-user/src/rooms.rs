@@ -11,7 +11,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("endpoint", &[]),
     ("policy", &[]),
     ("sys", &["error"]),
-    ("pins", &["error", "policy"]),
+    ("pins", &["error", "policy", "sys"]),
     ("config", &["error", "policy"]),
     ("import", &["config", "error", "policy"]),
     ("ebpf", &["error", "pins", "policy", "sys"]),
