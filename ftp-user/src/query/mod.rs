@@ -24,6 +24,9 @@ pub mod rows;
 pub mod status;
 pub mod table;
 
+/// An entry of the FLOWS map.
+pub type FlowEntry = (AsPod<ConnectionKey>, AsPod<Flow>);
+
 /// All sessions, the oldest first.
 ///
 /// # Errors
@@ -79,8 +82,8 @@ pub fn flows(maps: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
 /// # Errors
 ///
 /// A map can't be read.
-pub fn flow_entries(maps: PinnedMaps<'_>) -> Result<Vec<(AsPod<ConnectionKey>, AsPod<Flow>)>, Failure> {
-    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Flow>)> = read(&maps.flows()?)?;
+pub fn flow_entries(maps: PinnedMaps<'_>) -> Result<Vec<FlowEntry>, Failure> {
+    let mut all: Vec<FlowEntry> = read(&maps.flows()?)?;
     let half_open: Vec<(Id, AsPod<HalfOpenFlow>)> = read(&maps.half_open()?)?;
     let now = clock::monotonic();
     let open = half_open.into_iter().map(|(_, entry)| entry.0).filter(|entry| {
