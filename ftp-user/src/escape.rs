@@ -65,7 +65,7 @@ mod tests {
         for document in [serde_json::to_string(&[&name]), serde_json::to_string_pretty(&[&name])].map(Result::unwrap) {
             let shown = json(&document);
             assert!(shown.chars().all(|character| character == '\n' || !is_hidden(character)), "{shown}");
-            assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [name.clone()]);
+            assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), std::slice::from_ref(&name));
         }
     }
 }

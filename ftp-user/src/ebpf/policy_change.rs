@@ -2,7 +2,7 @@
 //! selects them.
 //!
 //! The active policy stands in the kernel's maps alone, so whoever changes a part of it (`run` the
-//! interfaces' own addresses, `policy apply` all the rest) reads it from there first. A lock on the
+//! host's own addresses, `policy apply` all the rest) reads it from there first. A lock on the
 //! directory of the maps keeps such changes apart; the kernel releases it when its holder ends.
 
 use std::collections::BTreeSet;
@@ -160,6 +160,11 @@ fn wait_for_readers() {
     }
 }
 
+/// A number that nobody can guess: std keys its hashers by the kernel's random numbers.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish() | 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,9 +175,4 @@ mod tests {
         assert_eq!(following(1), 2);
         assert_eq!(following(u32::MAX), 2);
     }
-}
-
-/// A number that nobody can guess: std keys its hashers by the kernel's random numbers.
-fn random_seed() -> u64 {
-    RandomState::new().build_hasher().finish() | 1
 }

@@ -1,6 +1,6 @@
 //! A policy as the kernel program reads it, and back.
 //!
-//! Rules stand at places: those for the interfaces' own addresses at place 0, which is empty if
+//! Rules stand at places: those for this host's own addresses at place 0, which is empty if
 //! there are none, the named ones behind it without a gap. So all of a policy can be read back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::{ActivePort, Ftps, Mark, Policy, PortRange, Rules};
 
-/// The place of the rules for the interfaces' own addresses.
+/// The place of the rules for this host's own addresses.
 pub(crate) const OWN: u32 = 0;
 
 impl Policy {
@@ -21,7 +21,7 @@ impl Policy {
         std::iter::once(own).chain(self.named.iter().map(|named| named.rules.to_kernel())).collect()
     }
 
-    /// The place of each server prefix, given the interfaces' own addresses. A name goes before.
+    /// The place of each server prefix, given this host's own addresses. A name goes before.
     #[must_use]
     pub fn places(&self, own: &BTreeSet<IpNet>) -> BTreeMap<IpNet, u32> {
         let own = self.own.iter().flat_map(|_| own).map(|net| (*net, OWN));
@@ -30,7 +30,7 @@ impl Policy {
         own.chain(named).collect()
     }
 
-    /// Those of the interfaces' own addresses that are not named.
+    /// Those of this host's own addresses that are not named.
     #[must_use]
     pub fn without_named(&self, own: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
         let is_named = |net: &IpNet| self.named.iter().any(|named| named.prefixes.contains(net));
@@ -67,7 +67,7 @@ impl Policy {
         .fold(0, |options, (holds, bit)| if *holds { options | bit } else { options })
     }
 
-    /// All rules, those for the interfaces' own addresses first.
+    /// All rules, those for this host's own addresses first.
     pub fn rules(&self) -> impl Iterator<Item = &Rules> {
         self.own.iter().chain(self.named.iter().map(|named| &named.rules))
     }

@@ -110,7 +110,7 @@ pub struct Status {
     pub kernel: Option<Features>,
     /// Interfaces that are to be guarded.
     pub interfaces: Vec<InterfaceRow>,
-    /// Addresses of theirs that are not yet servers', though the policy goes by them.
+    /// Addresses of the host that are not yet servers', though the policy goes by them.
     pub unprotected_addresses: Vec<String>,
     /// The active policy.
     pub policy: PolicyRow,

@@ -89,7 +89,7 @@ pub fn whole(status: &Status) -> Result<(), Failure> {
         _ => None,
     });
     let addresses = status.unprotected_addresses.iter().map(|address| {
-        let problem = "it is unprotected: the active policy does not know this address of the interface yet";
+        let problem = "it is unprotected: the active policy does not know this address of the host yet";
         line(address, problem, "run ftptrack attach now, and ftptrack watch to have it done by itself")
     });
     Failure::unprotected(interfaces.chain(addresses).collect())

@@ -27,7 +27,7 @@ pub struct ReportRow {
     pub last: Option<f64>,
     /// Why it was not read to its end.
     pub damage: Option<String>,
-    /// The policy. Servers that were found by themselves are the interfaces' own addresses.
+    /// The policy. Servers that were found by themselves are this host's own addresses.
     pub policy: PolicyRow,
     /// Control connections.
     pub sessions: Vec<SessionRow>,

@@ -72,7 +72,7 @@ impl Page {
         for row in &status.interfaces {
             attached.with_label_values(&[&row.name, row.hook.as_str(), row.side.as_str()]).set(row.attached.into());
         }
-        let help = "Addresses of the interfaces that are not guarded yet.";
+        let help = "Addresses of the host that the policy does not know yet.";
         self.gauge("unprotected_addresses", help, status.unprotected_addresses.len())?;
         let help = "Active policies, by whether they deny (enforce) or only count (monitor).";
         let policies = self.gauges("policies", help, &["mode"])?;
