@@ -215,9 +215,9 @@ pub fn find<T: Table>(table: &T, bucket: u32, now: u64) -> Option<(T::Entry, Id)
     None
 }
 
-/// Makes the entry in question; false if its bucket has no room.
+/// Makes the entry in question; `None` if its bucket has no room.
 #[inline(always)]
-pub fn insert<T: Table>(table: &T, bucket: u32) -> bool {
+pub fn insert<T: Table>(table: &T, bucket: u32) -> Option<Id> {
     table.count_up(bucket);
     let mut way = 0;
     while way < WAYS {
@@ -230,7 +230,7 @@ pub fn insert<T: Table>(table: &T, bucket: u32) -> bool {
         }
         if table.version(slot) == version {
             table.set_version(slot, taken);
-            return true;
+            return Some(id(slot, taken));
         }
         // Another entry of this version came and went since it was read: this one would never be found.
         if !table.delete(id(slot, taken)) {
@@ -238,7 +238,20 @@ pub fn insert<T: Table>(table: &T, bucket: u32) -> bool {
         }
     }
     table.count_down(bucket);
-    false
+    None
+}
+
+/// Makes the entry in question as [`insert`] does, but not a second one: of two CPUs that make it at once, the first
+/// in the bucket stays. False if its bucket has no room.
+#[inline(always)]
+pub fn insert_once<T: Table>(table: &T, bucket: u32, now: u64) -> bool {
+    let Some(made) = insert(table, bucket) else { return false };
+    if let Some((_, first)) = find(table, bucket, now)
+        && first != made
+    {
+        remove(table, made);
+    }
+    true
 }
 
 /// Removes an entry; false if somebody else did.

@@ -200,11 +200,11 @@ fn a_bucket_takes_as_many_as_it_has_ways_and_forgets_none() {
     let mut maps = Maps { until: 10, ..Maps::default() };
     for own in 0..WAYS {
         maps.own = own;
-        assert!(insert(&maps, 3));
+        assert!(insert(&maps, 3).is_some());
     }
     maps.own = WAYS;
-    assert!(!insert(&maps, 3), "full");
-    assert!(insert(&maps, 4), "another bucket");
+    assert!(insert(&maps, 3).is_none(), "full");
+    assert!(insert(&maps, 4).is_some(), "another bucket");
     assert!(find(&maps, 3, 10).is_none(), "it is not in the one before");
     assert_eq!(maps.counts.borrow()[&3], i64::from(WAYS));
     for own in 0..WAYS {
@@ -220,23 +220,23 @@ fn expired_entries_make_room_when_they_are_met() {
     for own in 0..WAYS {
         maps.own = own;
         maps.until = 10 + u64::from(own);
-        assert!(insert(&maps, 0));
+        assert!(insert(&maps, 0).is_some());
     }
     maps.own = WAYS;
     assert!(find(&maps, 0, 11).is_none());
     assert_eq!(maps.counts.borrow()[&0], i64::from(WAYS) - 1, "one was older");
-    assert!(insert(&maps, 0));
-    assert!(!insert(&maps, 0));
+    assert!(insert(&maps, 0).is_some());
+    assert!(insert(&maps, 0).is_none());
 }
 
 #[test]
 fn who_removes_an_entry_late_hits_no_later_one() {
     let mut maps = Maps { until: 10, ..Maps::default() };
-    assert!(insert(&maps, 0));
+    assert!(insert(&maps, 0).is_some());
     let (_, first) = find(&maps, 0, 0).unwrap();
     assert!(remove(&maps, first));
     maps.own = 1;
-    assert!(insert(&maps, 0));
+    assert!(insert(&maps, 0).is_some());
     assert!(!remove(&maps, first), "that one is gone");
     assert!(find(&maps, 0, 0).is_some());
     assert_eq!(maps.counts.borrow()[&0], 1);
@@ -247,7 +247,7 @@ fn a_removal_counts_for_the_bucket_that_it_is_in() {
     let mut maps = Maps { until: 10, ..Maps::default() };
     for own in 0..3 {
         maps.own = own;
-        assert!(insert(&maps, 5));
+        assert!(insert(&maps, 5).is_some());
     }
     let (_, last) = find(&maps, 5, 0).unwrap();
     assert_eq!((last >> 32) as u32, 5 * WAYS + 2);
@@ -260,14 +260,14 @@ fn a_removal_counts_for_the_bucket_that_it_is_in() {
 fn a_version_that_was_read_too_early_leaves_nothing_behind() {
     for too_late in [false, true] {
         let mut maps = Maps { until: 10, ..Maps::default() };
-        assert!(insert(&maps, 5));
+        assert!(insert(&maps, 5).is_some());
         let (_, first) = find(&maps, 5, 0).unwrap();
         assert!(remove(&maps, first));
         // Read before all that:
         maps.own = 1;
         maps.stale.set(Some(0));
         maps.too_late.set(too_late);
-        assert!(insert(&maps, 5), "in another slot");
+        assert!(insert(&maps, 5).is_some(), "in another slot");
         assert_eq!(maps.versions.borrow()[&(5 * WAYS)], 2, "the version never goes back");
         assert_eq!((maps.entries.borrow().len(), maps.counts.borrow()[&5]), (1, 1));
         let (_, found) = find(&maps, 5, 0).unwrap();
@@ -278,9 +278,20 @@ fn a_version_that_was_read_too_early_leaves_nothing_behind() {
 #[test]
 fn a_late_removal_does_not_set_the_version_back() {
     let maps = Maps { until: 10, ..Maps::default() };
-    assert!(insert(&maps, 0));
+    assert!(insert(&maps, 0).is_some());
     let (_, id) = find(&maps, 0, 0).unwrap();
     maps.versions.borrow_mut().insert(0, 6); // of an entry that lies there for a moment only
     assert!(remove(&maps, id));
     assert_eq!(maps.versions.borrow()[&0], 6);
+}
+
+#[test]
+fn of_two_entries_that_are_made_at_once_the_first_stays() {
+    let maps = Maps { until: 10, ..Maps::default() };
+    // Another CPU has made it between this one's look and its own entry.
+    assert!(insert(&maps, 0).is_some());
+    let (_, first) = find(&maps, 0, 0).unwrap();
+    assert!(insert_once(&maps, 0, 0));
+    assert_eq!(find(&maps, 0, 0).map(|(_, id)| id), Some(first));
+    assert_eq!((maps.entries.borrow().len(), maps.counts.borrow()[&0]), (1, 1));
 }

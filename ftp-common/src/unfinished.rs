@@ -26,8 +26,10 @@ impl Unfinished {
     pub const fn take(&mut self, now: u64) -> bool {
         let leaked = now.saturating_sub(self.leaked_at) / UNFINISHED_LEAK;
         if leaked != 0 {
-            self.leaked_at = now;
-            self.count = if leaked < self.count as u64 { self.count - leaked as u32 } else { 0 };
+            let some_stay = leaked < self.count as u64;
+            // What is left of the time counts for the next.
+            self.leaked_at = if some_stay { self.leaked_at + leaked * UNFINISHED_LEAK } else { now };
+            self.count = if some_stay { self.count - leaked as u32 } else { 0 };
         }
         if self.count >= MAX_UNFINISHED {
             return false;

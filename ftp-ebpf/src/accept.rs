@@ -168,5 +168,5 @@ fn make_flow(packet: &Packet, key: &ConnectionKey, now: u64, scratch: &mut Scrat
     flow.interface = packet.interface;
     flow.opened_at_egress = u8::from(packet.egress);
     flow.packets[usize::from(flow.mode != Mode::Passive.number())] = 1;
-    if half_open_table::half_open_insert() != 0 { Ok(()) } else { Err(Counter::DeniedHalfOpenFull) }
+    if half_open_table::half_open_insert(now) != 0 { Ok(()) } else { Err(Counter::DeniedHalfOpenFull) }
 }

@@ -121,11 +121,11 @@ extern "C" fn half_open_find(now: u64) -> u32 {
 /// Makes the entry in `scratch.half_open`, of the connection in `current`; 0 if there is no room.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn half_open_insert() -> u32 {
+pub(crate) extern "C" fn half_open_insert(now: u64) -> u32 {
     let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let key = unsafe { &(*current).key };
-    u32::from(half_open::insert(&Maps { key, scratch }, bucket(key)))
+    u32::from(half_open::insert_once(&Maps { key, scratch }, bucket(key), now))
 }
 
 /// Removes the entry that [`find`] has found last; 0 if another CPU did.
