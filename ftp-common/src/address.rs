@@ -112,6 +112,8 @@ mod tests {
         assert!(!of("fec0::1").is_link_local());
         assert!(!of("10.0.0.1").is_link_local());
         assert!(of("10.0.0.1").is_v4());
-        assert!(!of("::10.0.0.1").is_v4());
+        for other in ["::10.0.0.1", "1::ffff:10.0.0.1", "::1:0:ffff:10.0.0.1", "::", "2001:db8::1"] {
+            assert!(!of(other).is_v4(), "{other}");
+        }
     }
 }

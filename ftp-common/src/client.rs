@@ -9,7 +9,7 @@ use crate::counter::{Counter, Counts};
 use crate::flow::tcp;
 use crate::host_port::HostPort;
 use crate::segment::{MAX_DEFERRED, Segment, SegmentAction};
-use crate::sequence::{after, before, is_near};
+use crate::sequence::{after, before, is_near, is_within};
 use crate::session::{ClientState, Command, RING, ServerState, fault, kind};
 
 /// After this much silence, with everything acknowledged both ways and no transfer under way, commands
@@ -42,7 +42,7 @@ impl ClientState {
     /// Loses synchronization: bytes passed that can't be attributed for certain. The server's state
     /// resynchronizes at its next packet.
     #[inline(always)]
-    pub(crate) fn desync(&mut self, counts: &mut Counts) -> SegmentAction {
+    pub fn desync(&mut self, counts: &mut Counts) -> SegmentAction {
         counts.raise(Counter::Desyncs);
         self.desyncs = self.desyncs.wrapping_add(1);
         SegmentAction::Ignore
@@ -86,7 +86,7 @@ impl ClientState {
         if empty && !(ahead == 0 && segment.hides_a_byte) {
             return SegmentAction::Ignore;
         }
-        if self.fin != 0 && segment.length != 0 && after(segment.end(), self.next.wrapping_sub(1)) {
+        if self.fin != 0 && segment.length != 0 && after(segment.end(), self.fin_end.wrapping_sub(1)) {
             self.fin = 0; // bytes in its place, or behind it: that FIN was not this sender's
             return self.desync(counts);
         }
@@ -122,6 +122,7 @@ impl ClientState {
     #[inline(always)]
     pub fn end_line(&mut self, address: &Address, server: &ServerState, now: u64, counts: &mut Counts) {
         let mut named = HostPort::default();
+        let bare = self.parser.ends_in_bare_line_feed();
         let verb = self.parser.end_line(&mut named);
         if verb == Verb::Nothing {
             return;
@@ -135,8 +136,10 @@ impl ClientState {
             Verb::Port => {
                 if named.address != *address {
                     command.fault = fault::FOREIGN;
-                    self.named = named.address;
+                    // Who sees any of this address sees that it is not an earlier command's.
                     self.named_end = command.end;
+                    compiler_fence(Ordering::Release);
+                    self.named = named.address;
                 }
                 kind::PORT
             }
@@ -157,6 +160,15 @@ impl ClientState {
             Verb::Abor => kind::ABOR,
             Verb::Other | Verb::Nothing => kind::OTHER,
         };
+        if self.head == server.tail {
+            self.bare_line_feed = 0;
+        }
+        if command.kind == kind::PORT && self.bare_line_feed != 0 {
+            command.fault = fault::AMBIGUOUS;
+        }
+        if bare {
+            self.bare_line_feed = 1;
+        }
         if self.reply_batch != server.finals {
             self.reply_batch = server.finals;
             self.reply_batch_from = command.end;
@@ -175,23 +187,40 @@ impl ClientState {
         self.head = self.head.wrapping_add(1);
     }
 
-    /// All bytes of a segment were read: a FIN behind them is in sequence.
+    /// A segment has been read or ignored. Its FIN counts anywhere between what the server has acknowledged and
+    /// what was read: bytes with a bad checksum were read here, and not there.
     #[inline(always)]
-    pub fn finish(&mut self, segment: &Segment) {
-        if segment.has(tcp::FIN) && self.fin == 0 && segment.end() == self.next {
+    pub(crate) fn finish(&mut self, server: &ServerState, segment: &Segment) {
+        let acceptable = segment.has(tcp::ACK) && is_near(segment.ack, server.next) && !after(segment.ack, server.next);
+        let end = segment.end();
+        if !acceptable || !is_within(end, server.acked, self.next) {
+            return;
+        }
+        if after(segment.ack, self.acked) {
+            self.acked = segment.ack;
+        }
+        if segment.has(tcp::FIN) && self.fin == 0 {
             self.fin = 1;
-            self.next = self.next.wrapping_add(1);
+            self.fin_end = end.wrapping_add(1);
+            if end == self.next {
+                self.next = self.fin_end;
+            }
         }
     }
 
-    /// Follows positions only, in an opaque session.
+    /// Follows positions only, in an opaque session. A segment that was lost, or comes early, must not make it deaf
+    /// to the end.
     #[inline(always)]
-    pub fn follow(&mut self, segment: &Segment) {
-        if segment.seq == self.next {
-            self.acked = segment.ack;
-            self.next = segment.end();
-            self.finish(segment);
+    pub fn follow(&mut self, server: &ServerState, segment: &Segment) {
+        if before(self.next, server.acked) {
+            self.next = server.acked;
         }
+        let concerns = is_near(segment.seq, self.next) && !after(segment.ack, server.next);
+        if concerns && after(segment.end(), self.next) {
+            self.next = segment.end();
+            self.fin = 0; // what came before these bytes was no FIN
+        }
+        self.finish(server, segment);
     }
 
     /// In sync again: one whole exchange was seen (a command, its reply, and by this packet that the
@@ -249,3 +278,7 @@ impl ClientState {
         kinds & !only == 0 && (kinds & 1 << kind::TRANSFER == 0 || kinds & 1 << kind::ABOR != 0)
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

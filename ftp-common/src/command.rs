@@ -42,6 +42,9 @@ const IN_EPRT: u8 = 2;
 const IN_OTHER: u8 = 3;
 const IN_USER: u8 = 4;
 
+/// Telnet bytes came behind the carriage return: who doesn't speak Telnet sees no CRLF.
+const PARTED: u8 = 2;
+
 const fn verb(text: [u8; 4]) -> u32 {
     u32::from_be_bytes(text)
 }
@@ -77,7 +80,7 @@ pub struct CommandParser {
     verb_length: u8,
     state: u8,
     telnet: Telnet,
-    /// The last byte was a carriage return.
+    /// The last byte of the text was a carriage return: 1, or [`PARTED`].
     carriage_return: u8,
     /// The line begins with a space or tab.
     blank: u8,
@@ -130,6 +133,9 @@ impl CommandParser {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
         if !self.telnet.is_text(byte) {
+            if self.carriage_return != 0 {
+                self.carriage_return = PARTED;
+            }
             return false;
         }
         if byte == b'\n' {
@@ -211,6 +217,13 @@ impl CommandParser {
         if is_word { self.verb } else { 0 }
     }
 
+    /// Whether the line that has just ended has no CR right before its LF.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ends_in_bare_line_feed(&self) -> bool {
+        self.state != SKIP && self.carriage_return != 1
+    }
+
     /// The line that has just ended. `named` becomes what a [`Verb::Port`] names.
     #[inline(always)]
     pub fn end_line(&mut self, named: &mut HostPort) -> Verb {
@@ -228,7 +241,7 @@ impl CommandParser {
 
     #[inline(always)]
     fn classify(&mut self, named: &mut HostPort) -> Verb {
-        if self.state == SKIP || self.length == u16::from(self.carriage_return) {
+        if self.state == SKIP || self.length == u16::from(self.carriage_return != 0) {
             return Verb::Nothing;
         }
         if self.length > LONGEST_LINE {

@@ -96,7 +96,7 @@ fn an_argument_that_is_not_one_is_malformed() {
     for line in ["PORT 10,0,0,2,4", "PORT  10,0,0,2,4,1", "PORT 10,0,0,2,4,1 x", "PORT 10,0,0,2,4,1\r"] {
         assert_eq!(lines(format!("{line}\r\n").as_bytes()), [Verb::MalformedPort], "{line:?}");
     }
-    assert_eq!(lines(b"PORT\r\n"), [Verb::Other]);
+    assert_eq!(lines(b"PORT\r\nEPRT\r\n"), [Verb::Other, Verb::Other]);
 }
 
 #[test]
@@ -108,6 +108,25 @@ fn a_bare_line_feed_ends_a_line_and_an_empty_line_is_no_command() {
 fn telnet_bytes_before_abor_are_skipped() {
     assert_eq!(lines(b"\xff\xf4\xff\xf2ABOR\r\nPASV\r\n"), [Verb::Abor, Verb::Pasv]);
     assert_eq!(lines(b"PA\xff\xf1SV\r\n"), [Verb::Pasv]);
+}
+
+#[test]
+fn a_line_ends_in_a_bare_line_feed_unless_a_carriage_return_stands_right_before_it() {
+    let bare = |bytes: &[u8]| {
+        let mut parser = CommandParser::default();
+        bytes.iter().filter(|byte| parser.push(**byte)).count();
+        parser.ends_in_bare_line_feed()
+    };
+    assert!(!bare(b"NOOP\r\n") && !bare(b"\r\n") && !bare(b"NOOP\r\r\n"));
+    assert!(bare(b"NOOP\n") && bare(b"\n") && bare(b"NO\rOP\n"));
+    // Telnet bytes between them: a server that doesn't speak it sees no CRLF (pyftpdlib).
+    assert!(bare(b"NOOP\r\xff\xf1\n") && bare(b"NOOP\r\xff\n") && bare(b"\r\xff\xf1\xff\xf1\n"));
+    assert!(!bare(b"NOOP\xff\xf1\r\n"));
+    assert_eq!(lines(b"\r\xff\xf1\n"), [], "an empty line all the same");
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    skipping.push(b'\n');
+    assert!(!skipping.ends_in_bare_line_feed(), "its beginning was not seen");
 }
 
 #[test]
@@ -123,6 +142,84 @@ fn a_line_over_the_limit_is_skipped_to_its_end() {
     let mut bytes = vec![b'P'; 70_000];
     bytes.extend(b"PASV\r\n");
     assert_eq!(lines(&bytes), [Verb::TooLong]);
+}
+
+/// A parser that has read these bytes.
+fn after(bytes: &[u8]) -> CommandParser {
+    let mut parser = CommandParser::default();
+    lines_of(&mut parser, bytes);
+    parser
+}
+
+#[test]
+fn plain_bytes_are_skipped_where_they_change_nothing() {
+    for (bytes, skips) in [
+        (&b""[..], false),
+        (b"RETR", false),
+        (b"RETR ", true),
+        (b"RETR a\r", true),
+        (b"PORT 1", false),
+        (b"EPRT |", false),
+        (b"USER a", false),
+        (b"RETR a\xff", false),
+        (b"RETR a\xff\xf1", true),
+        (b"RETR a\r\n", false),
+    ] {
+        assert_eq!(after(bytes).skips(), skips, "{bytes:?}");
+    }
+    let mut parser = CommandParser::default();
+    parser.skip_to_line_end();
+    assert!(parser.skips());
+}
+
+#[test]
+fn skipped_bytes_count_as_pushed_ones_do() {
+    for begin in [&b"RETR "[..], b"RETR a\r", b"RETR a\r\xff\xf1"] {
+        for count in [1, 7, 4088, 4096, 65535] {
+            let (mut pushed, mut skipped) = (after(begin), after(begin));
+            for _ in 0..count {
+                pushed.push(b'x');
+            }
+            skipped.skip(count);
+            assert_eq!(skipped, pushed, "{count} behind {begin:?}");
+        }
+    }
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    let before = skipping;
+    skipping.skip(9);
+    assert_eq!(skipping, before);
+}
+
+#[test]
+fn a_line_begins_with_its_first_byte_and_an_argument_with_the_blank() {
+    assert!(after(b"").at_line_start() && after(b"NOOP\r\n").at_line_start());
+    assert!(!after(b"N").at_line_start() && !after(b"\r").at_line_start() && !after(b"RETR a").at_line_start());
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    assert!(!skipping.at_line_start());
+    assert!(after(b"PORT ").in_argument() && after(b"EPRT |").in_argument());
+    assert!(!after(b"PORT").in_argument() && !after(b"RETR ").in_argument() && !after(b"USER ").in_argument());
+}
+
+#[test]
+fn a_live_view_gets_the_verb_and_nothing_else_of_a_line() {
+    for (bytes, verb) in [
+        (&b"RETR"[..], *b"RETR"),
+        (b"retr secret", *b"RETR"),
+        (b"USER a", *b"USER"),
+        (b"CWD a", *b"\0CWD"),
+        (b"x", *b"\0\0\0X"),
+        (b"", [0; 4]),
+        (b"SECRET", [0; 4]),
+        (b" RETR", [0; 4]),
+    ] {
+        assert_eq!(after(bytes).viewed_verb(), u32::from_be_bytes(verb), "{bytes:?}");
+    }
+    let mut skipping = after(b"RETR");
+    skipping.skip_to_line_end();
+    skipping.push(b'x');
+    assert_eq!(skipping.viewed_verb(), 0);
 }
 
 #[test]

@@ -118,16 +118,26 @@ counters! {
     DeniedExpired = "denied_expired",
     /// Denied: the session of its expectation was gone.
     DeniedSessionGone = "denied_session_gone",
-    /// Denied: its expectation was used by another connection.
+    /// Denied: its port was used by another connection already; an expectation serves one.
     DeniedUsed = "denied_used",
     /// Denied: its expectation had four half-open connections already.
     DeniedHalfOpen = "denied_half_open",
-    /// Denied: a control segment in a direction in which its sender cannot be.
+    /// Denied: no room for one more half-open connection: too many in this session, or in the table.
+    DeniedHalfOpenFull = "denied_half_open_full",
+    /// Denied: a SYN on the addresses and ports of a connection whose handshake is not over, or was refused.
+    DeniedTupleInUse = "denied_tuple_in_use",
+    /// Denied: a second SYN-ACK with another number, or a segment that fits no SYN-ACK.
+    DeniedHandshake = "denied_handshake",
+    /// Denied: a SYN with data or a Fast Open cookie on a guarded port; the client repeats it without.
+    DeniedFastOpen = "denied_fast_open",
+    /// Denied: a segment in a direction in which its sender cannot be.
     DeniedWrongDirection = "denied_wrong_direction",
     /// Denied: a fragment that hides the TCP header, on the way to a guarded server.
     DeniedFragment = "denied_fragment",
     /// Denied: too many IPv6 extension headers, on the way to a guarded server.
     DeniedExtensionHeaders = "denied_extension_headers",
+    /// Denied: more stacked priority tags (VLAN 0) than are followed.
+    DeniedVlanTags = "denied_vlan_tags",
     /// Denied: an IPv6 packet with an IPv4-mapped address, to or from a guarded server.
     DeniedMappedAddress = "denied_mapped_address",
     /// Denied: a SYN with data on a control port (TCP Fast Open); the client repeats it without.
@@ -231,5 +241,29 @@ mod tests {
             let named = counter.name().starts_with("refused_");
             assert_eq!(Counter::index_is_refusal(counter.index()), named, "{counter:?}");
         }
+    }
+
+    #[test]
+    fn an_index_without_a_counter_has_none() {
+        assert_eq!(Counter::from_index(Counter::COUNT), None);
+        assert_eq!(Counter::COUNT as usize, Counter::ALL.len());
+    }
+
+    #[test]
+    fn raised_counters_are_found_by_their_eight_and_saturate() {
+        let mut counts = Counts::default();
+        for index in (0..Counter::PER_SEGMENT).step_by(8) {
+            assert!(counts.none_of_eight(index));
+        }
+        for _ in 0..300 {
+            counts.raise(Counter::RefusedActiveOff); // the tenth
+        }
+        assert_eq!((counts.raised[Counter::RefusedActiveOff as usize], counts.dirty), (255, 1));
+        for index in (0..Counter::PER_SEGMENT).step_by(8) {
+            assert_eq!(counts.none_of_eight(index), index != 8, "{index}");
+        }
+        let before = counts;
+        counts.raise(Counter::MapErrors);
+        assert_eq!(counts, before, "none that is raised while a segment is parsed");
     }
 }

@@ -181,12 +181,17 @@ impl ServerState {
             return Err(Counter::RefusedActiveOff);
         }
         self.wanted.client = key.client;
+        if command.fault == fault::AMBIGUOUS {
+            return Err(Counter::RefusedAmbiguous);
+        }
         if command.fault == fault::FOREIGN {
-            // Only the last foreign address is remembered: one that was named since is another's.
+            // Only the last foreign address is remembered: one that was named since, be it while this one is read, is
+            // another's.
+            self.wanted.client = client.named;
+            compiler_fence(Ordering::Acquire);
             if !policy.has(flag::PORT_PROMISCUOUS) || client.named_end != command.end {
                 return Err(Counter::RefusedForeignAddress);
             }
-            self.wanted.client = client.named;
         }
         if command.port < LOWEST_PORT {
             return Err(Counter::RefusedLowPort);
@@ -216,3 +221,11 @@ impl ServerState {
 #[cfg(test)]
 #[path = "dialogue_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "dialogue_line_feed_tests.rs"]
+mod line_feed_tests;
+
+#[cfg(test)]
+#[path = "dialogue_ports_tests.rs"]
+mod ports_tests;

@@ -3,8 +3,6 @@ use std::{format, vec};
 
 use super::*;
 use crate::SECOND;
-use crate::flow::tcp;
-use crate::segment::Segment;
 use crate::talk::{CLIENT, Talk, address};
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
@@ -47,6 +45,7 @@ fn a_command_that_the_server_refuses_opens_nothing() {
         ("PASV\r\n", "502 (10,0,1,1,40,1)\r\n", 1),
         ("PASV\r\n", "200 (10,0,1,1,40,1)\r\n", 0),
         ("PORT 10,0,1,2,40,1\r\n", "331 Password?\r\n", 0),
+        ("PORT 10,0,1,2,40,1\r\n", "300 What?\r\n", 0),
         ("PORT 10,0,1,2,40,1\r\n", "150 Soon\r\n", 0),
     ] {
         let mut talk = Talk::greeted();
@@ -66,6 +65,17 @@ fn a_227_that_nobody_waits_for_opens_nothing() {
     assert_eq!(talk.port(), None);
     assert_eq!(talk.refusals(), [Counter::RefusedUnsolicited]);
     assert_eq!(talk.count(Counter::RefusedUnsolicited), 3);
+    let mut talk = Talk::greeted();
+    talk.exchange("PASV\r\n", "229 (|||10241|)\r\n");
+    assert_eq!((talk.port(), talk.refusals()), (None, vec![Counter::RefusedUnsolicited]));
+}
+
+#[test]
+fn a_229_passes_over_what_the_server_left_unanswered() {
+    let mut talk = Talk::greeted();
+    talk.client("NOOP\r\nEPSV\r\n");
+    talk.server("229 (|||10241|)\r\n");
+    assert_eq!((talk.port(), talk.session.pending()), (Some(10241), 0));
 }
 
 #[test]
@@ -181,8 +191,7 @@ fn rein_and_fin_take_the_expectation_with_them() {
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::SessionsReinitialized), 1);
     talk.exchange("PASV\r\n", PASV_ANSWER);
-    let fin = Segment { flags: tcp::FIN | tcp::ACK, ..talk.server_segment(0) };
-    talk.session.server.finish(&fin);
+    talk.server_fin();
     assert_eq!(talk.session.server.decision, decision::WITHDRAW);
 }
 
@@ -333,6 +342,11 @@ fn one_reply_too_many_takes_a_ports_expectation_back() {
     talk.server("500 Illegal PORT command.\r\n");
     assert_eq!(talk.port(), None);
     assert_eq!(talk.count(Counter::RepliesUnsolicited), 1);
+    // In the same segment, when none stood before.
+    let mut talk = Talk::greeted();
+    talk.client("PORT 10,0,1,2,40,1\r\n");
+    talk.server("200 OK\r\n500 What?\r\n");
+    assert_eq!(talk.port(), None);
     // A 227 names its own command: no reply too many makes it doubtful.
     talk.exchange("PASV\r\n", PASV_ANSWER);
     talk.server("500 What?\r\n");

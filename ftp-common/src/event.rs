@@ -118,6 +118,7 @@ const _: () = assert!(size_of::<Event>() == 96);
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     #[test]
@@ -127,5 +128,18 @@ mod tests {
         }
         assert_eq!(EventKind::from_number(0), None);
         assert_eq!(EventKind::from_number(12), None);
+    }
+
+    #[test]
+    fn each_kind_is_named_after_itself() {
+        for kind in EventKind::ALL {
+            let name: std::string::String = kind.name().split('_').map(capitalized).collect();
+            assert_eq!(name, std::format!("{kind:?}"));
+        }
+    }
+
+    fn capitalized(word: &str) -> std::string::String {
+        let (first, rest) = word.split_at(1);
+        first.to_uppercase() + rest
     }
 }

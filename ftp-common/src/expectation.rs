@@ -1,6 +1,8 @@
 //! A data connection that was negotiated and has not been opened.
 
-use crate::keys::ConnectionKey;
+use core::mem::offset_of;
+
+use crate::keys::{ConnectionKey, Mode};
 
 /// Half-open connections that one expectation allows at a time.
 pub const HALF_OPEN: usize = 4;
@@ -16,7 +18,18 @@ pub struct HalfOpen {
     pub since: u64,
 }
 
-/// Value of the EXPECTATIONS map. Who deletes it has accepted it.
+/// Value of the USED map: who has used an expectation of that key up last. While that session lives, the next
+/// connection is told so.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Used {
+    /// The control connection.
+    pub session: ConnectionKey,
+    /// Id of its session.
+    pub session_id: u64,
+}
+
+/// Value of the EXPECTATIONS map. [`use_up`] says who has accepted it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Expectation {
@@ -28,7 +41,7 @@ pub struct Expectation {
     pub session: ConnectionKey,
     /// Distinguishes it from an earlier one of the same session at the same port.
     pub serial: u32,
-    /// Connections established on it so far; above 0 in active mode only.
+    /// Connections established on it so far; above 0 in active mode only. Changed by [`Self::ONE_USE`].
     pub uses: u16,
     /// The session's count of transfer commands when its PORT was read.
     pub transfers_before: u16,
@@ -37,6 +50,9 @@ pub struct Expectation {
 }
 
 impl Expectation {
+    /// What one use adds to the word of `uses` and `transfers_before`: atomic addition has whole words only.
+    pub const ONE_USE: u32 = if cfg!(target_endian = "little") { 1 } else { 1 << 16 };
+
     /// Whether a further connection may begin, given the session's count of transfer commands now:
     /// the first may; in active mode one more for each further transfer command, as the PORT serves
     /// again until it is replaced (RFC 959 §3.2, "default data port"; proftpd connects anew).
@@ -75,6 +91,43 @@ impl Expectation {
 }
 
 const _: () = assert!(size_of::<Expectation>() == 96);
+const _: () = assert!(offset_of!(Expectation, uses) % 4 == 0 && offset_of!(Expectation, transfers_before) % 4 == 2);
+
+/// An expectation where it lies, while other CPUs use it up and withdraw it.
+pub trait Shared {
+    /// Deletes it; false if it was gone.
+    fn delete(&mut self) -> bool;
+    /// Whether one more connection may begin: [`Expectation::may_begin`]; and [`Expectation::uses`].
+    fn uses(&self) -> (bool, u16);
+    /// Counts one use, atomically.
+    fn add_use(&mut self);
+    /// Takes one back, atomically.
+    fn take_use_back(&mut self);
+    /// Whether its session lives and has not withdrawn it.
+    fn stands(&self) -> bool;
+}
+
+/// Uses it up for one connection. False if another was first, or it was withdrawn.
+///
+/// A passive one is gone then: who deletes it wins. An active one stays for the next transfer command, and must not leave
+/// the map, as withdrawing it would miss it: who counts a use and then finds it to be the only new one wins. Of two CPUs
+/// at most one does. Both may lose: their counts are taken back, and no transfer command is lost by it.
+#[inline(always)]
+pub fn use_up<S: Shared>(shared: &mut S, mode: Mode) -> bool {
+    let (may_begin, before) = shared.uses();
+    if !may_begin || !shared.stands() {
+        return false;
+    }
+    if mode == Mode::Passive {
+        return shared.delete();
+    }
+    shared.add_use();
+    let is_first = shared.uses().1 == before.wrapping_add(1);
+    if !is_first {
+        shared.take_use_back();
+    }
+    is_first
+}
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +140,7 @@ mod tests {
             assert!(expectation.reserve_half_open(now));
         }
         assert!(!expectation.reserve_half_open(5));
+        assert!(!expectation.reserve_half_open(1 + HALF_OPEN_LIFE));
         assert!(expectation.reserve_half_open(2 + HALF_OPEN_LIFE));
         assert!(!expectation.reserve_half_open(2 + HALF_OPEN_LIFE));
     }

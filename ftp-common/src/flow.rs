@@ -10,8 +10,14 @@ pub mod state {
     pub const ESTABLISHED: u8 = 2;
     /// Ended by FIN from both sides, or RST.
     pub const ENDED: u8 = 3;
-    /// Its expectation was used up by another connection: none of its packets pass.
+    /// Its expectation was used up by another connection, or went with its session: the opener's packets don't
+    /// pass.
     pub const DENIED: u8 = 4;
+    /// One of its ends refused it. The listening host may not have taken that, so its numbers are kept.
+    pub const REFUSED: u8 = 5;
+    /// The opener has acknowledged the SYN-ACK, and used the expectation up; the listening host has not yet
+    /// shown that it took that.
+    pub const UNCONFIRMED: u8 = 6;
 }
 
 /// TCP flags as in the header's fourteenth byte (RFC 9293 §3.1).
@@ -28,7 +34,8 @@ pub mod tcp {
     pub const URG: u8 = 0x20;
 }
 
-/// Value of the FLOWS map; its key names the FTP roles, `mode` which end opens it.
+/// Value of the FLOWS map, where established flows are; and part of those of HALF_OPEN
+/// ([`crate::half_open`]). Its key names the FTP roles, `mode` which end opens it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Flow {
@@ -44,7 +51,7 @@ pub struct Flow {
     pub bytes: [u64; 2],
     /// Serial of its expectation.
     pub serial: u32,
-    /// Sequence number of the opener's SYN; a repeated SYN has the same.
+    /// Sequence number of the opener's SYN.
     pub syn_seq: u32,
     /// Sequence number of the SYN-ACK, from [`state::SYN_RECV`] on.
     pub syn_ack_seq: u32,
@@ -69,25 +76,6 @@ pub const PROMISCUOUS: u8 = 4;
 /// Bit of [`Flow::marks`]: in the range that an encrypted session has opened to its client.
 pub const IN_RANGE: u8 = 8;
 
-/// What a packet means for its flow.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transition {
-    /// Nothing changes.
-    Unchanged,
-    /// A repeated SYN of an accepted connection.
-    RepeatedSyn,
-    /// A SYN with another initial sequence number: a new connection on the old tuple.
-    NewSyn,
-    /// The listening end answered with a SYN-ACK.
-    SynAck,
-    /// The handshake is complete: the expectation is used up now.
-    Established,
-    /// One of the ends refused the connection before it was established.
-    Refused,
-    /// The connection has ended.
-    Ended,
-}
-
 impl Flow {
     /// Whether its packets are counted at this interface and hook. On the loopback interface each
     /// packet passes both hooks; elsewhere the two directions pass one each.
@@ -98,11 +86,11 @@ impl Flow {
         self.interface == interface && first == (loopback || from_opener)
     }
 
-    /// Whether it is established, and a segment without SYN, FIN and RST changes nothing.
+    /// Whether it is established and neither end has closed: a segment without SYN, FIN and RST changes nothing.
     #[inline(always)]
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        self.state == state::ESTABLISHED && self.marks & 3 != 3
+        self.state == state::ESTABLISHED && self.marks & 3 == 0
     }
 
     /// Counts packets and their payload. `now`: nanoseconds of `CLOCK_MONOTONIC`.
@@ -114,51 +102,19 @@ impl Flow {
         self.last_seen = now;
     }
 
-    /// What a packet means, from its direction, flags and numbers (host byte order). Changes nothing.
+    /// Whether a segment with these flags ends an established flow: by RST, or as the second of two FINs.
     #[inline(always)]
     #[must_use]
-    pub const fn transition(&self, from_opener: bool, from_client: bool, flags: u8, seq: u32, ack: u32) -> Transition {
-        let syn = flags & tcp::SYN != 0;
-        let acks = flags & tcp::ACK != 0;
-        if from_opener {
-            if syn && !acks {
-                return if self.syn_seq == seq && self.state < state::ENDED {
-                    Transition::RepeatedSyn
-                } else {
-                    Transition::NewSyn
-                };
-            }
-            // The opener knows nothing of it: its SYN was forged.
-            if self.state == state::SYN_RECV && flags & tcp::RST != 0 && seq == self.syn_seq.wrapping_add(1) {
-                return Transition::Refused;
-            }
-            // Only who got the SYN-ACK knows its number. The sequence number may be any in the
-            // window: the listening end takes those too (RFC 9293 §3.10.7.4).
-            if self.state == state::SYN_RECV
-                && acks
-                && !syn
-                && flags & tcp::RST == 0
-                && ack == self.syn_ack_seq.wrapping_add(1)
-            {
-                return Transition::Established;
-            }
-        } else if self.state < state::ESTABLISHED {
-            let answers = acks && ack == self.syn_seq.wrapping_add(1);
-            if flags & tcp::RST != 0 {
-                return if answers { Transition::Refused } else { Transition::Unchanged };
-            }
-            if syn && answers {
-                return Transition::SynAck;
-            }
-        }
-        if self.state == state::ESTABLISHED {
-            let fin = if from_client { 1 } else { 2 };
-            let both = self.marks | if flags & tcp::FIN != 0 { fin } else { 0 };
-            if flags & tcp::RST != 0 || both & 3 == 3 {
-                return Transition::Ended;
-            }
-        }
-        Transition::Unchanged
+    pub const fn is_ended_by(&self, from_client: bool, flags: u8) -> bool {
+        let fin = if flags & tcp::FIN == 0 { 0 } else { Self::fin_mark(from_client) };
+        flags & tcp::RST != 0 || (self.marks | fin) & 3 == 3
+    }
+
+    /// The bit of `marks` for a FIN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fin_mark(from_client: bool) -> u8 {
+        if from_client { 1 } else { 2 }
     }
 }
 
@@ -166,7 +122,7 @@ const _: () = assert!(size_of::<Flow>() == 80);
 
 #[cfg(test)]
 mod tests {
-    use super::tcp::{ACK, FIN, RST, SYN};
+    use super::tcp::{ACK, FIN, RST};
     use super::*;
 
     const SYN_SENT: Flow = Flow {
@@ -190,44 +146,46 @@ mod tests {
     const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..SYN_RECV };
 
     #[test]
-    fn a_handshake_completes_by_the_number_of_the_syn_ack() {
-        assert_eq!(SYN_SENT.transition(false, false, SYN | ACK, 500, 101), Transition::SynAck);
-        assert_eq!(SYN_SENT.transition(false, false, SYN | ACK, 500, 102), Transition::Unchanged);
-        assert_eq!(SYN_RECV.transition(true, true, ACK, 101, 501), Transition::Established);
-        assert_eq!(SYN_RECV.transition(true, true, ACK, 105, 501), Transition::Established);
-        assert_eq!(SYN_RECV.transition(true, true, ACK, 101, 502), Transition::Unchanged);
-        assert_eq!(SYN_RECV.transition(true, true, ACK | RST, 102, 501), Transition::Unchanged);
-        assert_eq!(SYN_SENT.transition(true, true, ACK, 101, 1), Transition::Unchanged);
-    }
-
-    #[test]
-    fn a_syn_is_a_repetition_only_with_the_same_number() {
-        assert_eq!(SYN_SENT.transition(true, true, SYN, 100, 0), Transition::RepeatedSyn);
-        assert_eq!(ESTABLISHED.transition(true, true, SYN, 100, 0), Transition::RepeatedSyn);
-        assert_eq!(ESTABLISHED.transition(true, true, SYN, 101, 0), Transition::NewSyn);
-        let ended = Flow { state: state::ENDED, ..ESTABLISHED };
-        assert_eq!(ended.transition(true, true, SYN, 100, 0), Transition::NewSyn);
-        let denied = Flow { state: state::DENIED, ..ESTABLISHED };
-        assert_eq!(denied.transition(true, true, SYN, 100, 0), Transition::NewSyn);
-    }
-
-    #[test]
-    fn a_reset_refuses_only_when_it_answers_the_syn() {
-        assert_eq!(SYN_SENT.transition(false, false, RST | ACK, 0, 101), Transition::Refused);
-        assert_eq!(SYN_RECV.transition(false, false, RST | ACK, 501, 101), Transition::Refused);
-        assert_eq!(SYN_SENT.transition(false, false, RST, 0, 0), Transition::Unchanged);
-        assert_eq!(SYN_RECV.transition(true, true, RST, 101, 0), Transition::Refused, "the SYN was forged");
-        assert_eq!(SYN_SENT.transition(true, true, RST, 101, 0), Transition::Unchanged);
-        assert_eq!(ESTABLISHED.transition(false, false, RST | ACK, 0, 101), Transition::Ended);
-    }
-
-    #[test]
-    fn it_ends_when_both_sides_have_sent_fin() {
-        assert_eq!(ESTABLISHED.transition(false, false, FIN | ACK, 0, 0), Transition::Unchanged);
+    fn it_ends_by_a_reset_or_when_both_sides_have_sent_fin() {
+        assert!(ESTABLISHED.is_ended_by(false, RST | ACK));
+        assert!(ESTABLISHED.is_ended_by(true, RST));
+        assert!(!ESTABLISHED.is_ended_by(false, FIN | ACK));
         let half = Flow { marks: 2, ..ESTABLISHED };
-        assert_eq!(half.transition(true, true, ACK, 0, 0), Transition::Unchanged);
-        assert_eq!(half.transition(true, true, FIN | ACK, 0, 0), Transition::Ended);
-        assert_eq!(half.transition(false, false, FIN | ACK, 0, 0), Transition::Unchanged);
+        assert!(!half.is_ended_by(true, ACK));
+        assert!(half.is_ended_by(true, FIN | ACK));
+        assert!(!half.is_ended_by(false, FIN | ACK));
+        let both = Flow { marks: 3, ..ESTABLISHED };
+        assert!(both.is_ended_by(true, FIN | ACK) && both.is_ended_by(false, ACK));
+    }
+
+    #[test]
+    fn it_is_open_from_the_handshakes_end_until_a_side_has_sent_fin() {
+        for (state, open) in [
+            (state::SYN_SENT, false),
+            (state::SYN_RECV, false),
+            (state::UNCONFIRMED, false),
+            (state::ESTABLISHED, true),
+            (state::ENDED, false),
+            (state::DENIED, false),
+        ] {
+            assert_eq!(Flow { state, ..ESTABLISHED }.is_open(), open, "{state}");
+        }
+        for marks in [0, PROMISCUOUS, IN_RANGE] {
+            assert!(Flow { marks, ..ESTABLISHED }.is_open(), "{marks}");
+        }
+        for marks in [1, 2, 3, 3 | IN_RANGE] {
+            assert!(!Flow { marks, ..ESTABLISHED }.is_open(), "{marks}");
+        }
+        assert_eq!((Flow::fin_mark(true), Flow::fin_mark(false)), (1, 2));
+    }
+
+    #[test]
+    fn packets_and_payload_are_counted_by_their_sender() {
+        let mut flow = ESTABLISHED;
+        flow.account(true, 2, 30, 5);
+        flow.account(false, 1, 7, 6);
+        flow.account(true, 1, 3, 9);
+        assert_eq!((flow.packets, flow.bytes, flow.last_seen), ([3, 1], [33, 7], 9));
     }
 
     #[test]

@@ -146,3 +146,52 @@ impl ServerKey {
 const _: () = assert!(size_of::<ConnectionKey>() == 40);
 const _: () = assert!(size_of::<ExpectationKey>() == 40);
 const _: () = assert!(size_of::<ServerKey>() == 20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::address;
+
+    fn connection(client: &str) -> ConnectionKey {
+        ConnectionKey {
+            client: address(client),
+            server: address("10.0.1.1"),
+            client_port: 40000,
+            server_port: 10241,
+            scope: 3,
+        }
+    }
+
+    #[test]
+    fn modes_have_numbers_and_names() {
+        for (mode, number, name) in [(Mode::Passive, 1, "passive"), (Mode::Active, 2, "active")] {
+            assert_eq!((mode.number(), mode.name(), Mode::from_number(number)), (number, name, mode));
+        }
+        assert_eq!(Mode::from_number(0), Mode::Passive);
+    }
+
+    #[test]
+    fn an_expectation_is_for_the_end_that_listens() {
+        let connection = connection("10.0.1.2");
+        let key = |port, mode| ExpectationKey {
+            client: connection.client,
+            server: connection.server,
+            port,
+            mode,
+            zero: 0,
+            scope: 3,
+        };
+        assert_eq!(ExpectationKey::for_connection(&connection, Mode::Passive), key(10241, 1));
+        assert_eq!(ExpectationKey::for_connection(&connection, Mode::Active), key(40000, 2));
+        assert_eq!(ExpectationKey::for_range(&connection), key(0, 1));
+    }
+
+    #[test]
+    fn a_limit_counts_an_ipv4_address_and_an_ipv6_subnet_together() {
+        let of = |client| ClientKey::from(&connection(client));
+        assert_eq!(of("10.0.1.2"), ClientKey { client: address("10.0.1.2"), server: address("10.0.1.1"), scope: 3 });
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::9"));
+        assert_ne!(of("2001:db8:1:2::9"), of("2001:db8:1:3::9"));
+        assert_ne!(of("2001:db8:1:2::9"), of("2001:db8:2:2::9"));
+    }
+}

@@ -10,7 +10,8 @@
 //! | [`session`] | one control connection: the value of its map, and all shapes in it |
 //! | [`segment`], [`sequence`], [`client`], [`overlap`], [`server`] | its two directions: the order of their bytes, pending commands |
 //! | [`dialogue`] | which command a reply answers, and what that opens |
-//! | [`expectation`], [`range`], [`flow`] | data connections: negotiated, and accepted |
+//! | [`ends`] | resets, FINs, and how long a session lives |
+//! | [`expectation`], [`range`], [`half_open`], [`unfinished`], [`flow`] | data connections: negotiated, and accepted |
 //! | [`policy`], [`limit`], [`keys`], [`address`], [`event`], [`counter`] | the rest of the maps' layout |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,12 +19,15 @@
 pub mod address;
 pub mod announced;
 pub mod client;
+pub mod closed;
 pub mod command;
 pub mod counter;
 pub mod dialogue;
+pub mod ends;
 pub mod event;
 pub mod expectation;
 pub mod flow;
+pub mod half_open;
 pub mod host_port;
 pub mod keys;
 pub mod limit;
@@ -39,6 +43,7 @@ pub mod session;
 #[cfg(test)]
 mod talk;
 pub mod telnet;
+pub mod unfinished;
 
 /// Version of every shape in this crate that both sides of a map see.
 ///

@@ -113,3 +113,7 @@ impl ClientState {
         self.desync(counts);
     }
 }
+
+#[cfg(test)]
+#[path = "overlap_tests.rs"]
+mod tests;

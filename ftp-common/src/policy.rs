@@ -46,6 +46,9 @@ pub struct Config {
     pub generation: u32,
     /// Bits of [`option`].
     pub options: u32,
+    /// Seed of the hash that selects a bucket of half-open flows ([`crate::half_open::bucket`]): random, set once
+    /// when the maps are made.
+    pub seed: u64,
 }
 
 /// Bits of [`Config::options`]: what applies to all servers.
@@ -54,6 +57,10 @@ pub mod option {
     pub const NO_ACCOUNTING: u32 = 1;
     /// Some policy sets a mark. Without it no packet of a flow pays for looking.
     pub const MARKS: u32 = 2;
+    /// The first policy is for all addresses of this host, those too that SERVERS has not got yet.
+    pub const OWN_ADDRESSES: u32 = 4;
+    /// Some policy denies: not all are in monitor mode.
+    pub const ENFORCES: u32 = 8;
 }
 
 /// Classes of all ports in one generation: an entry of the PORTS map (index: generation & 1).
@@ -190,3 +197,70 @@ impl ServerPolicy {
 }
 
 const _: () = assert!(size_of::<ServerPolicy>() == 40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> ServerPolicy {
+        let control_ports = [21, 22, 23, 24, 25, 26, 27, 28];
+        ServerPolicy {
+            control_ports,
+            passive_first: 100,
+            passive_last: 200,
+            active_port: 20,
+            ..ServerPolicy::default()
+        }
+    }
+
+    #[test]
+    fn each_of_its_control_ports_is_one() {
+        for port in 0..100 {
+            assert_eq!(policy().is_control(port), (21..=28).contains(&port), "{port}");
+        }
+    }
+
+    #[test]
+    fn the_passive_range_has_both_its_ends_and_never_port_0() {
+        for port in 0..300 {
+            assert_eq!(policy().is_passive(port), (100..=200).contains(&port), "{port}");
+        }
+        let none = ServerPolicy { passive_first: 0, passive_last: 0, ..policy() };
+        assert!(!none.is_passive(0) && !none.is_passive(1));
+    }
+
+    #[test]
+    fn a_mode_is_allowed_where_it_has_ports_and_is_not_switched_off() {
+        let with = |flags| ServerPolicy { flags, ..policy() };
+        assert!(policy().allows_passive() && policy().allows_active());
+        assert!(!with(flag::NO_PASSIVE).allows_passive() && with(flag::NO_PASSIVE).allows_active());
+        assert!(!with(flag::NO_ACTIVE).allows_active() && with(flag::NO_ACTIVE).allows_passive());
+        let none = ServerPolicy { passive_first: 0, active_port: 0, ..policy() };
+        assert!(!none.allows_passive() && !none.allows_active());
+        assert!(ServerPolicy { flags: flag::ACTIVE_ANY, ..none }.allows_active());
+        assert!(!ServerPolicy { flags: flag::ACTIVE_ANY | flag::NO_ACTIVE, ..none }.allows_active());
+    }
+
+    #[test]
+    fn sides_have_numbers() {
+        let sides = [Side::ServersBehind, Side::ServersBeyond, Side::Both];
+        assert_eq!(sides.map(Side::number), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_flag_is_set_or_not() {
+        let policy = ServerPolicy { flags: flag::MONITOR | flag::NO_ACTIVE, ..policy() };
+        assert!(policy.has(flag::MONITOR) && policy.has(flag::NO_ACTIVE) && !policy.has(flag::PASV_PROMISCUOUS));
+    }
+
+    #[test]
+    fn port_classes_add_up_by_either_byte_order() {
+        let mut classes = PortClasses::NONE;
+        classes.mark(21, 1);
+        classes.mark_network(21u16.to_be(), 2);
+        classes.mark_network(21u16.to_be(), 4);
+        classes.mark(21, 4);
+        assert_eq!(classes.of(21u16.to_be()), 7);
+        assert_eq!(classes.of(22u16.to_be()), 0);
+    }
+}

@@ -19,6 +19,12 @@ pub struct Reply {
     pub address: u32,
 }
 
+/// The greeting's first line says how this server ends its lines. Where it is CRLF (RFC 959 §4.2), a bare LF is text:
+/// some servers echo what the client sent, LF too.
+const UNKNOWN: u8 = 0;
+const CRLF: u8 = 1;
+const LF: u8 = 2;
+
 const SKIP: u8 = 0xff;
 /// States 0, 1, 2: that many digits of the code were read.
 const CODE: u8 = 3;
@@ -47,17 +53,28 @@ pub struct ReplyParser {
     first_port: u16,
     /// The current line began like a TLS record.
     tls: u8,
-    zero: u8,
+    /// How this server ends its lines: one of [`UNKNOWN`], [`CRLF`], [`LF`]. It stays.
+    line_ends: u8,
+    /// The last byte was a carriage return.
+    carriage_return: u8,
+    zero: [u8; 3],
     first_address: u32,
     six_numbers: SixNumbers,
     extended: ExtendedPort,
 }
 
 impl ReplyParser {
-    /// A parser somewhere in a line: it resumes at the next line end.
+    /// A parser somewhere in a line: it resumes at the next line end. Without a greeting, lines end in CRLF.
     #[inline(always)]
     pub fn skip_to_line_end(&mut self) {
-        *self = Self { state: SKIP, ..Self::default() };
+        let line_ends = if self.line_ends == UNKNOWN { CRLF } else { self.line_ends };
+        *self = Self { state: SKIP, line_ends, ..Self::default() };
+    }
+
+    /// The greeting was not seen: lines end in CRLF.
+    #[inline(always)]
+    pub const fn assume_crlf(&mut self) {
+        self.line_ends = CRLF;
     }
 
     /// Whether the next byte is the first of a reply.
@@ -73,7 +90,9 @@ impl ReplyParser {
     #[must_use]
     pub const fn skips(&self) -> bool {
         let announces = self.code == 227 || self.code == 229;
-        (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !announces) && self.telnet.is_between()
+        (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !announces)
+            && self.carriage_return == 0
+            && self.telnet.is_between()
     }
 
     /// Whether the current line began like a TLS record.
@@ -88,10 +107,18 @@ impl ReplyParser {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) -> bool {
         if !self.telnet.is_text(byte) {
+            self.carriage_return = 0; // who doesn't speak Telnet sees a byte between CR and LF
             return false;
         }
+        let after_return = self.carriage_return != 0;
+        self.carriage_return = u8::from(byte == b'\r');
         if byte == b'\n' {
-            return true;
+            if self.line_ends == UNKNOWN {
+                self.line_ends = if after_return { CRLF } else { LF };
+            }
+            if after_return || self.line_ends == LF {
+                return true;
+            }
         }
         if self.state == TEXT {
             if self.code == 227 {
@@ -105,9 +132,10 @@ impl ReplyParser {
             return true;
         } else if self.state < CODE {
             self.code_digit(byte);
-        } else if self.state == CODE {
-            self.hyphen = u8::from(byte == b'-');
-            self.state = if byte == b'-' || byte == b' ' || byte == b'\r' { TEXT } else { NO_CODE };
+        } else if self.state == CODE && (byte != b'\r' || after_return) {
+            // A blank or a hyphen, or at once the line's end.
+            self.hyphen = u8::from(byte == b'-' && !after_return);
+            self.state = if matches!(byte, b'-' | b' ') && !after_return { TEXT } else { NO_CODE };
         }
         false
     }
@@ -144,8 +172,7 @@ impl ReplyParser {
             self.tls = 2; // asked once: the line goes on
             return false;
         }
-        let coded = self.state == TEXT || self.state == CODE;
-        let (code, last) = (self.code, self.hyphen == 0);
+        let code = self.code;
         *reply = Reply { code, ..Reply::default() };
         if self.six_numbers.end() {
             reply.announces = true;
@@ -164,7 +191,7 @@ impl ReplyParser {
                 reply.port = self.first_port;
             }
             self.multi_line = 0;
-        } else if coded && !last && self.multi_line == 0 {
+        } else if self.hyphen != 0 && self.multi_line == 0 {
             self.multi_line = code;
             self.first_announces = u8::from(reply.announces);
             self.first_address = reply.address;
@@ -180,6 +207,7 @@ impl ReplyParser {
         self.state = 0;
         self.tls = 0;
         self.hyphen = 0;
+        self.carriage_return = 0;
         self.telnet = Telnet::default();
         self.six_numbers = SixNumbers::default();
         self.extended = ExtendedPort::default();

@@ -1,7 +1,7 @@
 extern crate std;
 use super::*;
 use proptest::prelude::*;
-use std::{vec, vec::Vec};
+use std::{format, vec, vec::Vec};
 
 fn replies_of(parser: &mut ReplyParser, bytes: &[u8]) -> Vec<Reply> {
     let mut replies = Vec::new();
@@ -47,7 +47,8 @@ fn inner_lines_say_nothing() {
 #[test]
 fn what_has_no_code_is_no_reply() {
     assert_eq!(codes(b"hello\r\n\r\n22\r\n227x (1,2,3,4,5,6)\r\n2270 (1,2,3,4,5,6)\r\n 227 (1,2,3,4,5,6)\r\n"), []);
-    assert_eq!(codes(b"000 a\r\n700 b\r\n9\r\n200\r\n200\n200 \n"), [200, 200, 200]);
+    assert_eq!(codes(b"22\r\n2000 a\r\n200x\r\n200 a\r\n"), [200]);
+    assert_eq!(codes(b"000 a\r\n700 b\r\n9\r\n200\r\n200 \r\n200\r\r\n200\r \r\n"), [200, 200]);
 }
 
 #[test]
@@ -73,9 +74,60 @@ fn telnet_refusals_in_front_of_a_code_are_skipped() {
 }
 
 #[test]
-fn a_bare_line_feed_ends_a_line() {
-    assert_eq!(codes(b"220-a\n220 b\n227 (10,0,1,1,40,1)\n"), [220, 227]);
+fn a_bare_line_feed_ends_a_line_where_it_ended_the_greetings_first() {
+    assert_eq!(codes(b"220-a\n220 b\n227 (10,0,1,1,40,1)\n200\n200\r\n"), [220, 227, 200, 200]);
     assert_eq!(replies(b"227 (10,0,1,1,40,1\n"), announces([10, 0, 1, 1], 10241));
+    assert_eq!(codes(b"220-a\r\nb\n220 c\r\n220 d\r\n500 e\n227 (10,0,1,1,40,1)\r\n200 f\r\n"), [220, 500, 200]);
+}
+
+#[test]
+fn what_a_crlf_server_echoes_is_text() {
+    // pyftpdlib splits commands at CRLF only, and repeats the one that it doesn't know.
+    let echo = b"220 pyftpdlib\r\n500 Command \"YYY\n227\r(10,0,1,1,40,1)\" not understood.\r\n";
+    assert_eq!(codes(echo), [220, 500]);
+    assert!(replies(echo).iter().all(|reply| !reply.announces));
+    for line in ["\n227 (10,0,1,1,40,1)", "22\n7 (10,0,1,1,40,1)", "227\n(10,0,1,1,40,1)", "227\n (10,0,1,1,40,1)"] {
+        assert_eq!(codes(format!("220 a\r\n{line}\r\n").as_bytes()), [220], "{line:?}");
+    }
+}
+
+#[test]
+fn a_carriage_return_inside_a_line_is_no_line_end() {
+    for line in ["2\r27 (10,0,1,1,40,1)", "\r227 (10,0,1,1,40,1)", "227\r (10,0,1,1,40,1)", "227\r-(10,0,1,1,40,1)"] {
+        assert_eq!(codes(format!("220 a\r\n{line}\r\n").as_bytes()), [220], "{line:?}");
+    }
+    assert_eq!(replies(b"227 a\rb (10,0,1,1,40,1\r)\r\n"), announces([10, 0, 1, 1], 10241));
+    assert_eq!(codes(b"214-a\r\n214\r-\r\n214\r \r\n214 b\r\n"), [214]);
+    assert_eq!(codes(b"214-a\r\n214-\rb\r\n214 c\r\n"), [214]);
+}
+
+#[test]
+fn a_code_is_followed_by_a_blank_a_hyphen_or_the_line_end() {
+    assert_eq!(codes(b"220 a\r\n200\r\n200 \r\n200- \r\n200\r\n"), [220, 200, 200, 200]);
+    for line in ["200\ta", "200.a", "200_", "200\0", "200-"] {
+        assert_eq!(codes(format!("220 a\r\n{line}\r\n").as_bytes()), [220], "{line:?}");
+    }
+}
+
+#[test]
+fn telnet_bytes_between_carriage_return_and_line_feed_part_them() {
+    assert_eq!(codes(b"220 a\r\n500 x\r\xff\xf1\n227 (10,0,1,1,40,1)\r\n"), [220, 500]);
+    assert_eq!(codes(b"220 a\r\n500 x\r\xff\n227 (10,0,1,1,40,1)\r\n"), [220, 500]);
+}
+
+#[test]
+fn without_a_greeting_lines_end_in_crlf() {
+    let mut parser = ReplyParser::default();
+    parser.skip_to_line_end();
+    assert_eq!(replies_of(&mut parser, b"x\n227 (1,2,3,4,5,6)\r\n200 a\n227 (1,2,3,4,5,6)\r\n").len(), 1);
+    let mut parser = ReplyParser::default();
+    parser.assume_crlf();
+    assert_eq!(replies_of(&mut parser, b"200 a\n227 (1,2,3,4,5,6)\r\n").len(), 1);
+    // What the greeting said stays.
+    let mut parser = ReplyParser::default();
+    assert_eq!(replies_of(&mut parser, b"220 a\n").len(), 1);
+    parser.skip_to_line_end();
+    assert_eq!(replies_of(&mut parser, b"x\n200 b\n").len(), 1);
 }
 
 #[test]
@@ -83,6 +135,77 @@ fn in_mid_line_it_waits_for_the_line_end() {
     let mut parser = ReplyParser::default();
     parser.skip_to_line_end();
     assert_eq!(replies_of(&mut parser, b"227 (1,2,3,4,5,6)\r\n200 OK\r\n").len(), 1);
+}
+
+/// A parser that has read these bytes.
+fn after(bytes: &[u8]) -> ReplyParser {
+    let mut parser = ReplyParser::default();
+    replies_of(&mut parser, bytes);
+    parser
+}
+
+#[test]
+fn plain_bytes_are_skipped_where_they_change_nothing() {
+    for (bytes, skips) in [
+        (&b""[..], false),
+        (b"2", false),
+        (b"200", false),
+        (b"200 ", true),
+        (b"200-a", true),
+        (b"x", true),
+        (b"200x", true),
+        (b"227 ", false),
+        (b"229-", false),
+        (b"227x", true),
+        (b"200 a\r", false),
+        (b"x\r", false),
+        (b"200 a\xff", false),
+        (b"200 a\xff\xfb", false),
+        (b"200 a\xff\xf1", true),
+        (b"220 a\r\n", false),
+        (b"220-a\r\n", false),
+    ] {
+        assert_eq!(after(bytes).skips(), skips, "{bytes:?}");
+    }
+    let mut parser = ReplyParser::default();
+    parser.skip_to_line_end();
+    assert!(parser.skips());
+}
+
+#[test]
+fn a_live_view_gets_the_code_of_a_line_that_ends_a_reply() {
+    for (bytes, code) in [
+        (&b"200 a\r"[..], 200),
+        (b"200", 200),
+        (b"2", 0),
+        (b"200-a", 0),
+        (b"200x", 0),
+        (b"hello", 0),
+        (b"214-a\r\n200 b", 0),
+        (b"214-a\r\n214-b", 0),
+        (b"214-a\r\n214 b", 214),
+    ] {
+        assert_eq!(after(bytes).viewed_code(), code, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_reply_begins_at_a_lines_start_unless_it_is_under_way() {
+    assert!(after(b"").at_reply_start() && after(b"220 a\r\n").at_reply_start());
+    assert!(!after(b"2").at_reply_start() && !after(b"220-a\r\n").at_reply_start());
+}
+
+#[test]
+fn a_line_that_begins_like_a_tls_record_is_asked_about_once() {
+    let mut parser = ReplyParser::default();
+    assert!(!parser.is_tls());
+    assert!(parser.push(0x16));
+    assert!(parser.is_tls());
+    assert!(!parser.end_line(&mut Reply::default()));
+    assert!(parser.is_tls() && !parser.push(3) && parser.skips());
+    assert_eq!(replies_of(&mut parser, b"\r\n200 a\r\n").len(), 1);
+    assert!(!parser.is_tls());
+    assert!(!after(b"2\x16").is_tls());
 }
 
 #[test]

@@ -25,6 +25,13 @@ pub const fn is_near(a: u32, b: u32) -> bool {
     a.wrapping_sub(b) <= WINDOW || b.wrapping_sub(a) <= WINDOW
 }
 
+/// Whether `a` lies in `first..=last`; nothing does where `last` is before `first`.
+#[inline(always)]
+#[must_use]
+pub const fn is_within(a: u32, first: u32, last: u32) -> bool {
+    !before(a, first) && !after(a, last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +43,8 @@ mod tests {
         assert!(!before(7, 7));
         assert!(!after(7, 7));
         assert!(is_near(u32::MAX, 3) && is_near(3, u32::MAX));
+        assert!(is_within(7, 7, 7) && is_within(1, u32::MAX, 2) && !is_within(3, u32::MAX, 2) && !is_within(7, 8, 6));
+        assert_eq!(WINDOW, 65536);
         assert!(is_near(WINDOW, 0) && !is_near(WINDOW + 1, 0) && !is_near(0, WINDOW + 1));
     }
 }

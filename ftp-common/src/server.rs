@@ -7,7 +7,7 @@ use crate::keys::ConnectionKey;
 use crate::policy::ServerPolicy;
 use crate::reply::Reply;
 use crate::segment::{MAX_DEFERRED, Segment, SegmentAction};
-use crate::sequence::{after, before, is_near};
+use crate::sequence::{after, before, is_near, is_within};
 use crate::session::{ClientState, ServerState, decision, opaque};
 
 impl ServerState {
@@ -82,7 +82,7 @@ impl ServerState {
         if segment.length == 0 && !segment.has(tcp::FIN) {
             return SegmentAction::Ignore;
         }
-        if self.fin != 0 && segment.length != 0 && after(segment.end(), self.next.wrapping_sub(1)) {
+        if self.fin != 0 && segment.length != 0 && after(segment.end(), self.fin_end.wrapping_sub(1)) {
             // Bytes in the place of the FIN, or behind it: that FIN was not this sender's.
             counts.raise(Counter::Desyncs);
             self.fin = 0;
@@ -166,23 +166,39 @@ impl ServerState {
         }
     }
 
-    /// All bytes of a segment were read: a FIN behind them is in sequence.
+    /// A segment has been read or ignored. Its FIN counts anywhere between what the client has acknowledged and
+    /// what was read.
     #[inline(always)]
-    pub fn finish(&mut self, segment: &Segment) {
-        if segment.has(tcp::FIN) && self.fin == 0 && segment.end() == self.next {
+    pub fn finish(&mut self, client: &ClientState, segment: &Segment) {
+        let end = segment.end();
+        if segment.has(tcp::FIN) && self.fin == 0 && is_within(end, client.acked, self.next) {
             self.fin = 1;
-            self.next = self.next.wrapping_add(1);
+            self.fin_end = end.wrapping_add(1);
+            if end == self.next {
+                self.next = self.fin_end;
+            }
             self.decision = decision::WITHDRAW;
         }
     }
 
-    /// Follows positions only, in an opaque session.
+    /// Follows positions only, in an opaque session. `trusted`: as for [`Self::receive`].
     #[inline(always)]
-    pub fn follow(&mut self, segment: &Segment) {
-        if segment.seq == self.next {
-            self.acked = segment.ack;
-            self.next = segment.end();
-            self.finish(segment);
+    pub fn follow(&mut self, client: &ClientState, segment: &Segment, trusted: bool) {
+        let near = is_near(segment.seq, self.next);
+        if !(trusted || near) {
+            return;
         }
+        if !near || after(segment.end(), self.next) {
+            self.next = segment.end();
+            self.fin = 0; // what came before these bytes was no FIN
+        }
+        if after(segment.ack, self.acked) {
+            self.acked = segment.ack;
+        }
+        self.finish(client, segment);
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -7,10 +7,10 @@
 
 use crate::address::Address;
 use crate::command::CommandParser;
-use crate::flow::tcp;
 use crate::keys::{ConnectionKey, ExpectationKey};
 use crate::reply::ReplyParser;
 use crate::segment::Segment;
+use crate::unfinished::Unfinished;
 
 /// Value of the HANDSHAKES map: the numbers of a SYN-ACK on a control port.
 #[repr(C)]
@@ -49,6 +49,8 @@ pub struct Session {
     pub client: ClientState,
     /// Written by packets of the server.
     pub server: ServerState,
+    /// Its half-open data connections.
+    pub unfinished: Unfinished,
 }
 
 /// Commands that can be pending at a time.
@@ -85,6 +87,8 @@ pub mod fault {
     pub const MALFORMED: u8 = 1;
     /// It names an address that isn't the client's; [`ClientState::named`] is which.
     pub const FOREIGN: u8 = 2;
+    /// A line before it ended in a bare LF, and has not been answered yet.
+    pub const AMBIGUOUS: u8 = 3;
 }
 
 /// A command that is pending: its final reply has not come.
@@ -138,10 +142,15 @@ pub struct ClientState {
     pub deferred: u8,
     /// `void_before` has a meaning.
     pub voided: u8,
+    /// Position behind the FIN.
+    pub fin_end: u32,
     /// The server's count of final replies when the last command was parsed.
     pub reply_batch: u32,
     /// End of the first command of those that were parsed since that reply.
     pub reply_batch_from: u32,
+    /// 1: a line ended in a bare LF, and commands have been pending ever since. A server that takes CRLF only
+    /// (pyftpdlib) reads it and the next line as one, and gives one reply less.
+    pub bare_line_feed: u32,
     /// The address of the last PORT or EPRT that named a foreign one, and where that one ends.
     pub named: Address,
     /// See `named`.
@@ -169,8 +178,10 @@ impl Default for ClientState {
             fin: 0,
             deferred: 0,
             voided: 0,
+            fin_end: 0,
             reply_batch: 0,
             reply_batch_from: 0,
+            bare_line_feed: 0,
             named: Address::ANY,
             named_end: 0,
             ring: [Command::default(); RING],
@@ -270,10 +281,16 @@ pub struct ServerState {
     pub decision: u8,
     /// 1: the expectation's time restarts; for the caller to carry out and reset.
     pub renew: u8,
+    /// Payload was seen: the server's host has taken the connection, whatever became of the client's segments.
+    pub confirmed: u8,
     /// Always 0.
-    pub zero: [u8; 2],
+    pub zero: u8,
     /// Counts final replies, those that answer nothing too.
     pub finals: u32,
+    /// Position behind the FIN.
+    pub fin_end: u32,
+    /// Always 0.
+    pub zero2: u32,
     /// The command that the last final reply answered.
     pub taken: Command,
     /// The expectation to be made, with [`decision::REPLACE`].
@@ -300,6 +317,8 @@ impl Session {
         let handshake = Handshake { client_next: segment.seq, server_next: segment.ack, ..Handshake::default() };
         self.start(session_id, now, &handshake);
         self.server.greeted = 1;
+        self.server.confirmed = 1;
+        self.server.parser.assume_crlf();
     }
 
     /// Begins a session at a packet of the server, somewhere in the middle. The value must be zeroed.
@@ -307,6 +326,8 @@ impl Session {
     pub fn pick_up_midstream(&mut self, session_id: u64, now: u64, segment: &Segment) {
         self.session_id = session_id;
         self.since = now;
+        // Its ends may be seen before its client's first packet.
+        (self.client.next, self.client.acked) = (segment.ack, segment.seq);
         self.server.pick_up_midstream(segment);
     }
 
@@ -320,6 +341,16 @@ impl Session {
             && self.client.desyncs == self.server.resynced_for
     }
 
+    /// Whether it is the session of this id and its expectation of this serial has not been withdrawn.
+    #[inline(always)]
+    #[must_use]
+    pub const fn stands(&self, session_id: u64, serial: u32) -> bool {
+        self.session_id == session_id
+            && self.server.serial == serial
+            && self.server.standing.mode != 0
+            && self.client.desyncs == self.server.resynced_for
+    }
+
     /// Commands that are pending.
     #[must_use]
     pub const fn pending(&self) -> u32 {
@@ -330,30 +361,6 @@ impl Session {
     pub fn pending_commands(&self) -> impl Iterator<Item = Command> + use<> {
         let (ring, tail, count) = (self.client.ring, self.server.tail, self.pending().min(RING as u32));
         (0..count).map(move |i| ring[tail.wrapping_add(i) as usize % RING])
-    }
-
-    /// Whether a reset from the client ends it: only one in sequence does (RFC 9293 §3.5.3).
-    #[inline(always)]
-    #[must_use]
-    pub const fn client_resets(&self, segment: &Segment) -> bool {
-        segment.has(tcp::RST) && self.client.resync_epoch == self.server.resync_epoch && segment.seq == self.client.next
-    }
-
-    /// Whether a reset from the server ends it.
-    #[inline(always)]
-    #[must_use]
-    pub const fn server_resets(&self, segment: &Segment) -> bool {
-        segment.has(tcp::RST) && segment.seq == self.server.next
-    }
-
-    /// Whether both ends have closed, and each knows of the other's FIN.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_closed(&self) -> bool {
-        self.client.fin != 0
-            && self.server.fin != 0
-            && self.server.acked == self.client.next
-            && self.client.acked == self.server.next
     }
 }
 

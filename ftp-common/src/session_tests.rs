@@ -3,8 +3,9 @@ use std::format;
 
 use super::*;
 use crate::counter::Counter;
+use crate::flow::tcp;
 use crate::segment::{MAX_DEFERRED, SegmentAction};
-use crate::sequence::WINDOW;
+use crate::sequence::{WINDOW, before};
 use crate::talk::Talk;
 
 const PASV_ANSWER: &str = "227 Entering Passive Mode (10,0,1,1,40,1).\r\n";
@@ -139,6 +140,20 @@ fn a_reply_that_has_only_begun_keeps_a_session_out_of_sync() {
 }
 
 #[test]
+fn an_exchange_is_seen_whole_only_when_nothing_else_is_pending() {
+    let mut talk = Talk::midstream();
+    talk.exchange("x\r\n", "200 y\r\n");
+    talk.client("NOOP\r\nNOOP\r\n");
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.session.server.exchange_seen, 0);
+    talk.server("200 NOOP\r\n");
+    assert_eq!(talk.session.server.exchange_seen, 1);
+    talk.client_acknowledges();
+    talk.exchange("NOOP\r\n", "200 NOOP\r\n");
+    assert_eq!(talk.session.server.exchange_seen, 0, "it is in sync");
+}
+
+#[test]
 fn more_commands_than_the_ring_holds_desync() {
     let mut talk = Talk::greeted();
     for _ in 0..RING {
@@ -243,12 +258,11 @@ fn an_urgent_byte_that_the_server_may_not_read_desyncs() {
 #[test]
 fn a_session_is_closed_when_both_fins_are_acknowledged() {
     let mut talk = Talk::greeted();
-    let fin = tcp::FIN | tcp::ACK;
-    talk.session.server.finish(&Segment { flags: fin, ..talk.server_segment(0) });
+    talk.server_fin();
     talk.server_next = talk.server_next.wrapping_add(1);
     talk.client_acknowledges();
     assert!(!talk.session.is_closed());
-    talk.session.client.finish(&Segment { flags: fin, ..talk.client_segment(0) });
+    talk.client_fin();
     talk.client_next = talk.client_next.wrapping_add(1);
     assert!(!talk.session.is_closed());
     talk.server_acknowledges();
@@ -275,24 +289,23 @@ fn every_way_of_cutting_gives_the_same_expectation() {
 
 #[test]
 fn bytes_in_the_place_of_a_fin_desync() {
-    let fin = |segment: Segment| Segment { flags: tcp::FIN | tcp::ACK, ..segment };
     let mut talk = Talk::greeted();
     talk.client("PASV\r\n");
     talk.server("227 (10,0,1,1,40,1");
-    talk.session.server.finish(&fin(talk.server_segment(0)));
+    talk.server_fin();
     talk.server("27 Entering Passive Mode (10,0,1,1,58,152).\r\n");
     assert_eq!((talk.count(Counter::Desyncs), talk.session.server.fin, talk.port()), (1, 0, None));
 
     let mut talk = Talk::greeted();
     talk.client("PA");
-    talk.session.client.finish(&fin(talk.client_segment(0)));
+    talk.client_fin();
     assert_eq!(talk.client("SV\r\n"), SegmentAction::Ignore);
     assert_eq!((talk.count(Counter::Desyncs), talk.session.client.fin), (1, 0));
     // The FIN itself, and what stands before it, may come again.
     let mut talk = Talk::greeted();
     let seq = talk.client_next;
     talk.client("QUIT\r\n");
-    talk.session.client.finish(&fin(talk.client_segment(0)));
+    talk.client_fin();
     talk.client_bytes(seq, b"QUIT\r\n");
     assert_eq!((talk.count(Counter::Desyncs), talk.session.client.fin), (0, 1));
 }
@@ -310,7 +323,7 @@ fn bytes_kept_by_words_are_those_kept_one_by_one() {
                 by_byte.remember(first.wrapping_add(i as u32), *byte);
             }
             let mut position = first & !7;
-            while crate::sequence::before(position, end) {
+            while before(position, end) {
                 let mut bytes = by_word.remembered_word(position).to_ne_bytes();
                 for (i, byte) in bytes.iter_mut().enumerate() {
                     let at = position.wrapping_add(i as u32).wrapping_sub(first) as usize;
@@ -328,4 +341,20 @@ fn bytes_kept_by_words_are_those_kept_one_by_one() {
             assert_eq!(by_word.recent, by_byte.recent, "{length} bytes from {first} on");
         }
     }
+}
+
+#[test]
+fn an_expectation_stands_while_its_session_has_it_and_is_sure_of_it() {
+    let mut session = Session { session_id: 3, ..Session::default() };
+    session.server.serial = 7;
+    session.server.standing.mode = 1;
+    (session.client.desyncs, session.server.resynced_for) = (2, 2);
+    assert!(session.stands(3, 7));
+    assert!(!session.stands(4, 7), "another session");
+    assert!(!session.stands(3, 6), "an earlier expectation");
+    let mut withdrawn = session;
+    withdrawn.server.standing.mode = 0;
+    assert!(!withdrawn.stands(3, 7));
+    session.client.desyncs = 3;
+    assert!(!session.stands(3, 7), "it has lost synchronization since");
 }

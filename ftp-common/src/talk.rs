@@ -143,8 +143,8 @@ impl Talk {
                 client.overlap_differs(&mut self.counts);
             }
         }
-        client.finish(&segment);
-        if client.desyncs != desyncs {
+        self.session.finish_client(&segment);
+        if self.session.client.desyncs != desyncs {
             self.expected = None;
         }
         action
@@ -169,7 +169,7 @@ impl Talk {
                 }
             }
         }
-        server.finish(&segment);
+        server.finish(client, &segment);
         match server.decision {
             decision::WITHDRAW => self.expected = None,
             decision::REPLACE => {
@@ -190,6 +190,19 @@ impl Talk {
     /// The server acknowledges all; nothing else.
     pub(crate) fn server_acknowledges(&mut self) {
         self.server("");
+    }
+
+    /// The client sends a FIN behind all that it has sent.
+    pub(crate) fn client_fin(&mut self) {
+        let fin = Segment { flags: tcp::FIN | tcp::ACK, ..self.client_segment(0) };
+        self.session.finish_client(&fin);
+    }
+
+    /// The server sends a FIN behind all that it has sent.
+    pub(crate) fn server_fin(&mut self) {
+        let fin = Segment { flags: tcp::FIN | tcp::ACK, ..self.server_segment(0) };
+        let Session { client, server, .. } = &mut self.session;
+        server.finish(client, &fin);
     }
 
     /// One command and its reply.

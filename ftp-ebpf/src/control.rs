@@ -52,11 +52,13 @@ pub(crate) fn control(
 }
 
 /// Whether this hook is where the sender's packets pass: the server's leave a host at egress and the
-/// client's enter at ingress, or the other way round, by the interface's side.
+/// client's enter at ingress, or the other way round, by the interface's side. What leaves by the interface that it
+/// came in by is from beyond it, whatever address it bears: a neighbour had it sent back.
 #[inline(always)]
-fn is_right_direction(packet: &Packet, server: bool) -> bool {
+pub(crate) fn is_right_direction(packet: &Packet, server: bool) -> bool {
     let side = SIDE.load();
-    side == Side::Both.number() || (side == Side::ServersBehind.number()) == (server == packet.egress)
+    side == Side::Both.number()
+        || (side == Side::ServersBehind.number()) == (server == packet.egress) && !packet.returned
 }
 
 /// Whether an early segment can be dropped for retransmission: not where this host's own TCP is just
@@ -95,7 +97,7 @@ fn from_client(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, po
         return PASS;
     }
     if session.server.opaque != opaque::NOT {
-        session.client.follow(segment);
+        session.client.follow(&session.server, segment);
     } else {
         let desyncs = session.client.desyncs;
         let transfers = session.client.transfers;
@@ -104,12 +106,10 @@ fn from_client(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, po
                 report::flush(session.session_id);
                 return verdict::defer();
             }
-            PARSE => {
-                control_stream::parse_client(skb, &raw mut *session, &raw mut *scratch);
-                session.client.finish(segment);
-            }
+            PARSE => control_stream::parse_client(skb, &raw mut *session, &raw mut *scratch),
             _ => {}
         }
+        session.finish_client(segment);
         if session.client.desyncs != desyncs {
             expectations::withdraw(scratch, key, session, packet.interface);
         } else if session.client.transfers != transfers {
@@ -136,7 +136,11 @@ fn receive_from_client(packet: &Packet, policy: &ServerPolicy, session: &mut Ses
     let now = coarse_now(&mut scratch.clock);
     let Session { client, server, session_id, .. } = session;
     let session_id = *session_id;
-    let action = client.receive(server, &packet.segment, now, may_defer(packet, policy), &mut scratch.counts);
+    let mut action = client.receive(server, &packet.segment, now, may_defer(packet, policy), &mut scratch.counts);
+    if packet.fragmented && matches!(action, SegmentAction::Parse { .. }) {
+        // The other fragments are not read, so this one isn't either, and where the client is, is not known.
+        action = client.desync(&mut scratch.counts);
+    }
     let action = start_parse(packet, scratch, action);
     scratch.progress.now = now;
     scratch.progress.session_id = session_id;
@@ -228,7 +232,7 @@ fn from_server(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy
         }
     }
     let Some(session) = session(key) else { return PASS };
-    if session.server_resets(segment) {
+    if session.server_resets(segment, packet.local) {
         end_session(scratch, key, session, packet.interface);
         return PASS;
     }
@@ -236,26 +240,27 @@ fn from_server(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy
         report::count(Counter::ResetsIgnored);
         return PASS;
     }
-    if session.server.opaque != opaque::NOT {
-        session.server.follow(segment);
+    if segment.length != 0 {
+        session.server.confirmed = 1;
+    }
+    let Session { client, server, .. } = &mut *session;
+    if server.opaque != opaque::NOT {
+        server.follow(client, segment, packet.local);
     } else {
         match receive_from_server(packet, policy, session, scratch) {
             DEFER => {
                 report::flush(session.session_id);
                 return verdict::defer();
             }
-            PARSE => {
-                control_stream::parse_server(skb, policy, &raw mut *session, &raw mut *scratch);
-                session.server.finish(segment);
-            }
+            PARSE => control_stream::parse_server(skb, policy, &raw mut *session, &raw mut *scratch),
             _ => {}
         }
-        if session.server.opaque != opaque::NOT {
-            // What stood behind the reply was not read; a FIN behind that counts all the same.
-            if session.server.fin == 0 {
-                session.server.next = segment.end();
-                session.server.finish(segment);
-            }
+        let Session { client, server, .. } = &mut *session;
+        if server.opaque != opaque::NOT && server.fin == 0 {
+            server.next = segment.end(); // what stood behind the reply was not read
+        }
+        server.finish(client, segment);
+        if server.opaque != opaque::NOT {
             report_session(scratch, EventKind::SessionOpaque, key, session, packet.interface);
         }
         if scratch.counts.dirty != 0 {

@@ -1,16 +1,20 @@
 //! Packets on a guarded port: opened by an expectation, part of a known flow, or denied.
 
 use aya_ebpf::bindings::__sk_buff;
-use ftp_common::flow::Transition;
-use ftp_common::flow::tcp::{ACK, SYN};
+use ftp_common::counter::Counter;
+use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::{ConnectionKey, Mode};
-use ftp_common::policy::{class, flag, option};
+use ftp_common::policy::{class, option};
 
+use crate::clock::now;
+use crate::control::is_right_direction;
 use crate::globals::LOOPBACK;
+use crate::half_open;
 use crate::maps::FLOWS;
 use crate::packet::Packet;
-use crate::verdict::{PASS, deny};
-use crate::{accept, flows, servers};
+use crate::syn;
+use crate::verdict::{PASS, deny, deny_by_index};
+use crate::{flows, half_open_table, servers};
 
 /// The verdict on a packet of which at least one port is guarded by some policy.
 #[inline(always)]
@@ -22,81 +26,98 @@ pub(crate) fn data(
     source: u8,
     destination: u8,
 ) -> i32 {
+    if packet.segment.has(SYN) && !packet.segment.has(ACK) {
+        return syn::syn(skb, packet, key, generation, u32::from(source) << 8 | u32::from(destination));
+    }
     if destination & (class::PASSIVE | class::ACTIVE) != 0 || source & class::EXPECTED != 0 {
         packet.as_client(key);
-        let way = if destination & class::PASSIVE != 0 { FROM_CLIENT | MAY_OPEN } else { FROM_CLIENT };
-        let verdict = packet_of(skb, packet, key, generation, way);
+        let verdict = segment(skb, packet, key, generation, true);
         if verdict != PASS {
             return verdict;
         }
     }
     if source & (class::PASSIVE | class::ACTIVE) != 0 || destination & class::EXPECTED != 0 {
         packet.as_server(key);
-        let way = if source & class::ACTIVE != 0 || destination & class::EXPECTED != 0 { MAY_OPEN } else { 0 };
-        return packet_of(skb, packet, key, generation, way);
+        return segment(skb, packet, key, generation, false);
     }
     PASS
 }
 
-/// The packet goes from client to server.
-const FROM_CLIENT: u32 = 1;
-/// A SYN in this direction may open a data connection.
-const MAY_OPEN: u32 = 2;
-
-/// `way`: bits of the above, in one word as five arguments are the most that a function can have.
+/// A segment that is no first SYN. It is denied only if its connection was not accepted.
 #[inline(never)]
-fn packet_of(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation: u32, way: u32) -> i32 {
-    let from_client = way & FROM_CLIENT != 0;
-    let segment = &packet.segment;
-    let opens = segment.has(SYN) && !segment.has(ACK);
-    let options = servers::options();
-    let mut known = false;
-    let mut verdict = PASS;
-    if let Some(flow) = FLOWS.get_ptr_mut(key) {
+fn segment(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation: u32, from_client: bool) -> i32 {
+    let accounts = servers::options() & option::NO_ACCOUNTING == 0;
+    let mut counted = false;
+    if let Some(entry) = half_open_table::find(now()) {
+        let mode = entry.flow.mode;
+        let opener = is_opener(mode, from_client);
+        counted = accounts && entry.flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, opener);
+        let what = if from_client { half_open::FROM_CLIENT } else { 0 } | if counted { half_open::ACCOUNTS } else { 0 };
+        match half_open::segment(skb, packet, key, entry, what) {
+            half_open::PASSES => return passed(skb, packet, key, generation, true),
+            half_open::PROMOTED => {}
+            reason => {
+                return match servers::policy(generation, &key.server) {
+                    Some(policy) => deny_by_index(policy, reason, key, mode, packet.interface),
+                    None => PASS,
+                };
+            }
+        }
+    }
+    let found = FLOWS.get_ptr_mut(key);
+    // SAFETY: valid until the program returns.
+    let open = found.is_some_and(|flow| unsafe { (*flow).is_open() });
+    // What comes from where its sender can't be is forged: it ends nothing, and says nothing.
+    let genuine = is_right_direction(packet, !from_client);
+    if genuine && !open && !begins_nothing(packet, key, from_client, found.is_some()) {
+        return match servers::policy(generation, &key.server) {
+            Some(policy) => deny(policy, Counter::DeniedHandshake, key, Mode::Passive.number(), packet.interface),
+            None => PASS,
+        };
+    }
+    if let Some(flow) = found {
         // SAFETY: valid until the program returns. Its memory may be reused for another flow: then a
         // count goes astray, and nothing is let in that wasn't.
         let flow = unsafe { &mut *flow };
-        let from_opener = (flow.mode == Mode::Passive.number()) == from_client;
-        let transition = flow.transition(from_opener, from_client, segment.flags, segment.seq, segment.ack);
-        if transition != Transition::NewSyn {
-            known = true;
-            let accounts = options & option::NO_ACCOUNTING == 0
-                && flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, from_opener);
-            verdict = flows::follow(skb, packet, key, generation, flow, transition, from_client, accounts);
+        let opener = is_opener(flow.mode, from_client);
+        if !counted && accounts && flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, opener) {
+            flow.account(from_client, flows::segments(skb), packet.segment.length, now());
+        }
+        if genuine {
+            flows::follow(packet, key, flow, from_client);
         }
     }
-    if !known && opens && way & MAY_OPEN != 0 {
-        match open(packet, key, generation, from_client) {
-            ACCEPTED => known = true,
-            UNGUARDED => {}
-            denied => verdict = denied,
-        }
-    }
-    if options & option::MARKS != 0 && verdict == PASS && !packet.egress {
-        mark(skb, key, generation, known);
-    }
-    verdict
+    passed(skb, packet, key, generation, found.is_some())
 }
 
-/// Result of [`open`] besides the verdict of a denial: the connection is expected, and accepted.
-const ACCEPTED: i32 = -2;
-/// As above: no policy guards the port.
-const UNGUARDED: i32 = -3;
-
-/// The first SYN of a connection to or from a guarded port, or to a client's port where one is expected.
+/// Whether a segment of no open flow can't begin again what the server has closed. `known`: its end is not over.
 #[inline(always)]
-fn open(packet: &Packet, key: &ConnectionKey, generation: u32, passive: bool) -> i32 {
-    let Some(policy) = servers::policy(generation, &key.server) else { return UNGUARDED };
-    let guarded = if passive { policy.is_passive(key.server_port) } else { policy.active_port == key.server_port };
-    if !guarded && (passive || !policy.has(flag::ACTIVE_ANY)) {
-        return UNGUARDED;
+fn begins_nothing(packet: &Packet, key: &ConnectionKey, from_client: bool, known: bool) -> bool {
+    let segment = &packet.segment;
+    if !from_client && (known || !segment.has(FIN)) || segment.has(RST) {
+        return true;
     }
-    let mode = if passive { Mode::Passive } else { Mode::Active };
-    match accept::accept(packet, key, policy, mode) {
-        Ok(()) => ACCEPTED,
-        Err(_) if !guarded => UNGUARDED,
-        Err(reason) => deny(policy, reason, key, mode.number(), packet.interface),
+    let Some(closed) = flows::closed(key) else { return true };
+    if !from_client {
+        closed.await_again(); // it comes again: the host has the connection still
+        return true;
     }
+    flows::closed_denies(segment.seq, segment.ack, now()) == 0
+}
+
+/// Whether a segment's sender opened the connection.
+#[inline(always)]
+fn is_opener(mode: u8, from_client: bool) -> bool {
+    (mode == Mode::Passive.number()) == from_client
+}
+
+/// A packet passes; `known`: of a connection that was accepted.
+#[inline(always)]
+pub(crate) fn passed(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation: u32, known: bool) -> i32 {
+    if servers::options() & option::MARKS != 0 && !packet.egress {
+        mark(skb, key, generation, known);
+    }
+    PASS
 }
 
 /// Sets the mark that a rule of the firewall may accept by, on each packet of guarded ports that passes:

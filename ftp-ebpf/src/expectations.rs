@@ -42,8 +42,9 @@ pub(crate) fn carry_out(
         return;
     }
     session.server.renew = 0;
-    withdraw(scratch, key, session, interface);
+    let standing = session.server.standing;
     session.server.standing = Negotiated::default();
+    withdraw_standing(scratch, key, session, &standing, interface);
     if decided == decision::REPLACE {
         make(scratch, key, session, policy, interface);
     }
@@ -81,7 +82,19 @@ fn make(scratch: &mut Scratch, key: &ConnectionKey, session: &mut Session, polic
 /// Removes the session's expectation, if there is one and it is still this session's own.
 #[inline(always)]
 pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Session, interface: u32) {
-    let standing = session.server.standing;
+    withdraw_standing(scratch, key, session, &session.server.standing, interface);
+}
+
+/// As [`withdraw`]. What makes it withdrawn ([`Session::stands`]) is written before: another CPU that makes it at this
+/// moment, so that it is missed here, makes what nobody can use.
+#[inline(always)]
+fn withdraw_standing(
+    scratch: &mut Scratch,
+    key: &ConnectionKey,
+    session: &Session,
+    standing: &Negotiated,
+    interface: u32,
+) {
     if standing.mode == 0 {
         return;
     }
@@ -93,7 +106,7 @@ pub(crate) fn withdraw(scratch: &mut Scratch, key: &ConnectionKey, session: &Ses
     let unused = expectation.uses == 0;
     if EXPECTATIONS.remove(&expected).is_ok() && unused {
         report::count(Counter::ExpectationsWithdrawn);
-        report_expectation(scratch, EventKind::Withdrawn, key, &standing, session.session_id, interface);
+        report_expectation(scratch, EventKind::Withdrawn, key, standing, session.session_id, interface);
     }
 }
 

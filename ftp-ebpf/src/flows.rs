@@ -1,62 +1,33 @@
-//! Data connections that were accepted, packet by packet.
+//! Established data connections, packet by packet.
 
-use aya_ebpf::bindings::__sk_buff;
-use ftp_common::address::Address;
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
+use ftp_common::closed::{Closed, FIN_WAIT};
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
-use ftp_common::flow::tcp::FIN;
-use ftp_common::flow::{self, Flow, IN_RANGE, PROMISCUOUS, Transition};
-use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::flow::tcp::{FIN, RST};
+use ftp_common::flow::{Flow, state};
+use ftp_common::keys::{ConnectionKey, Mode};
 
 use crate::clock::now;
-use crate::maps::{EXPECTATIONS, FLOWS, session};
+use crate::maps::{CLOSED, FLOWS, session};
 use crate::packet::Packet;
-use crate::scratch::scratch;
-use crate::verdict::{PASS, deny};
-use crate::{expectations, report, servers};
+use crate::report;
+use crate::scratch::{Scratch, current, scratch};
 
-/// A packet of an accepted flow. `accounts`: its packets are counted here.
+/// A segment of an established flow, which has been counted: it may end it.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "inlined into its one caller")]
-pub(crate) fn follow(
-    skb: *mut __sk_buff,
-    packet: &Packet,
-    key: &ConnectionKey,
-    generation: u32,
-    flow: &mut Flow,
-    transition: Transition,
-    from_client: bool,
-    accounts: bool,
-) -> i32 {
-    if transition == Transition::Established && !establish(packet, key, flow) {
-        flow.state = flow::state::DENIED;
+pub(crate) fn follow(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from_client: bool) {
+    if flow.state != state::ESTABLISHED {
+        return;
     }
-    if flow.state == flow::state::DENIED {
-        return match servers::policy(generation, &key.server) {
-            Some(policy) => deny(policy, Counter::DeniedUsed, key, flow.mode, packet.interface),
-            None => PASS,
-        };
-    }
-    if accounts {
-        flow.account(from_client, segments(skb), packet.segment.length, now());
-    }
-    match transition {
-        Transition::SynAck => {
-            flow.syn_ack_seq = packet.segment.seq;
-            flow.state = flow::state::SYN_RECV;
+    if flow.is_ended_by(from_client, packet.segment.flags) {
+        end(packet, key, flow, from_client);
+    } else if packet.segment.has(FIN) {
+        if !from_client {
+            note_closed(flow, now() + FIN_WAIT);
         }
-        Transition::Refused => {
-            release_half_open(key, flow);
-            report::count(Counter::FlowsRefused);
-            let _gone = FLOWS.remove(key);
-        }
-        Transition::Ended => end(packet, key, flow),
-        _ => {}
+        flow.marks |= Flow::fin_mark(from_client);
     }
-    if packet.segment.has(FIN) && flow.state == flow::state::ESTABLISHED {
-        flow.marks |= if from_client { 1 } else { 2 };
-    }
-    PASS
 }
 
 /// How many packets a packet stands for: the kernel keeps several of a flow as one.
@@ -68,78 +39,81 @@ pub(crate) fn segments(skb: *mut __sk_buff) -> u32 {
 }
 
 #[inline(always)]
-fn expected_by(key: &ConnectionKey, flow: &Flow) -> ExpectationKey {
-    let mut expected = ExpectationKey::for_connection(key, Mode::from_number(flow.mode));
-    if flow.marks & PROMISCUOUS != 0 {
-        expected.client = Address::ANY;
-    }
-    expected
-}
-
-/// The handshake is complete: uses the expectation up. False if another connection was first, or it
-/// was withdrawn meanwhile. Who deletes it wins, on whatever CPU.
-#[inline(always)]
-fn establish(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) -> bool {
-    if flow.marks & IN_RANGE == 0 && !use_up(key, flow) {
-        return false;
-    }
-    flow.state = flow::state::ESTABLISHED;
-    report::count(Counter::FlowsEstablished);
-    report_flow(packet, key, flow, EventKind::FlowStarted);
-    true
-}
-
-#[inline(always)]
-fn use_up(key: &ConnectionKey, flow: &Flow) -> bool {
-    let expected = expected_by(key, flow);
-    let Some(expectation) = expectations::get(&expected) else { return false };
-    if expectation.session_id != flow.session_id || expectation.serial != flow.serial {
-        return false;
-    }
-    if flow.mode == Mode::Passive.number() {
-        if EXPECTATIONS.remove(&expected).is_err() {
-            return false;
-        }
-    } else {
-        let owner = expectation.session;
-        let transfers = session(&owner).map_or(0, |owner| owner.client.transfers);
-        if !expectation.may_begin(transfers) {
-            return false;
-        }
-        expectation.uses = expectation.uses.wrapping_add(1);
-        expectation.release_half_open(flow.since);
-    }
-    true
-}
-
-/// The listening end refused: the half-open slot is free again, the expectation stays.
-#[inline(always)]
-fn release_half_open(key: &ConnectionKey, flow: &Flow) {
-    if flow.marks & IN_RANGE == 0
-        && let Some(expectation) = expectations::get(&expected_by(key, flow))
-        && expectation.session_id == flow.session_id
-        && expectation.serial == flow.serial
+fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from_client: bool) {
+    flow.state = state::ENDED;
+    note_closed(flow, 0);
+    if !from_client
+        && !packet.segment.has(RST)
+        && let Some(closed) = closed(key)
     {
-        expectation.release_half_open(flow.since);
+        closed.await_last(&packet.segment);
     }
-}
-
-#[inline(always)]
-fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow) {
-    flow.state = flow::state::ENDED;
-    report::count(Counter::FlowsEnded);
-    report_flow(packet, key, flow, EventKind::FlowEnded);
-    // Some servers leave an aborted transfer without a final reply: what is pending may be dropped then.
-    let control =
-        ConnectionKey { client_port: flow.control_client_port, server_port: flow.control_server_port, ..*key };
-    if let Some(owner) = session(&control).filter(|owner| owner.session_id == flow.session_id) {
-        owner.server.transfer = 0;
-    }
+    report_end(packet, key, flow);
     let _gone = FLOWS.remove(key);
 }
 
+/// A connection that was accepted has ended.
 #[inline(never)]
-fn report_flow(packet: &Packet, key: &ConnectionKey, flow: &Flow, kind: EventKind) {
+pub(crate) fn report_end(packet: &Packet, key: &ConnectionKey, flow: &Flow) {
+    report::count(Counter::FlowsEnded);
+    report_flow(packet, key, flow, EventKind::FlowEnded);
+    // Some servers leave an aborted transfer without a final reply: what is pending may be dropped then.
+    if let Some(Scratch { other, .. }) = scratch() {
+        *other = *key;
+        other.client_port = flow.control_client_port;
+        other.server_port = flow.control_server_port;
+        if let Some(owner) = session(other).filter(|owner| owner.session_id == flow.session_id) {
+            owner.server.transfer = 0;
+        }
+    }
+}
+
+/// Notes that the server closes, or has closed, a flow of the connection in `current`: nothing begins by its numbers any
+/// more, `from` a time on.
+#[inline(always)]
+pub(crate) fn note_closed(flow: &Flow, from: u64) {
+    if flow.mode == Mode::Passive.number() {
+        let _noted = closed_add(Closed::distance(flow), now(), from);
+    }
+}
+
+/// A global function (see [`crate::control_stream`]): 1 if it is noted.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn closed_add(distance: u32, now: u64, from: u64) -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
+    scratch.closed = closed(key).map_or(Closed::default(), |known| *known);
+    scratch.closed.add(distance, now, from);
+    if CLOSED.insert(key, &scratch.closed, u64::from(BPF_ANY)).is_err() {
+        report::count(Counter::MapErrors);
+        return 0;
+    }
+    1
+}
+
+/// What is noted of the flows that the server has closed on these addresses and ports.
+#[inline(always)]
+pub(crate) fn closed(key: &ConnectionKey) -> Option<&'static mut Closed> {
+    let closed = CLOSED.get_ptr_mut(key)?;
+    // SAFETY: valid until the program returns; a reused entry has other numbers.
+    Some(unsafe { &mut *closed })
+}
+
+/// Whether what is noted of the connection in `current` denies a segment of its client: 1, or 0. A global function (see
+/// [`crate::control_stream`]).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn closed_denies(seq: u32, ack: u32, now: u64) -> u32 {
+    let Some(current) = current() else { return 0 };
+    // SAFETY: this CPU's own value; nothing writes the key meanwhile.
+    let key = unsafe { &(*current).key };
+    closed(key).map_or(0, |closed| u32::from(closed.denies(seq, ack, now)))
+}
+
+#[inline(never)]
+pub(crate) fn report_flow(packet: &Packet, key: &ConnectionKey, flow: &Flow, kind: EventKind) {
     let Some(scratch) = scratch() else { return };
     report::event(scratch, kind, key, packet.interface);
     scratch.event.session = flow.session_id;

@@ -13,7 +13,7 @@ use crate::lifecycle::{end_session, make_session, report_session};
 use crate::maps::{HANDSHAKES, session};
 use crate::packet::Packet;
 use crate::scratch::Scratch;
-use crate::{adopt, multipath, report};
+use crate::{adopt, report, tcp_options};
 
 /// The server's SYN-ACK: both first positions are known, and nothing is followed yet. So a flood of
 /// SYNs fills no session.
@@ -26,7 +26,7 @@ pub(crate) fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &Connect
     let handshake = Handshake {
         client_next: segment.ack,
         server_next: segment.seq.wrapping_add(1),
-        multipath: u32::from(multipath::agreed(skb, packet, scratch)),
+        multipath: u32::from(tcp_options::has(skb, packet, scratch, tcp_options::MULTIPATH)),
         idle: idle::NOT,
     };
     if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {

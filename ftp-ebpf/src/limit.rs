@@ -1,13 +1,12 @@
 //! The limit on the sessions of one client, so that it can't push out those of others.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::BPF_ANY;
 use ftp_common::keys::{ClientKey, ConnectionKey};
-use ftp_common::limit::{ClientSessions, FULL, Slot};
-use ftp_common::policy::MAX_SESSIONS_PER_CLIENT;
+use ftp_common::limit::{self, FULL, Seen, Slot, Slots};
 
 use crate::clock::now;
-use crate::maps::{BLANK_CLIENT, CLIENTS, session};
-use crate::scratch::{current, scratch};
+use crate::maps::{CLIENTS, session};
+use crate::scratch::{Scratch, current, scratch};
 
 /// Takes a slot for a new session of the current client, of which `limit` are allowed; 0 if it has as
 /// many. A global function (see [`crate::control_stream`]), as two places call it.
@@ -17,58 +16,68 @@ pub(crate) extern "C" fn admits(session_id: u64, limit: u32) -> u32 {
     let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let key = unsafe { &(*current).key };
-    scratch.client = ClientKey::from(key);
-    if CLIENTS.get_ptr(&scratch.client).is_none()
-        && let Some(blank) = BLANK_CLIENT.get(0)
-    {
-        // Another CPU may have been first: either entry will do.
-        let _made = CLIENTS.insert(&scratch.client, blank, u64::from(BPF_NOEXIST));
-    }
-    // Without an entry there is no limit: losing one lets a client have more, and locks nobody out.
-    let Some(sessions) = CLIENTS.get_ptr_mut(&scratch.client) else { return 1 };
-    // SAFETY: valid until the program returns; a value of another client by then only miscounts.
-    let sessions: &mut ClientSessions = unsafe { &mut *sessions };
-    if session_id.wrapping_sub(sessions.full_since) < FULL {
-        return 0;
-    }
-    scratch.other = *key;
-    // In a map and not in a register: what follows the loop is then verified once for all turns.
-    scratch.slot = NONE;
-    let mut index = 0;
-    while index < MAX_SESSIONS_PER_CLIENT && index < limit {
-        if !is_alive(&mut scratch.other, &sessions.slots[index as usize]) {
-            scratch.slot = index;
-            break;
-        }
-        index += 1;
-    }
-    if scratch.slot == NONE {
-        sessions.full_since = now();
-        return 0;
-    }
-    sessions.slots[scratch.slot as usize % MAX_SESSIONS_PER_CLIENT as usize] = Slot {
+    let now = now();
+    scratch.client.client = ClientKey::from(key);
+    scratch.client.slot = 0;
+    scratch.slot = Slot {
         session_id,
         client_low: [key.client.0[2], key.client.0[3]],
         client_port: key.client_port,
         server_port: key.server_port,
-        zero: 0,
+        ..Slot::default()
     };
-    1
+    scratch.other = *key;
+    u32::from(limit::admits(&mut OfClient { scratch, now }, limit))
 }
 
-const NONE: u32 = u32::MAX;
+/// The slots of the client in `scratch.client`. The slot's number lies there and not in a register: each turn of the
+/// loop then looks the same to the verifier.
+struct OfClient<'a> {
+    scratch: &'a mut Scratch,
+    now: u64,
+}
 
-/// Whether the session in a slot still lives. `key` becomes its key, of which all but the below
-/// is the same for every session of the client.
-#[inline(always)]
-fn is_alive(key: &mut ConnectionKey, slot: &Slot) -> bool {
-    if slot.session_id == 0 {
-        return false;
+impl Slots for OfClient<'_> {
+    #[inline(always)]
+    fn look(&mut self, slot: u32) -> Seen {
+        let Scratch { client, other, .. } = &mut *self.scratch;
+        client.slot = slot;
+        let Some(slot) = CLIENTS.get_ptr(&*client) else { return Seen::Free };
+        // SAFETY: valid until the program returns; a value of another client by then only miscounts.
+        let slot = unsafe { &*slot };
+        if self.now.wrapping_sub(slot.full_since) < FULL {
+            Seen::Full
+        } else if is_alive(other, slot, self.now) {
+            Seen::Taken
+        } else {
+            Seen::Free
+        }
     }
+
+    #[inline(always)]
+    fn take(&mut self, slot: u32) {
+        self.scratch.client.slot = slot;
+        // Without an entry there is no limit: losing one lets a client have more, and locks nobody out.
+        let _made = CLIENTS.insert(&self.scratch.client, &self.scratch.slot, u64::from(BPF_ANY));
+    }
+
+    #[inline(always)]
+    fn note_full(&mut self) {
+        self.scratch.client.slot = 0;
+        if let Some(first) = CLIENTS.get_ptr_mut(&self.scratch.client) {
+            // SAFETY: valid until the program returns; a value of another client by then makes that one wait a second.
+            unsafe { (*first).full_since = self.now };
+        }
+    }
+}
+
+/// Whether the session in a slot is alive. `key` becomes its key, of which all but the below is the same for every
+/// session of the client.
+#[inline(always)]
+fn is_alive(key: &mut ConnectionKey, slot: &Slot, now: u64) -> bool {
     key.client.0[2] = slot.client_low[0];
     key.client.0[3] = slot.client_low[1];
     key.client_port = slot.client_port;
     key.server_port = slot.server_port;
-    // Once the server has closed, a session can open nothing more.
-    session(key).is_some_and(|session| session.session_id == slot.session_id && session.server.fin == 0)
+    session(key).is_some_and(|session| session.session_id == slot.session_id && session.is_alive(now))
 }

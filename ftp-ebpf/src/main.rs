@@ -15,6 +15,7 @@
 //! What all of them work on lies in [`maps`], [`scratch`] and [`globals`].
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![expect(
     clippy::needless_borrows_for_generic_args,
     reason = "without the borrow a key or value would be copied to the stack, which has 512 bytes"
@@ -22,6 +23,7 @@
 
 mod accept;
 mod adopt;
+mod atomic;
 mod clock;
 mod control;
 mod control_stream;
@@ -29,17 +31,21 @@ mod data;
 mod expectations;
 mod flows;
 mod globals;
+mod half_open;
+mod half_open_table;
 mod handshake;
 mod lifecycle;
 mod limit;
+mod local;
 mod maps;
-mod multipath;
 mod packet;
 mod ranges;
 mod report;
 mod scratch;
 mod servers;
 mod slow_path;
+mod syn;
+mod tcp_options;
 mod transfer;
 mod verdict;
 
@@ -69,7 +75,7 @@ pub(crate) fn ftptrack_egress(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
-    let Some(&Config { generation, options }) = servers::config() else { return PASS };
+    let Some(&Config { generation, options, .. }) = servers::config() else { return PASS };
     let Some(current) = scratch::current() else { return PASS };
     let classes = match packet::fast_path(Memory { skb }) {
         Located::Tcp(layout, header) => {
@@ -85,7 +91,7 @@ fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
             classes
         }
         Located::Other => return PASS,
-        Located::SlowPath => slow_path_classes(skb, current, generation),
+        Located::SlowPath => slow_path_classes(skb, current, generation, egress),
     };
     match classes {
         0 => PASS,
@@ -99,10 +105,13 @@ const UNCLASSIFIABLE_DENIED: u32 = 1 << 16;
 
 /// Finds a packet's TCP header on the slow path: the classes of its ports, or [`UNCLASSIFIABLE_DENIED`].
 #[inline(never)]
-fn slow_path_classes(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
+fn slow_path_classes(skb: *mut __sk_buff, current: *mut Current, generation: u32, egress: bool) -> u32 {
     let found = slow_path::locate(skb, current);
     if found == found::OTHER {
         return 0;
+    }
+    if found == found::TOO_MANY_TAGS {
+        return if !egress && verdict::deny_tags() == DROP { UNCLASSIFIABLE_DENIED } else { 0 };
     }
     let memory = Memory { skb };
     // SAFETY: this CPU's own value, valid for the whole run; nothing writes it meanwhile.

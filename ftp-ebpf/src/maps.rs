@@ -1,12 +1,14 @@
 //! The maps. `bpftool map` shows them under these names.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use ftp_common::closed::Closed;
 use ftp_common::counter::Counter;
-use ftp_common::expectation::Expectation;
+use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
-use ftp_common::limit::ClientSessions;
+use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -27,9 +29,22 @@ pub(crate) static SESSIONS: LruHashMap<ConnectionKey, Session> = LruHashMap::wit
 #[map]
 pub(crate) static EXPECTATIONS: LruHashMap<ExpectationKey, Expectation> = LruHashMap::with_max_entries(16_384, 0);
 #[map]
+pub(crate) static USED: LruHashMap<ExpectationKey, Used> = LruHashMap::with_max_entries(4_096, 0);
+#[map]
 pub(crate) static RANGES: LruHashMap<ExpectationKey, Range> = LruHashMap::with_max_entries(4_096, 0);
 #[map]
 pub(crate) static FLOWS: LruHashMap<ConnectionKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
+#[map]
+pub(crate) static CLOSED: LruHashMap<ConnectionKey, Closed> = LruHashMap::with_max_entries(65_536, 0);
+/// BPF_F_NO_PREALLOC: it is empty most of the time.
+#[map]
+pub(crate) static HALF_OPEN: HashMap<Id, HalfOpenFlow> = HashMap::with_max_entries(BUCKETS * WAYS, 1);
+/// Versions of the slots of HALF_OPEN.
+#[map]
+pub(crate) static VERSIONS: Array<u32> = Array::with_max_entries(BUCKETS * WAYS, 0);
+/// Entries of HALF_OPEN, by bucket: where there are none, a data packet needs no look-up.
+#[map]
+pub(crate) static COUNTS: Array<u32> = Array::with_max_entries(BUCKETS, 0);
 #[map]
 pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
 #[map]
@@ -42,10 +57,7 @@ pub(crate) static VIEW: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
 #[map]
 pub(crate) static VIEWER: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
-pub(crate) static CLIENTS: LruHashMap<ClientKey, ClientSessions> = LruHashMap::with_max_entries(1_024, 0);
-/// As [`BLANK`], for [`CLIENTS`].
-#[map]
-pub(crate) static BLANK_CLIENT: Array<ClientSessions> = Array::with_max_entries(1, 0);
+pub(crate) static CLIENTS: LruHashMap<SlotKey, Slot> = LruHashMap::with_max_entries(16_384, 0);
 /// A session of zeros to make new ones from: it is too large for the stack. Never written.
 #[map]
 pub(crate) static BLANK: Array<Session> = Array::with_max_entries(1, 0);

@@ -54,6 +54,14 @@ impl Memory {
         u16::from_be(unsafe { (*self.skb).protocol } as u16)
     }
 
+    /// The VLAN tag that the skb keeps beside the packet; 0 if there is none.
+    #[inline(always)]
+    pub(crate) fn vlan_tag(self) -> u16 {
+        // SAFETY: as in `length`.
+        let skb = unsafe { &*self.skb };
+        if skb.vlan_present == 0 { 0 } else { skb.vlan_tci as u16 }
+    }
+
     /// A `T` at `offset` (below 4,096), if it lies in linear memory.
     ///
     /// The black box keeps LLVM from computing `data + (offset + size)` apart from `data + offset`:
@@ -239,6 +247,10 @@ pub(crate) struct Packet {
     pub(crate) fragmented: bool,
     /// An IPv6 packet with an IPv4-mapped address.
     pub(crate) mapped: bool,
+    /// It is addressed to this interface's own link-layer address (`PACKET_HOST`).
+    pub(crate) to_us: bool,
+    /// It leaves by the interface that it came in by.
+    pub(crate) returned: bool,
     /// Made by this host: nobody else's TCP would repeat it.
     pub(crate) local: bool,
 }
@@ -322,6 +334,9 @@ fn read_into(memory: Memory, layout: &Layout, egress: bool, packet: &mut Packet)
     packet.egress = egress;
     packet.fragmented = layout.fragmented;
     packet.mapped = mapped;
+    // SAFETY: the context is valid for the whole run.
+    packet.to_us = unsafe { (*memory.skb).pkt_type } == 0;
+    packet.returned = egress && came_in_by == interface;
     packet.local = egress && came_in_by == 0;
     Some(())
 }

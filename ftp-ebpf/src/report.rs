@@ -14,7 +14,13 @@ const DENIALS_A_SECOND: u64 = 100;
 
 #[inline(always)]
 pub(crate) fn count(counter: Counter) {
-    count_times(counter.index(), 1);
+    count_index(counter.index());
+}
+
+/// As [`count`], for the index of a counter.
+#[inline(always)]
+pub(crate) fn count_index(index: u32) {
+    count_times(index, 1);
 }
 
 #[inline(always)]

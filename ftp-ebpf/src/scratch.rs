@@ -3,17 +3,20 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
+use ftp_common::closed::Closed;
 use ftp_common::command::CommandParser;
 use ftp_common::counter::Counts;
 use ftp_common::event::Event;
-use ftp_common::expectation::Expectation;
-use ftp_common::flow::Flow;
-use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey};
+use ftp_common::expectation::{Expectation, Used};
+use ftp_common::half_open::{HalfOpenFlow, Id};
+use ftp_common::keys::{ConnectionKey, ExpectationKey};
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::overlap::Line;
 use ftp_common::policy::ServerPolicy;
 use ftp_common::range::{Owner, Range};
 use ftp_common::reply::ReplyParser;
 
+use crate::local::Route;
 use crate::packet::{Layout, Packet};
 
 #[map]
@@ -50,19 +53,29 @@ pub(crate) struct Scratch {
     /// The current server's policy, while its payload is parsed.
     pub(crate) policy: ServerPolicy,
     pub(crate) expectation: Expectation,
-    pub(crate) flow: Flow,
+    /// A half-open flow to be made, and the key of the one that was found.
+    pub(crate) half_open: HalfOpenFlow,
+    pub(crate) half_open_id: Id,
+    /// The expectation that is looked for.
+    pub(crate) expected: ExpectationKey,
+    /// By whom one was used up.
+    pub(crate) used: Used,
+    pub(crate) closed: Closed,
+    /// See [`crate::atomic::fence`].
+    pub(crate) fence: u32,
     pub(crate) event: Event,
     pub(crate) options: Options,
     /// Keys of the client whose sessions are counted, and of one of them.
-    pub(crate) client: ClientKey,
+    pub(crate) client: SlotKey,
     pub(crate) other: ConnectionKey,
-    /// The slot that was found for it.
-    pub(crate) slot: u32,
+    /// A slot for it.
+    pub(crate) slot: Slot,
     /// An opened range.
     pub(crate) range_key: ExpectationKey,
     pub(crate) range: Range,
     pub(crate) owner: Owner,
     pub(crate) tuple: Tuple,
+    pub(crate) route: Route,
     pub(crate) clock: Clock,
     /// When the present second of denial events began, nanoseconds; and how many it had.
     pub(crate) denials_since: u64,

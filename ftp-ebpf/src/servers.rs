@@ -2,12 +2,15 @@
 
 use core::hint::black_box;
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::maps::lpm_trie::Key;
 use ftp_common::address::Address;
-use ftp_common::keys::ServerKey;
-use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class};
+use ftp_common::keys::{Mode, ServerKey};
+use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class, option};
 
+use crate::local;
 use crate::maps::{CONFIG, POLICIES, PORTS, SERVERS};
+use crate::packet::Packet;
 
 /// What selects the active policy. One word selects everything, so applying is atomic.
 #[inline(always)]
@@ -40,7 +43,9 @@ pub(crate) fn expect_at(port: u16) {
     // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
     let port = black_box(port.to_be());
     // In the next generation's classes too: they may be about to become active.
-    for half in 0..2 {
+    // The active half first: who copies its marks into the other then sees this one, or is overwritten by it.
+    let active = config().map_or(0, |config| config.generation & 1);
+    for half in [active, active ^ 1] {
         let Some(classes) = PORTS.get_ptr_mut(half) else { return };
         // SAFETY: a value of an array map lives as long as the program; one byte is changed, and another
         // CPU's change to the same byte could only be the same one.
@@ -60,5 +65,28 @@ pub(crate) fn policy(generation: u32, address: &Address) -> Option<&'static Serv
     let policy = POLICIES.get_ptr((generation & 1) * MAX_POLICIES + place)?;
     // SAFETY: a value of an array map lives as long as the program, and this half of it is written
     // only while another generation is active.
+    Some(unsafe { &*policy })
+}
+
+/// The policy for this host's own addresses, where a SYN goes to or comes from one that SERVERS has not got: it was
+/// given to the host a moment ago.
+#[inline(always)]
+pub(crate) fn own_policy(
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    generation: u32,
+    mode: Mode,
+) -> Option<&'static ServerPolicy> {
+    let own = options() & option::OWN_ADDRESSES != 0
+        && if mode == Mode::Passive {
+            !packet.egress && packet.to_us && local::is_local(skb, packet)
+        } else {
+            packet.local
+        };
+    if !own {
+        return None;
+    }
+    let policy = POLICIES.get_ptr((generation & 1) * MAX_POLICIES)?;
+    // SAFETY: as in `policy`.
     Some(unsafe { &*policy })
 }

@@ -24,6 +24,8 @@ pub(crate) mod found {
     pub(crate) const FRAGMENT: u32 = 2;
     /// More IPv6 extension headers than are followed.
     pub(crate) const TOO_MANY_HEADERS: u32 = 3;
+    /// More priority tags than are followed.
+    pub(crate) const TOO_MANY_TAGS: u32 = 4;
 }
 
 /// IPv6 extension headers that are followed before giving up; RFC 8504 §5.3 lets hosts give up too.
@@ -32,6 +34,10 @@ const EXTENSION_HEADERS: u32 = 8;
 const FARTHEST: u32 = 0xf00;
 /// VLAN tags that are followed in packet memory (the outermost is usually in the skb's metadata).
 const VLAN_TAGS: u32 = 2;
+/// As above, where all of them are priority tags (VID 0). Those Linux strips at this very interface, however many they
+/// are (`__netif_receive_skb_core`); with any other tag the packet belongs to another.
+const PRIORITY_TAGS: u32 = 8;
+const VLAN_ID: u16 = 0xfff;
 /// The longest TCP header. A fragment that begins before this offset could overwrite one.
 const LONGEST_TCP_HEADER: u32 = 60;
 
@@ -51,11 +57,20 @@ fn look(memory: Memory, layout: &mut Layout) -> Option<u32> {
     let mut protocol = memory.protocol();
     if offset != 0 {
         protocol = u16::from_be(memory.load::<u16>(12)?);
+        let mut elsewhere = memory.vlan_tag() & VLAN_ID != 0;
         let mut tags = 0;
-        while tags < VLAN_TAGS && is_vlan(protocol) {
-            protocol = u16::from_be(memory.load::<u16>(offset + 2)?);
+        while tags < PRIORITY_TAGS && is_vlan(protocol) {
+            if elsewhere && tags >= VLAN_TAGS {
+                return None;
+            }
+            let [tag, inner] = memory.load::<[u16; 2]>(offset)?;
+            elsewhere |= u16::from_be(tag) & VLAN_ID != 0;
+            protocol = u16::from_be(inner);
             offset += 4;
             tags += 1;
+        }
+        if is_vlan(protocol) {
+            return if elsewhere { None } else { Some(found::TOO_MANY_TAGS) };
         }
     }
     *layout = Layout { network: offset, ..Layout::default() };

@@ -10,7 +10,8 @@ use ftp_common::policy::{class, option};
 use crate::clock::coarse_now;
 use crate::flows::segments;
 use crate::globals::LOOPBACK;
-use crate::maps::FLOWS;
+use crate::half_open_table;
+use crate::maps::{CLOSED, FLOWS};
 use crate::packet::{Layout, Memory, TcpHeader, payload};
 use crate::scratch::{Current, scratch};
 
@@ -39,11 +40,6 @@ pub(crate) fn passes(skb: *mut __sk_buff, current: *mut Current, what: u32, egre
         return false;
     }
     let accounts = options & option::NO_ACCOUNTING == 0;
-    let from_opener = from_client == (classes == TO_PASSIVE || classes == FROM_PASSIVE);
-    if !accounts && !from_opener {
-        // Only an acknowledgement by the opener can complete a handshake.
-        return true;
-    }
     // SAFETY: this CPU's own value, valid for the whole run; no other reference to it is in use.
     let Current { layout, key, .. } = unsafe { &mut *current };
     let memory = Memory { skb };
@@ -51,16 +47,20 @@ pub(crate) fn passes(skb: *mut __sk_buff, current: *mut Current, what: u32, egre
     if !set_key(key, memory, layout, &header, from_client) {
         return false;
     }
-    let Some(flow) = FLOWS.get_ptr_mut(&*key) else {
-        return true; // not ours, or lost: it is no SYN, so it passes
-    };
+    // Only handshakes that are not over make a difference to what passes.
+    if !half_open_table::is_empty(half_open_table::bucket(key)) {
+        return false;
+    }
+    // What isn't open passes, as it is no SYN: unless it begins a connection anew that the server has closed.
+    let closed = |key| classes == TO_PASSIVE && CLOSED.get_ptr(key).is_some();
+    if !accounts {
+        return !closed(&*key);
+    }
+    let Some(flow) = FLOWS.get_ptr_mut(&*key) else { return !closed(&*key) };
     // SAFETY: valid until the program returns; see `data::packet_of`.
     let flow = unsafe { &mut *flow };
     if !flow.is_open() {
         return false;
-    }
-    if !accounts {
-        return true;
     }
     let Some((_, length)) = payload(memory, layout, &header) else { return false };
     let from_opener = (flow.mode == Mode::Passive.number()) == from_client;

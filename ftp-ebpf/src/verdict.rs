@@ -4,10 +4,10 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::keys::ConnectionKey;
-use ftp_common::policy::{ServerPolicy, flag};
+use ftp_common::policy::{ServerPolicy, flag, option};
 
-use crate::report;
 use crate::scratch::scratch;
+use crate::{report, servers};
 
 /// Passes the packet on to the programs behind ours (TCX_NEXT has the same number).
 pub(crate) const PASS: i32 = TC_ACT_UNSPEC;
@@ -17,10 +17,16 @@ pub(crate) const DROP: i32 = TC_ACT_SHOT;
 /// Denies a packet of a connection: counted and reported. In monitor mode it passes all the same.
 ///
 /// `mode`: [`ftp_common::keys::Mode::number`], 0 on a control connection.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn deny(policy: &ServerPolicy, reason: Counter, key: &ConnectionKey, mode: u8, interface: u32) -> i32 {
+    deny_by_index(policy, reason.index(), key, mode, interface)
+}
+
+/// As [`deny`], for the index of a counter.
+#[inline(never)]
+pub(crate) fn deny_by_index(policy: &ServerPolicy, reason: u32, key: &ConnectionKey, mode: u8, interface: u32) -> i32 {
     let monitor = policy.has(flag::MONITOR);
-    report::count(reason);
+    report::count_index(reason);
     if monitor {
         report::count(Counter::MonitorPassed);
     }
@@ -39,4 +45,15 @@ pub(crate) fn deny(policy: &ServerPolicy, reason: Counter, key: &ConnectionKey, 
 pub(crate) fn defer() -> i32 {
     report::count(Counter::SegmentsDeferred);
     DROP
+}
+
+/// Denies a packet behind more priority tags than are followed: where it goes is not known.
+#[inline(always)]
+pub(crate) fn deny_tags() -> i32 {
+    report::count(Counter::DeniedVlanTags);
+    if servers::options() & option::ENFORCES != 0 {
+        return DROP;
+    }
+    report::count(Counter::MonitorPassed);
+    PASS
 }

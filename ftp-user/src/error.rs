@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::escape;
+
 /// The exit code of a failed command; success is 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
@@ -151,7 +153,7 @@ fn causes(error: &dyn Error) -> String {
 
 /// Errors of the verifier and of netlink span lines; a failure is one line.
 fn one_line(text: &impl fmt::Display) -> String {
-    text.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    escape::text(&text.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -166,6 +168,12 @@ mod tests {
         assert_eq!(failure.to_string(), "eth0: first second; try again");
         assert_eq!(failure.exit_code(), 1);
         assert_eq!(Failure::usage("a", "b", "c").exit_code(), 2);
+    }
+
+    #[test]
+    fn what_others_have_named_steers_no_terminal() {
+        let failure = Failure::failed("a\u{9b}2J", "b\x1b[m", "c\u{202e}d");
+        assert_eq!(failure.to_string(), r"a\u{9b}2J: b\u{1b}[m; c\u{202e}d");
     }
 
     #[test]

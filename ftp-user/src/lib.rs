@@ -17,7 +17,7 @@
 //! | [`pins`] | the pin directory: what outlives the process, and every lock |
 //! | [`sys`] | what the operating system offers; knows nothing of FTP |
 //! | [`policy`] | which servers, and their rules |
-//! | [`error`], [`endpoint`] | why a command failed; the ends of a connection, as text |
+//! | [`error`], [`endpoint`], [`escape`] | why a command failed; the ends of a connection, and what others have written, as text |
 //!
 //! A room uses rooms that stand below it in this list, and no others: `rooms.rs` has the arrows.
 
@@ -29,6 +29,7 @@ pub mod doctor;
 pub mod ebpf;
 pub mod endpoint;
 pub mod error;
+pub mod escape;
 pub mod events;
 pub mod export;
 pub mod import;

@@ -5,28 +5,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and those that it uses: all of them stand above it, so there is no circle.
-const ROOMS: [(&str, &[&str]); 17] = [
-    ("error", &[]),
+const ROOMS: [(&str, &[&str]); 18] = [
+    ("escape", &[]),
+    ("error", &["escape"]),
     ("endpoint", &[]),
     ("policy", &[]),
     ("sys", &["error"]),
-    ("pins", &["error", "policy"]),
+    ("pins", &["error", "policy", "sys"]),
     ("config", &["error", "policy"]),
-    ("import", &["config", "error", "policy"]),
+    ("import", &["config", "error", "escape", "policy"]),
     ("ebpf", &["error", "pins", "policy", "sys"]),
-    ("events", &["ebpf", "endpoint", "error", "pins", "sys"]),
+    ("events", &["ebpf", "endpoint", "error", "escape", "pins", "sys"]),
     ("attach", &["config", "ebpf", "error", "pins", "policy", "sys"]),
-    ("query", &["attach", "ebpf", "endpoint", "error", "pins", "policy", "sys"]),
+    ("query", &["attach", "ebpf", "endpoint", "error", "escape", "pins", "policy", "sys"]),
     ("export", &["ebpf", "error", "events", "pins", "query"]),
-    ("doctor", &["attach", "config", "ebpf", "error", "import", "pins", "policy", "sys"]),
+    ("doctor", &["attach", "config", "ebpf", "error", "escape", "import", "pins", "policy", "sys"]),
     ("replay", &["config", "ebpf", "endpoint", "error", "events", "policy", "query", "sys"]),
-    ("top", &["ebpf", "endpoint", "error", "events", "pins", "query", "sys"]),
+    ("top", &["ebpf", "endpoint", "error", "escape", "events", "pins", "query", "sys"]),
     ("commands", &["attach", "config", "ebpf", "error", "events", "export", "pins", "policy", "sys"]),
     (
         "cli",
         &[
-            "attach", "commands", "config", "doctor", "ebpf", "error", "events", "export", "import", "pins", "policy",
-            "query", "replay", "sys", "top",
+            "attach", "commands", "config", "doctor", "ebpf", "error", "escape", "events", "export", "import", "pins",
+            "policy", "query", "replay", "sys", "top",
         ],
     ),
 ];

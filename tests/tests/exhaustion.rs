@@ -22,10 +22,14 @@ const FLOWS: u32 = 100_000;
 const ROOM: usize = 16_384;
 const ROOM_FOR_FLOWS: usize = 65_536;
 
+/// Bytes that the handshakes of a few transfers may take for two minutes.
+const HALF_OPEN: u64 = 4096;
+
 /// After a flood: no more memory is taken, and the session that was there before gets its transfer.
 #[track_caller]
 fn ends_unharmed(mut guarded: Guarded<'_>, server: &Host, memory: u64) {
-    assert_eq!(hooks::memory(server), memory);
+    let taken = hooks::memory(server) - memory;
+    assert!(taken < HALF_OPEN, "{taken} bytes");
     assert_eq!(guarded.transfer(INSIDE), Outcome::Opened);
     guarded.ftptrack.stop();
 }
@@ -216,14 +220,9 @@ fn a_flow_that_is_pushed_out_is_only_a_count_that_is_lost() {
     let mut talk = Talk::begin(&programs, client.at(Family::V4, 40_000), at, [1, 1]);
     talk.log_in();
     talk.passive(INSIDE);
-    assert!(talk.begins(50_000, INSIDE, 1));
-    // Its SYN-ACK and its acknowledgement, and then its bytes.
-    let syn = talk.data(50_000, INSIDE, 1);
-    let answer = Segment { seq: 9, ..syn.answer(flag::SYN | flag::ACK, b"") };
-    let completes = answer.answer(flag::ACK, b"");
-    assert!(programs[1].passes(&answer) && programs[0].passes(&completes));
+    assert!(talk.opens(50_000, INSIDE, 1));
     assert_eq!(ftptrack.stats().of(Counter::FlowsEstablished), 1);
-    // Half-open flows of others push it out: each needs an expectation, so this is slow.
+    // Connections of others push it out: each needs an expectation, so this is slow.
     let mut others = Talk::begin(&programs, "11.0.0.1:1024".parse().expect("an address"), at, [1, 1]);
     others.log_in();
     let mut flood = |numbers: std::ops::Range<u32>| {
@@ -232,13 +231,13 @@ fn a_flow_that_is_pushed_out_is_only_a_count_that_is_lost() {
             let port = 10_240 + u16::try_from(n % 10_000).expect("small");
             others.passive(port);
             let from = 10_001 + u16::try_from(n % 49_999).expect("small");
-            // Repeated, so that it is in use as much as the other is: what was used once goes first.
-            assert!(others.begins(from, port, n) && others.begins(from, port, n));
+            assert!(others.opens(from, port, n));
         }
     };
     // The kernel gives an entry that was in use a second chance, and keeps lists for each CPU: how soon
     // it goes is not for us to say.
-    let own = syn.source.to_string();
+    let first = talk.data(50_000, INSIDE, 1);
+    let own = first.source.to_string();
     let pushed_out = (0..MOST_ROUNDS).any(|round| {
         flood(round * FLOWS..(round + 1) * FLOWS);
         let flows = ftptrack.flows();
@@ -246,7 +245,7 @@ fn a_flow_that_is_pushed_out_is_only_a_count_that_is_lost() {
         flows.iter().all(|flow| flow.client != own)
     });
     assert!(pushed_out);
-    let bytes = Segment { payload: vec![7; 1000], ..completes };
+    let bytes = Segment { payload: vec![7; 1000], ack: 14, seq: 2, flags: flag::ACK, ..first };
     assert!(programs[0].passes(&bytes) && programs[1].passes(&bytes.answer(flag::ACK, b"more")));
     assert!(!programs[0].passes(&talk.data(50_001, INSIDE, 1)), "a new one doesn't");
     ftptrack.stop();

@@ -59,8 +59,8 @@ fn without_watch_status_says_what_is_bare_and_attach_mends_it() {
             assert!(said.starts_with(text), "{said}");
         };
         server.namespace.ip("address add 10.1.0.5/24 dev eth1");
-        bare("ftptrack: 10.1.0.5: it is unprotected: ");
-        assert_eq!(unexpected(client, server, "10.1.0.5"), Outcome::Opened);
+        bare("ftptrack: 10.1.0.5: the active policy does not know this address of the host yet: ");
+        assert_eq!(unexpected(client, server, "10.1.0.5"), Outcome::Silence, "shut before it is known");
         ftptrack::succeed(server, &pins, &["attach"]);
         assert_eq!(status(server, &pins), (Some(0), String::new()));
         assert_eq!(unexpected(client, server, "10.1.0.5"), Outcome::Silence);

@@ -14,6 +14,7 @@ struct Mutation {
     check: String,
     file: String,
     find: String,
+    package: String,
     suite: Option<String>,
     test: String,
 }
@@ -24,7 +25,7 @@ fn each_check_of_the_list_stands_once_in_its_file_and_its_test_is_there() {
     let list = fs::read_to_string(root.join("tests/mutations.toml")).expect("it is there");
     let list: List = toml::from_str(&list).expect("it is well-formed");
     let mut complaints = Vec::new();
-    for Mutation { check, file, find, suite, test } in list.mutation {
+    for Mutation { check, file, find, package, suite, test } in list.mutation {
         let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
         let times = text.matches(&find).count();
         if times != 1 {
@@ -32,7 +33,7 @@ fn each_check_of_the_list_stands_once_in_its_file_and_its_test_is_there() {
         }
         // Unit tests are named with their modules, whose files may be named otherwise.
         let Some(suite) = suite else { continue };
-        let tests = root.join("tests/tests");
+        let tests = root.join(if package == "ftp-common" { "ftp-common/tests" } else { "tests/tests" });
         let name = test.rsplit("::").next().expect("there is always a last");
         let module = test.split("::").next().expect("there is always a first");
         let places = [format!("{suite}.rs"), format!("{suite}/main.rs"), format!("{suite}/{module}.rs")];

@@ -37,7 +37,7 @@ impl Ground {
         let address: IpAddr = SERVER.parse().expect("an address");
         let key = ServerKey { generation: 1, address: Address::from(address) };
         let prefix = [&ServerKey::BITS.to_ne_bytes()[..], bytes_of(&Value(key))].concat();
-        machine.set("CONFIG", &index(0), bytes_of(&Value(Config { generation: 1, options: 0 })));
+        machine.set("CONFIG", &index(0), bytes_of(&Value(Config { generation: 1, options: 0, seed: 1 })));
         machine.set("PORTS", &index(1), bytes_of(&Value(classes(&usual_policy()))));
         machine.set("POLICIES", &index(MAX_POLICIES), bytes_of(&Value(usual_policy())));
         machine.set("SERVERS", &prefix, &index(0));
@@ -133,14 +133,16 @@ fn data_connections_take_few_instructions() {
     assert_eq!(ground.machine.entries("EXPECTATIONS"), 1);
     let denied = ground.run(Hook::Ingress, &to_server(50000, INSIDE + 1).at(1000, 0).flags(SYN));
     assert_eq!(denied.verdict, DROP);
-    check(("denied SYN", 780, 5), denied);
+    check(("denied SYN", 780, 6), denied);
 
     let syn = ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1000, 0).flags(SYN));
-    assert_eq!(ground.machine.entries("FLOWS"), 1);
-    check(("first SYN of an expectation", 750, 6), syn);
+    assert_eq!(ground.machine.entries("HALF_OPEN"), 1);
+    check(("first SYN of an expectation", 1480, 8), syn);
     ground.pass(LOCAL, &to_client(INSIDE, 50000).at(5000, 1001).flags(SYN | ACK));
     ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1001, 5001));
     assert_eq!(ground.machine.entries("EXPECTATIONS"), 0, "it is used up");
+    ground.pass(LOCAL, &to_client(INSIDE, 50000).at(5001, 1001).says("data"));
+    assert_eq!((ground.machine.entries("HALF_OPEN"), ground.machine.entries("FLOWS")), (0, 1));
 
     let data = ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]));
     check(("data of an open flow", 410, 2), data);

@@ -1,6 +1,6 @@
 //! What is asked of a filter in force, as people and programs ask it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Stdio;
 use std::time::Instant;
@@ -87,8 +87,10 @@ fn one_entry_or_all_can_be_flushed_and_what_they_opened_is_shut() {
     assert!(error.starts_with(&format!("ftptrack: {name}: there is no such entry; ")), "{error}");
 
     let port = control.extended_passive();
-    let _data = probe::connect(client, server.at(Family::V4, port)).expect("it was negotiated");
-    assert_eq!(flushed(&["flows", "--all"]), ["flushed: 1"]);
+    let mut data = probe::connect(client, server.at(Family::V4, port)).expect("it was negotiated");
+    // The server's host acknowledges it: until then the flow is half-open, and such are not flushed.
+    data.write_all(b"data").unwrap();
+    wait::until("the flow is established", || (flushed(&["flows", "--all"]) == ["flushed: 1"]).then_some(()));
     let port = control.extended_passive();
     assert_eq!(flushed(&["sessions", "--all"]), ["flushed: 1"]);
     assert_eq!(probe::to(client, server.at(Family::V4, port)), Outcome::Silence, "it went with its session");

@@ -193,7 +193,7 @@ fn what_is_no_capture_fails_in_one_line() {
     assert!(of(b"220 this is no capture, is it?\r\n").ends_with(&format!("a.pcap: it is no capture; {remedy}")));
     let mut wireless = two_frames();
     wireless.link = 105;
-    assert!(of(&wireless.bytes()).contains("a.pcap: its link layer, LINKTYPE_ 105, can't be read; capture on"));
+    assert!(of(&wireless.bytes()).contains("a.pcap: its link layer is LINKTYPE 105, which is unsupported; capture on"));
     wireless.link = link::ETHERNET;
     assert_eq!(Replay::of_whole(&wireless.bytes(), &[]).json["packets"], 2);
 }

@@ -21,6 +21,14 @@ fn a_priority_tag_hides_nothing() {
 }
 
 #[test]
+fn stacked_priority_tags_hide_nothing() {
+    encapsulations::STACKED.must_hold(|ftptrack| {
+        let stats = ftptrack.stats();
+        assert_eq!((stats.of(Counter::DeniedPassive), stats.of(Counter::DeniedVlanTags)), (3, 1), "{stats:?}");
+    });
+}
+
+#[test]
 fn with_the_cards_help_and_without_the_same_is_read() {
     encapsulations::HELPED.must_hold(|ftptrack| {
         let stats = ftptrack.stats();

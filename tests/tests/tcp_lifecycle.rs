@@ -9,7 +9,7 @@ fn a_client_that_has_closed_its_half_is_still_answered() {
     lifecycle::HALF_CLOSED.must_hold(|ftptrack| {
         assert_eq!(ftptrack.sessions().len(), 0);
         let stats = ftptrack.stats();
-        assert_eq!((stats.of(Counter::SessionsEnded), stats.of(Counter::DeniedPassive)), (1, 1), "{stats:?}");
+        assert_eq!((stats.of(Counter::SessionsEnded), stats.of(Counter::DeniedUsed)), (1, 1), "{stats:?}");
     });
 }
 

@@ -68,7 +68,10 @@ enum Task {
     },
     /// Switch off each check in turn, in a copy of the tree: the test that stands for it must fail. As root.
     Mutate {
-        /// Only those whose check, file or test contains this.
+        /// Let cargo-mutants change ftp-common in every way that it knows: the crate's own tests must notice.
+        #[arg(long)]
+        generated: bool,
+        /// Only those whose check, file or test contains this; with --generated, a regular expression.
         filter: Option<String>,
     },
     /// Play all attacks against ftptrack and nf_conntrack_ftp and write the tables in docs/security.md. As root.
@@ -106,7 +109,8 @@ fn main() -> ExitCode {
         Task::Test { kernels: true, .. } => kernels::run_all(),
         Task::Test { kernel, .. } if !kernel.is_empty() => kernels::run(&kernel),
         Task::Test { long, arguments, .. } => test::run(long, &arguments),
-        Task::Mutate { filter } => mutate::run(filter.as_deref()),
+        Task::Mutate { generated: true, filter } => mutate::generated::run(filter.as_deref()),
+        Task::Mutate { filter, .. } => mutate::run(filter.as_deref()),
         Task::Security => security::run(),
         Task::Compat { words } => compat::run(&words),
         Task::Bench { quick, parts } => bench::run(quick, &parts),

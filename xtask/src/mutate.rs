@@ -2,6 +2,8 @@
 //!
 //! The list is `tests/mutations.toml`; the result is written to `docs/mutations.md`, its sum to `docs/security.md`.
 
+pub(crate) mod generated;
+
 use std::{
     collections::HashMap,
     fmt::Write as _,
@@ -36,7 +38,7 @@ struct Mutation {
     find: String,
     /// What takes its place.
     replace: String,
-    /// The package with the test: `ftp-common` (unit tests) or `ftptrack-tests` (with `suite`).
+    /// The package with the test: `ftp-common` (unit tests without `suite`) or `ftptrack-tests` (with `suite`).
     package: String,
     /// The integration test file without `.rs`.
     suite: Option<String>,
@@ -172,7 +174,9 @@ impl Tree {
         let mut build = self.cargo(&["test", "--no-run", "--quiet", "--package", &mutation.package]);
         match &mutation.suite {
             Some(suite) => {
-                command::output(&mut self.cargo(&["build", "--quiet", "--package", "ftp-user"]))?;
+                if mutation.package == "ftptrack-tests" {
+                    command::output(&mut self.cargo(&["build", "--quiet", "--package", "ftp-user"]))?;
+                }
                 build.args(["--test", suite]);
             }
             None => {

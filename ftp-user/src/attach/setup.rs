@@ -24,7 +24,7 @@ use crate::pins::lock::PinDirLock;
 use crate::pins::{Pins, Record};
 use crate::policy::Policy;
 use crate::policy::attachment::Sizes;
-use crate::sys::bpffs;
+use crate::sys::bpffs::{self, Lifetime};
 use crate::sys::netlink::Netlink;
 
 /// What was attached.
@@ -44,7 +44,12 @@ pub struct Installed {
 ///
 /// The first check that fails, before anything was made; or a failure later, after what this call has made was
 /// removed.
-pub async fn install(asked: &Asked, pin_dir: &Path, if_missing: IfMissing) -> Result<(Installed, PinDirLock), Failure> {
+pub async fn install(
+    asked: &Asked,
+    pin_dir: &Path,
+    if_missing: IfMissing,
+    lifetime: Lifetime,
+) -> Result<(Installed, PinDirLock), Failure> {
     Features::now()?.check()?;
     let netlink = Netlink::open()?;
     // What doesn't need the directory is checked before it is made.
@@ -52,16 +57,11 @@ pub async fn install(asked: &Asked, pin_dir: &Path, if_missing: IfMissing) -> Re
         let plan = Plan::make(asked, &[], None, netlink.clone(), if_missing).await?;
         check_listeners(asked, &plan).await?;
     }
-    let mounted = bpffs::prepare(pin_dir)?;
+    let note = bpffs::prepare(pin_dir, lifetime)?;
     let lock = PinDirLock::acquire(pin_dir).await?;
     match install_locked(asked, pin_dir, netlink, if_missing).await {
         Ok(mut installed) => {
-            if mounted && bpffs::in_private_mount_namespace() {
-                installed.notes.push(format!(
-                    "{} was mounted in this mount namespace only: when its last process ends, the filter ends too",
-                    bpffs::USUAL
-                ));
-            }
+            installed.notes.extend(note);
             Ok((installed, lock))
         }
         Err(failure) => {

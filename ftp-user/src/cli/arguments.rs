@@ -32,7 +32,7 @@ pub(super) struct RuleArguments {
     /// Configuration file, which the other options override [default: /etc/ftptrack/config.toml if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address or prefix of servers; may be given again [default: the interface's own addresses; replay: whoever answers]
+    /// Address or prefix of servers; may be given again [default: this host's own addresses; replay: whoever answers]
     #[arg(long, value_name = "PREFIX")]
     server: Vec<String>,
     /// Port of control connections; may be given again [default: 21]

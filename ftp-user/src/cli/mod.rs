@@ -20,6 +20,7 @@ use crate::pins::Pins;
 use crate::query;
 use crate::query::status;
 use crate::query::table;
+use crate::sys::bpffs::{self, Lifetime};
 use crate::sys::capability;
 use crate::top;
 
@@ -43,9 +44,10 @@ use replay::ReplayArguments;
 #[derive(Debug, Parser)]
 #[command(name = "ftptrack", version)]
 struct Cli {
-    /// Directory on a BPF file system where maps and filters are pinned
-    #[arg(long, global = true, env = "FTPTRACK_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/ftptrack")]
-    pin_dir: PathBuf,
+    /// Directory on a BPF file system where maps and filters are pinned [default: /sys/fs/bpf/ftptrack, or
+    /// ftptrack-net-INODE beside it in a network namespace other than the init process's]
+    #[arg(long, global = true, env = "FTPTRACK_PIN_DIR", value_name = "DIR")]
+    pin_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -195,7 +197,8 @@ impl Cli {
     async fn execute(self) -> Result<(), Failure> {
         logger::init(self.command.verbosity());
         self.command.check_capabilities()?;
-        let pin_dir = self.pin_dir.as_path();
+        let pin_dir = self.pin_dir.unwrap_or_else(bpffs::usual_pin_dir);
+        let pin_dir = pin_dir.as_path();
         let pins = || Pins::attached(pin_dir);
         match self.command {
             Command::Run(arguments) => {
@@ -206,7 +209,7 @@ impl Cli {
             Command::Attach(arguments) => {
                 let AttachArguments { policy, force: ForceArgument { force }, replace } = *arguments;
                 let asked = Asked { force, replace, ..Asked::resolve(&policy.into_flags())? };
-                let (installed, lock) = install(&asked, pin_dir, IfMissing::Refuse).await?;
+                let (installed, lock) = install(&asked, pin_dir, IfMissing::Refuse, Lifetime::Returns).await?;
                 lock.release();
                 eprint!("{}", installed.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>());
                 print(&installed.lines.iter().map(|line| format!("{line}\n")).collect::<String>())

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{print, shown};
 use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
+use crate::escape;
 use crate::events::line::EventLines;
 use crate::events::message::Form;
 use crate::events::output::Output;
@@ -35,7 +36,7 @@ impl Format {
             return Ok(table(value));
         }
         let text = serde_json::to_string_pretty(value).or_fail("--json", "report this")?;
-        Ok(text + "\n")
+        Ok(escape::json(&text) + "\n")
     }
 }
 

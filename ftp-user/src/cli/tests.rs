@@ -61,7 +61,7 @@ fn misuse_is_one_line_that_says_what_to_do() {
 fn options_may_be_given_again_and_odd_values_reach_the_policy() {
     let line = "ftptrack run -i a -i b --control-port 21 --control-port 2121 --passive-range -5 --pin-dir /p -vv";
     let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-    assert_eq!(cli.pin_dir, PathBuf::from("/p"));
+    assert_eq!(cli.pin_dir, Some(PathBuf::from("/p")));
     let Command::Run(arguments) = cli.command else { panic!("not run") };
     assert_eq!(arguments.verbose, 2);
     let flags = arguments.policy.into_flags();

@@ -17,6 +17,7 @@ use crate::events::output::Output;
 use crate::events::reader::Events;
 use crate::export::{Exporters, Open};
 use crate::pins::Pins;
+use crate::sys::bpffs::Lifetime;
 use crate::sys::netlink::Changes;
 use crate::sys::signals::Stop;
 
@@ -32,7 +33,7 @@ pub async fn run(asked: &Asked, pin_dir: &Path, exporters: Exporters) -> Result<
     // Before the addresses are read: no change of them goes unseen.
     let changes = Changes::listen()?;
     let exporters = exporters.open()?;
-    let (installed, lock) = install(asked, pin_dir, IfMissing::Refuse).await?;
+    let (installed, lock) = install(asked, pin_dir, IfMissing::Refuse, Lifetime::Stays).await?;
     let pins = Pins::new(pin_dir);
     let result = show(installed, pin_dir, changes, &mut stop, asked.verbose, exporters).await;
     // Whatever happened: nothing stays half attached.

@@ -15,6 +15,7 @@ use crate::error::{Failure, OrFail as _};
 use crate::export::Exporters;
 use crate::pins::Pins;
 use crate::pins::lock;
+use crate::sys::bpffs::Lifetime;
 use crate::sys::netlink::Changes;
 use crate::sys::sd_notify;
 use crate::sys::signals::Stop;
@@ -31,7 +32,7 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, exporters: Export
     let mut hangup = signal(SignalKind::hangup()).or_fail("SIGHUP", "report this")?;
     let changes = Changes::listen()?;
     let exporters = exporters.open()?;
-    let (installed, lock) = install(&asked, pin_dir, IfMissing::Await).await?;
+    let (installed, lock) = install(&asked, pin_dir, IfMissing::Await, Lifetime::Stays).await?;
     let pins = Pins::new(pin_dir);
     let _watcher = lock::watch(&pins)?;
     lock.release();

@@ -45,7 +45,7 @@ pub struct ServerDraft {
     pub origin: Option<Origin>,
     /// Whether one of its values is wrong, and so is missing here.
     pub broken: bool,
-    /// Addresses and prefixes; none: the interfaces' own.
+    /// Addresses and prefixes; none: this host's own.
     pub addresses: Vec<Given<IpNet>>,
     /// Control ports; none: the usual one.
     pub control_ports: Vec<Given<u16>>,

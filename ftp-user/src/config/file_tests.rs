@@ -180,8 +180,8 @@ fn a_file_names_a_server_unless_options_do() {
 fn servers_without_an_address_are_one() {
     assert_eq!(
         problem("[[server]]\n[[server]]\n"),
-        ["f.toml:2:1: [[server]]: it is the second without an address; give it an address; only one can be the \
-             interfaces' own"]
+        ["f.toml:2:1: [[server]]: it is the second without an address; give it an address; only one can be \
+             this host's own"]
     );
 }
 

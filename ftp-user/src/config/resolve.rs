@@ -91,7 +91,7 @@ impl Draft {
                 origin,
                 Problem::new(
                     "it is the second without an address",
-                    "give it an address; only one can be the interfaces' own",
+                    "give it an address; only one can be this host's own",
                 ),
             );
         }

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::{Finding, Level};
-use crate::sys::bpffs::{USUAL, in_private_mount_namespace, is_bpffs, parent};
+use crate::sys::bpffs::{USUAL, is_bpffs, may_end, parent};
 
 /// Whether pins can be made, and who sees them.
 pub(super) fn check(pin_dir: &Path) -> Finding {
     let place = parent(pin_dir);
     match is_bpffs(pin_dir).or_else(|_| is_bpffs(place)) {
-        Ok(true) if in_private_mount_namespace() => {
+        Ok(true) if may_end(place) => {
             let what =
                 format!("{} is a BPF file system, seen from a mount namespace of this process's own", place.display());
-            let why = "if it was mounted in here, the filter ends with the last process in this namespace";
+            let why = "it was mounted in here, and the filter ends with the last process in this namespace";
             Finding::new(Level::Note, "bpffs", what).because(why).fix("nsenter --target 1 --mount ftptrack doctor")
         }
         Ok(true) => Finding::ok("bpffs", format!("{} is a BPF file system", place.display())),
@@ -21,7 +21,7 @@ pub(super) fn check(pin_dir: &Path) -> Finding {
                 "ftptrack attach mounts one there; a system that boots without systemd has to do so at each start";
             Finding::new(Level::Note, "bpffs", format!("no BPF file system is mounted at {USUAL}"))
                 .because(why)
-                .fix(format!("mount -t bpf bpf {USUAL}"))
+                .fix(format!("mount -t bpf -o mode=0700 bpf {USUAL}"))
         }
         Ok(false) => Finding::new(Level::Error, "bpffs", format!("{} is on no BPF file system", place.display()))
             .because("the filter can't be pinned there")

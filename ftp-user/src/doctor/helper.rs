@@ -11,13 +11,17 @@ const AUTOMATIC: &str = "/proc/sys/net/netfilter/nf_conntrack_helper";
 const WHY: &str = "it expects data connections by rules of its own (on a PORT at once, and by a 227 that nobody asked \
                    for), and `ct state related accept` lets them in; ftptrack doesn't need it";
 
-/// Whether connections are given to it.
-pub(super) fn check(rulesets: &Rulesets) -> Vec<Finding> {
-    let assigned = rulesets.all.iter().flat_map(|ruleset| &ruleset.helpers).map(|(what, command)| {
+/// Rules that give connections to it.
+pub(super) fn assigned(rulesets: &Rulesets) -> impl Iterator<Item = Finding> {
+    rulesets.all.iter().flat_map(|ruleset| &ruleset.helpers).map(|(what, command)| {
         let what = format!("{what} gives connections to the kernel's FTP helper (nf_conntrack_ftp)");
         Finding::new(Level::Warning, CHECK, what).because(WHY).fix(command)
-    });
-    let mut findings: Vec<_> = assigned.collect();
+    })
+}
+
+/// Whether connections are given to it.
+pub(super) fn check(rulesets: &Rulesets) -> Vec<Finding> {
+    let mut findings: Vec<_> = assigned(rulesets).collect();
     if fs::read_to_string(AUTOMATIC).is_ok_and(|value| value.trim() == "1") {
         let what =
             "every connection to port 21 is given to the kernel's FTP helper (net.netfilter.nf_conntrack_helper)";

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::{Asked, Finding, Level};
+use crate::attach::addresses::OwnAddresses;
 use crate::attach::observe::{Observed, State, observe};
-use crate::config::{InterfaceChoice, USUAL};
+use crate::config::{Configuration, InterfaceChoice, USUAL};
 use crate::ebpf::policy_maps;
 use crate::error::Failure;
 use crate::pins::{Pins, Record};
 use crate::policy::attachment::{Hook, SideName};
 use crate::policy::{Policy, Rules};
+use crate::sys::bpffs::usual_pin_dir;
 use crate::sys::netlink::{Link, Netlink};
 
 /// Where the policy comes from.
@@ -112,6 +114,28 @@ impl Host {
         Ok(host)
     }
 
+    /// One that nobody has looked at: it is as the configuration says.
+    pub(super) fn unseen(configuration: Configuration) -> Self {
+        let place = |InterfaceChoice { name, side, hook }: InterfaceChoice| Place {
+            name,
+            link: None,
+            side: side.into(),
+            hook,
+            observed: None,
+        };
+        Self {
+            pins: Pins::new(&usual_pin_dir()),
+            netlink: None,
+            policy: Some((configuration.policy, From::Options)),
+            options: Vec::new(),
+            places: configuration.interfaces.into_iter().map(place).collect(),
+            unprotected: Vec::new(),
+            names: Vec::new(),
+            local: BTreeSet::new(),
+            own: BTreeSet::new(),
+        }
+    }
+
     async fn look(&mut self, choices: &[InterfaceChoice]) -> Result<(), Failure> {
         let Some(netlink) = self.netlink.clone() else { return Ok(()) };
         let observed = if self.pins.exists() { observe(&self.pins, &netlink).await? } else { Vec::new() };
@@ -130,26 +154,29 @@ impl Host {
         self.places = places.into_values().collect();
         let is_loopback = |link: &&Link| link.kind == LOOPBACK;
         let loopback: Vec<_> = links.iter().filter(is_loopback).map(|link| link.index).collect();
-        let of_loopback = netlink.addresses(&loopback).await?;
-        self.local = netlink.all_addresses().await?;
+        let all = netlink.addresses().await?;
+        let on =
+            |indices: &[u32]| all.iter().filter(|(index, _)| indices.contains(index)).map(|(_, net)| *net).collect();
+        let of_loopback: Vec<IpNet> = on(&loopback);
+        self.local = all.iter().map(|(_, net)| net.addr()).collect();
         self.local.retain(|address| !of_loopback.iter().any(|net| net.addr() == *address));
         self.names = links.iter().map(|link| link.name.clone()).collect();
         for link in links.iter().filter(|link| link.kind != LOOPBACK && link.is_up) {
             let is_guarded =
                 |place: &&Place| place.is_guarded() && place.link.as_ref().is_some_and(|of| of.index == link.index);
-            let mut addresses: Vec<_> = netlink.addresses(&[link.index]).await?.into_iter().collect();
+            let mut addresses: Vec<IpNet> = on(&[link.index]);
+            addresses.sort();
             addresses.retain(|net| !is_link_local(net.addr()));
             if self.places.iter().find(is_guarded).is_none() && !addresses.is_empty() {
                 self.unprotected.push(Unprotected { name: link.name.clone(), addresses });
             }
         }
-        let behind = self.places.iter().filter(|place| place.side != SideName::ServersBeyond);
-        let indices: Vec<_> = behind.filter_map(|place| Some(place.link.as_ref()?.index)).collect();
-        self.own = netlink.addresses(&indices).await?.iter().map(|net| net.addr().into()).collect();
+        let sides = self.places.iter().filter_map(|place| Some((place.link.as_ref()?.index, place.side)));
+        self.own = OwnAddresses::of(sides).among(&all);
         Ok(())
     }
 
-    /// The rules of each server: for the interfaces' own addresses, and for those that are named.
+    /// The rules of each server: for this host's own addresses, and for those that are named.
     pub(super) fn rules(&self) -> Vec<(&Rules, Vec<IpNet>)> {
         let Some((policy, _)) = &self.policy else { return Vec::new() };
         let own = policy.own.iter().map(|rules| (rules, self.own.iter().copied().collect()));
@@ -214,7 +241,7 @@ const LOOPBACK: u16 = 772;
 
 fn program(pins: &Pins) -> String {
     let pin_dir = pins.maps().ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
-    if pin_dir == Path::new("/sys/fs/bpf/ftptrack") {
+    if pin_dir == usual_pin_dir() {
         return "ftptrack".to_owned();
     }
     format!("ftptrack --pin-dir {}", pin_dir.display())

@@ -23,6 +23,9 @@ mod kernel;
 mod listeners;
 mod settings;
 pub mod text;
+mod told;
+
+pub use told::told;
 
 use host::Host;
 
@@ -122,7 +125,7 @@ pub async fn examine(asked: &Asked, pin_dir: &Path) -> Result<Vec<Finding>, Fail
     findings.extend(interfaces::check(&host).await);
     findings.extend(ftp_server::check(&host, configs));
     findings.extend(listeners::check(&host));
-    let rulesets = firewall::read(&mut findings);
+    let rulesets = firewall::ask(&mut findings);
     findings.extend(firewall::check(&host, &rulesets));
     findings.extend(helper::check(&rulesets));
     Ok(findings)

@@ -1,16 +1,17 @@
 //! What `ftptrack doctor` prints for people.
 
 use crate::doctor::{Finding, Level};
+use crate::escape;
 
 /// A line for each finding, with why it matters and its fix below; and how many of each there are.
 #[must_use]
 pub fn findings(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { level, check, what, why, fix } in findings {
-        text += &format!("{:<11}  {check:<12}  {what}\n", level.as_str());
+        text += &format!("{:<11}  {check:<12}  {}\n", level.as_str(), escape::text(what));
         let below = [("why", why), ("fix", fix)].into_iter().filter_map(|(name, said)| Some((name, said.as_ref()?)));
         for (name, said) in below {
-            text += &format!("{:27}{name}: {said}\n", "");
+            text += &format!("{:27}{name}: {}\n", "", escape::text(said));
         }
     }
     let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();

@@ -1,11 +1,13 @@
 //! The pinned maps: their names and shapes, and access to them.
 
 use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, RingBuf};
+use ftp_common::closed::Closed;
 use ftp_common::counter::Counter;
-use ftp_common::expectation::Expectation;
+use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
-use ftp_common::limit::ClientSessions;
+use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -34,6 +36,10 @@ const fn lru<K, V>(name: &'static str) -> Shape {
     Shape { name, kind: MapType::LruHash, key: size_of::<K>(), value: size_of::<V>(), entries: None }
 }
 
+const fn hash<K, V>(name: &'static str) -> Shape {
+    Shape { kind: MapType::Hash, ..lru::<K, V>(name) }
+}
+
 const fn ring(name: &'static str) -> Shape {
     Shape { name, kind: MapType::RingBuf, key: 0, value: 0, entries: None }
 }
@@ -54,7 +60,12 @@ const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
 const RANGES: Shape = lru::<ExpectationKey, Range>("RANGES");
 const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
-const CLIENTS: Shape = lru::<ClientKey, ClientSessions>("CLIENTS");
+const HALF_OPEN: Shape = hash::<Id, HalfOpenFlow>("HALF_OPEN");
+const VERSIONS: Shape = array::<u32>("VERSIONS", BUCKETS * WAYS);
+const COUNTS: Shape = array::<u32>("COUNTS", BUCKETS);
+const USED: Shape = lru::<ExpectationKey, Used>("USED");
+const CLOSED: Shape = lru::<ConnectionKey, Closed>("CLOSED");
+const CLIENTS: Shape = lru::<SlotKey, Slot>("CLIENTS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
 const EVENTS: Shape = ring("EVENTS");
@@ -62,7 +73,7 @@ const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 14] = [
+pub const SHARED: [Shape; 19] = [
     CONFIG,
     PORTS,
     POLICIES,
@@ -72,6 +83,11 @@ pub const SHARED: [Shape; 14] = [
     EXPECTATIONS,
     RANGES,
     FLOWS,
+    HALF_OPEN,
+    VERSIONS,
+    COUNTS,
+    USED,
+    CLOSED,
     CLIENTS,
     STATS,
     EVENTS,
@@ -243,7 +259,16 @@ impl<'a> PinnedMaps<'a> {
         self.open(RANGES)
     }
 
-    /// Flows, by data connection.
+    /// Data connections whose handshake is not over, was denied or refused.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn half_open(self) -> Result<MapData, Failure> {
+        self.open(HALF_OPEN)
+    }
+
+    /// Established flows, by data connection.
     ///
     /// # Errors
     ///

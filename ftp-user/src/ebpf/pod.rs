@@ -3,8 +3,9 @@
 use aya::Pod;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
+use ftp_common::half_open::HalfOpenFlow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
-use ftp_common::limit::ClientSessions;
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -23,7 +24,9 @@ macro_rules! pod {
 
 pod!(
     ClientKey,
-    ClientSessions,
+    HalfOpenFlow,
+    Slot,
+    SlotKey,
     Config,
     ConnectionKey,
     Expectation,

@@ -2,10 +2,11 @@
 //! selects them.
 //!
 //! The active policy stands in the kernel's maps alone, so whoever changes a part of it (`run` the
-//! interfaces' own addresses, `policy apply` all the rest) reads it from there first. A lock on the
+//! host's own addresses, `policy apply` all the rest) reads it from there first. A lock on the
 //! directory of the maps keeps such changes apart; the kernel releases it when its holder ends.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use ftp_common::policy::{Config, MAX_POLICIES, ServerPolicy, class};
 use ipnet::IpNet;
@@ -114,7 +115,9 @@ impl PolicyMaps {
             self.servers.insert(key, place, 0).or_fail(given, HINT)?;
         }
         self.write_ports(half, policy)?;
-        let config = Config { generation, options: policy.options() };
+        let seed = self.config.get(&0, 0).map_or(0, |config| config.0.seed);
+        let seed = if seed == 0 { random_seed() } else { seed };
+        let config = Config { generation, options: policy.options(), seed };
         self.config.set(0, AsPod(config), 0).or_fail("policy generation", HINT)
     }
 
@@ -155,6 +158,11 @@ fn wait_for_readers() {
     if membarrier(MembarrierCommand::Global).is_err() {
         warn!("membarrier is refused here: a packet in flight may have passed unguarded");
     }
+}
+
+/// A number that nobody can guess: std keys its hashers by the kernel's random numbers.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish() | 1
 }
 
 #[cfg(test)]

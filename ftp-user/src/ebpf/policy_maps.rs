@@ -89,7 +89,7 @@ impl PolicyMaps {
         Err(Failure::failed("policy", "it changes faster than it can be read", "try again"))
     }
 
-    fn read(&self, Config { generation, options }: Config) -> Result<ActivePolicy, Failure> {
+    fn read(&self, Config { generation, options, .. }: Config) -> Result<ActivePolicy, Failure> {
         if generation == 0 {
             return Ok(ActivePolicy::default());
         }

@@ -174,8 +174,9 @@ impl Globals {
             .override_global("LINK_HEADER", &self.link_header, true)
             .override_global("LOOPBACK", &self.loopback, true)
             .override_global(LEVEL, &self.log_level, false);
-        let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"].map(|name| (name, sizes.sessions));
-        for (name, size) in of_sessions.into_iter().chain([("FLOWS", sizes.flows)]) {
+        let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "CLIENTS"].map(|name| (name, sizes.sessions));
+        let of_flows = ["FLOWS", "CLOSED"].map(|name| (name, sizes.flows));
+        for (name, size) in of_sessions.into_iter().chain(of_flows) {
             if let Some(size) = size {
                 loader.map_max_entries(name, size);
             }

@@ -148,6 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_page_has_each_reason_and_what_it_means() {
+        let reasons = table(include_str!("../../../docs/events.md"), "## Reasons");
+        let is_reason = |counter: &&Counter| ["denied_", "refused_"].iter().any(|by| counter.name().starts_with(by));
+        for counter in Counter::ALL.iter().filter(is_reason) {
+            let on_page = reasons.get(counter.name()).map(|cells| cells[1].as_str());
+            assert_eq!(on_page, counter.meaning().split_once(": ").map(|(_, why)| why), "{}", counter.name());
+        }
+        assert_eq!(reasons.len(), Counter::ALL.iter().filter(is_reason).count());
+    }
+
+    #[test]
     fn the_schema_page_has_each_kind_and_each_of_its_fields_and_no_others() {
         let page = include_str!("../../../docs/events.md");
         let kinds = table(page, "| event | when | fields |");

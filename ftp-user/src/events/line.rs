@@ -210,6 +210,27 @@ mod tests {
         shows(&denied, "denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: nobody negotiated it");
         denied.reason = Counter::DeniedExpired as u8;
         shows(&denied, "denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: its expectation had expired");
+        for (reason, why) in [
+            (Counter::DeniedUsed, "its port was used by another connection already; an expectation serves one"),
+            (
+                Counter::DeniedHalfOpenFull,
+                "no room for one more half-open connection: too many in this session, or in the table",
+            ),
+            (
+                Counter::DeniedTupleInUse,
+                "a SYN on the addresses and ports of a connection whose handshake is not over, or was refused",
+            ),
+            (Counter::DeniedHandshake, "a second SYN-ACK with another number, or a segment that fits no SYN-ACK"),
+            (
+                Counter::DeniedFastOpen,
+                "a SYN with data or a Fast Open cookie on a guarded port; the client repeats it without",
+            ),
+            (Counter::DeniedVlanTags, "more stacked priority tags (VLAN 0) than are followed"),
+        ] {
+            denied.reason = reason as u8;
+            shows(&denied, &format!("denied    passive 10.0.0.2:5555 -> 10.0.0.1:10250: {why}"));
+        }
+        denied.reason = Counter::DeniedExpired as u8;
         denied.flag = 1;
         shows(&denied, "passed    passive 10.0.0.2:5555 -> 10.0.0.1:10250: its expectation had expired (monitor mode)");
     }

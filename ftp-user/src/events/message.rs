@@ -5,6 +5,7 @@ use std::fmt;
 use ftp_common::counter::Counter;
 use ftp_common::event::Event;
 
+use crate::escape;
 use crate::events::json::EventRow;
 use crate::events::line::EventLines;
 use crate::sys::clock;
@@ -53,7 +54,7 @@ impl Form {
         match (self, message) {
             (Self::Lines(lines), Message::Event(event)) => lines.line(event),
             (Self::Json, Message::Event(event)) => {
-                EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok())
+                EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()).map(|line| escape::json(&line))
             }
             (Self::Lines(_), Message::Unreported(unreported)) => {
                 Some(format!("{} {unreported}", clock::wall(clock::monotonic())))

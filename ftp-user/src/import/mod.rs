@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::config::origin::Complaints;
 use crate::config::read_text;
 use crate::error::{Failure, OrFail as _};
+use crate::escape;
 use crate::policy::toml::{self, Detail};
 use crate::policy::{Ftps, PortRange, Rules};
 
@@ -142,10 +143,10 @@ pub(crate) struct Warning {
     pub(crate) setting: Option<(&'static str, &'static str)>,
 }
 
-/// `FILE:LINE: what is wrong; what to do`.
+/// `FILE:LINE: what is wrong; what to do`, on one line whatever the file has in it.
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.place, self.problem, self.hint)
+        f.write_str(&escape::text(&format!("{}: {}; {}", self.place, self.problem, self.hint)))
     }
 }
 
@@ -191,10 +192,13 @@ impl Findings {
             self.check(&found, local.as_ref());
         }
         let name = server.name();
-        let mut text = format!("# made by: ftptrack policy import {name} {}\n", path.display());
+        let mut text =
+            format!("# made by: ftptrack policy import {name} {}\n", escape::text(&path.display().to_string()));
         text += "# interfaces = [\"eth0\"]\n";
         for found in &self.servers {
-            let _ = write!(text, "\n{}", toml::server(&found.prefixes, &found.rules, &found.comments, Detail::Unusual));
+            // TOML has no control characters in comments.
+            let comments: Vec<_> = found.comments.iter().map(|comment| escape::text(comment)).collect();
+            let _ = write!(text, "\n{}", toml::server(&found.prefixes, &found.rules, &comments, Detail::Unusual));
         }
         let mut warnings: Vec<_> = self.warnings.iter().map(ToString::to_string).collect();
         let mut complaints = Complaints::default();

@@ -8,6 +8,8 @@ use crate::error::Failure;
 
 /// Files within files that proftpd itself would follow no further.
 const DEPTH: usize = 16;
+/// Files that are read, at most: those that include each other are read again and again.
+const MOST_FILES: usize = 1_000;
 /// Compiled in everywhere (`proftpd -l` of Debian's 1.3.8); others are there if they are loaded.
 const ALWAYS: [&str; 16] = [
     "mod_auth.c",
@@ -55,10 +57,13 @@ struct Reader {
     defined: BTreeSet<String>,
     /// For each open condition whether it holds.
     conditions: Vec<bool>,
+    /// Files so far.
+    files: usize,
 }
 
 impl Reader {
     fn file(&mut self, path: &Path, depth: usize, findings: &mut Findings) -> Result<(), Failure> {
+        self.files += 1;
         let text = Text::of(path)?;
         let mut lines = (1..).zip(text.text.lines());
         while let Some((line, content)) = lines.next() {
@@ -99,7 +104,7 @@ impl Reader {
     fn include(&mut self, directive: &Directive, depth: usize, findings: &mut Findings) {
         let pattern = directive.arguments.first().map_or("", String::as_str);
         let files = included(pattern, Path::new(&directive.place.file));
-        let Some(files) = files.filter(|_| depth != 0) else {
+        let Some(files) = files.filter(|_| depth != 0 && self.files < MOST_FILES) else {
             findings.warn(
                 &directive.place,
                 format_args!("Include {pattern}: nothing to read"),
@@ -161,5 +166,15 @@ mod tests {
         assert_eq!(words("ServerName \"a # b\" x"), ["ServerName", "a # b", "x"]);
         assert_eq!(words("<VirtualHost 10.0.0.1 10.0.0.2>"), ["<VirtualHost", "10.0.0.1", "10.0.0.2"]);
         assert!(words("# PassivePorts 1 2").is_empty());
+    }
+    #[test]
+    fn files_that_include_themselves_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.conf");
+        std::fs::write(&path, "Include a.conf\nInclude a.conf\nInclude a.conf\nPort 21\n").unwrap();
+        let mut findings = Findings::default();
+        let read = directives(&path, &mut findings).unwrap();
+        assert!((1..=MOST_FILES).contains(&read.len()), "{}", read.len());
+        assert!(findings.warnings.iter().all(|warning| warning.problem == "Include a.conf: nothing to read"));
     }
 }

@@ -89,3 +89,16 @@ fn a_missing_file_is_a_failure() {
         assert!(failure.to_string().starts_with("/nonexistent/file: No such file"), "{failure}");
     }
 }
+
+#[test]
+fn what_a_configuration_has_in_it_steers_no_terminal_and_is_toml_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vsftpd.conf");
+    fs::write(&path, "pasv_address=a\u{1b}[2J\rb\nlisten=\u{9b}\nlisten_ipv6=YES\n").unwrap();
+    let Imported { text, warnings } = import(Server::Vsftpd, &path).unwrap();
+    assert!(text.contains(r"pasv_address=a\u{1b}[2J\u{d}b"), "{text}");
+    assert!(warnings.iter().any(|line| line.contains(r"listen=\u{9b} is neither YES nor NO")), "{warnings:?}");
+    let mut complaints = Complaints::default();
+    let _ = read_text("policy", &text, &mut complaints).resolve(&mut complaints);
+    assert_eq!(complaints.into_result(), Ok(()), "{text}");
+}

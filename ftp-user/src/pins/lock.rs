@@ -1,4 +1,4 @@
-//! All locks, each on a directory of the pins (flock(2)). The kernel releases a lock when its process ends, however it
+//! All locks, each on a directory of the pins (flock(2)), which nobody but root can open. The kernel releases a lock when its process ends, however it
 //! ends.
 //!
 //! | directory | whose lock |
@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Failure, OrFail as _};
-use crate::pins::Pins;
+use crate::pins::{Pins, directory};
 
 /// How long another process is waited for that attaches or detaches. It takes less; `run` goes on until it ends.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,19 +50,17 @@ impl PinDirLock {
         let given = format!("--pin-dir {}", pin_dir.display());
         let end = Instant::now() + PATIENCE;
         loop {
-            match fs::create_dir(pin_dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error).or_fail(given, "run as root, and make its parent directory first");
-                }
-                _ => {}
-            }
-            let Some(directory) = open(pin_dir).or_fail(&given, "run as root")? else {
-                continue;
+            directory::check_way(pin_dir)?;
+            directory::make(pin_dir).or_fail(&given, "run as root, and make its parent directory first")?;
+            let directory = match directory::open(pin_dir)? {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.or_fail(&given, "run as root")?,
             };
             if !lock_until(&directory, end).await.or_fail(&given, "choose another pin directory")? {
+                let who = holder(&directory).map_or_else(String::new, |id| format!(" (process {id})"));
                 return Err(Failure::failed(
                     given,
-                    "a running ftptrack uses it",
+                    format_args!("a running ftptrack uses it{who}"),
                     "stop that one first, or give each its own --pin-dir",
                 ));
             }
@@ -162,13 +160,6 @@ async fn lock_until(directory: &File, end: Instant) -> io::Result<bool> {
         sleep(PAUSE).await;
     }
     Ok(true)
-}
-
-fn open(directory: &Path) -> io::Result<Option<File>> {
-    match File::open(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
 }
 
 /// It may have been removed between opening and locking.

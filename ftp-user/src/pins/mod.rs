@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Failure, OrFail as _};
 use crate::policy::attachment::{DIRECTIONS, Direction};
 
+mod directory;
 pub mod lock;
 mod record;
 
@@ -52,6 +53,7 @@ impl Pins {
     pub fn attached(pin_dir: &Path) -> Result<Self, Failure> {
         let pins = Self::new(pin_dir);
         let given = format!("--pin-dir {}", pin_dir.display());
+        directory::check(pin_dir)?;
         if let Err(error) = fs::read_dir(pins.maps()) {
             return Err(match error.kind() {
                 io::ErrorKind::NotFound => match Self::all(pin_dir).first() {
@@ -97,10 +99,9 @@ impl Pins {
     /// The file system's refusal.
     pub fn make(&self) -> Result<(), Failure> {
         for directory in [self.root.clone(), self.maps(), self.links(), self.interfaces()] {
-            match fs::create_dir(&directory) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => result.or_fail(directory.display(), "run as root, with a pin directory of your own")?,
-            }
+            let hint = "run as root, with a pin directory of your own";
+            directory::make(&directory).or_fail(directory.display(), hint)?;
+            directory::open(&directory)?.or_fail(directory.display(), hint)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A policy as the kernel program reads it, and back.
 //!
-//! Rules stand at places: those for the interfaces' own addresses at place 0, which is empty if
+//! Rules stand at places: those for this host's own addresses at place 0, which is empty if
 //! there are none, the named ones behind it without a gap. So all of a policy can be read back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::{ActivePort, Ftps, Mark, Policy, PortRange, Rules};
 
-/// The place of the rules for the interfaces' own addresses.
+/// The place of the rules for this host's own addresses.
 pub(crate) const OWN: u32 = 0;
 
 impl Policy {
@@ -21,7 +21,7 @@ impl Policy {
         std::iter::once(own).chain(self.named.iter().map(|named| named.rules.to_kernel())).collect()
     }
 
-    /// The place of each server prefix, given the interfaces' own addresses. A name goes before.
+    /// The place of each server prefix, given this host's own addresses. A name goes before.
     #[must_use]
     pub fn places(&self, own: &BTreeSet<IpNet>) -> BTreeMap<IpNet, u32> {
         let own = self.own.iter().flat_map(|_| own).map(|net| (*net, OWN));
@@ -30,7 +30,7 @@ impl Policy {
         own.chain(named).collect()
     }
 
-    /// Those of the interfaces' own addresses that are not named.
+    /// Those of this host's own addresses that are not named.
     #[must_use]
     pub fn without_named(&self, own: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
         let is_named = |net: &IpNet| self.named.iter().any(|named| named.prefixes.contains(net));
@@ -56,11 +56,18 @@ impl Policy {
     #[must_use]
     pub fn options(&self) -> u32 {
         let marks = self.rules().any(|rules| rules.mark.is_some());
-        let accounting = if self.accounting { 0 } else { option::NO_ACCOUNTING };
-        if marks { accounting | option::MARKS } else { accounting }
+        let enforces = self.rules().any(|rules| !rules.monitor);
+        [
+            (!self.accounting, option::NO_ACCOUNTING),
+            (marks, option::MARKS),
+            (self.own.is_some(), option::OWN_ADDRESSES),
+            (enforces, option::ENFORCES),
+        ]
+        .iter()
+        .fold(0, |options, (holds, bit)| if *holds { options | bit } else { options })
     }
 
-    /// All rules, those for the interfaces' own addresses first.
+    /// All rules, those for this host's own addresses first.
     pub fn rules(&self) -> impl Iterator<Item = &Rules> {
         self.own.iter().chain(self.named.iter().map(|named| &named.rules))
     }
@@ -181,10 +188,17 @@ mod tests {
 
     #[test]
     fn what_holds_for_all_servers_is_an_option() {
-        assert_eq!(Policy { own: Some(Rules::default()), ..Policy::default() }.options(), 0);
-        assert_eq!(Policy { own: Some(unusual()), ..Policy::default() }.options(), option::MARKS);
+        assert_eq!(
+            Policy { own: Some(Rules::default()), ..Policy::default() }.options(),
+            option::OWN_ADDRESSES | option::ENFORCES
+        );
+        assert_eq!(
+            Policy { own: Some(unusual()), ..Policy::default() }.options(),
+            option::MARKS | option::OWN_ADDRESSES
+        );
         let neither = Policy { own: Some(unusual()), accounting: false, ..Policy::default() };
-        assert_eq!(neither.options(), option::MARKS | option::NO_ACCOUNTING);
+        assert_eq!(neither.options(), option::MARKS | option::NO_ACCOUNTING | option::OWN_ADDRESSES);
+        assert_eq!(Policy::default().options(), 0);
     }
 
     #[test]

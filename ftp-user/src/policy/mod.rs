@@ -21,7 +21,7 @@ pub const MAX_EXPECTATION_TIMEOUT: u32 = 86_400;
 pub const CONTROL_PORT: u16 = 21;
 /// The source port of active data connections, where none is named (RFC 959 §3.2).
 pub const ACTIVE_PORT: u16 = 20;
-/// Addresses and prefixes that a policy may name: two generations of them, with the interfaces' own,
+/// Addresses and prefixes that a policy may name: two generations of them, with this host's own,
 /// fit into the SERVERS map.
 pub const MAX_NAMED: usize = 8_000;
 /// Ports below belong to the system's services; no data connection is let in there.
@@ -30,7 +30,7 @@ pub const FIRST_PASSIVE: u16 = 1024;
 /// The rules of servers; of one at least.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
-    /// For the interfaces' own addresses, followed as they change, unless they are named below.
+    /// For this host's own addresses, followed as they change, unless they are named below.
     pub own: Option<Rules>,
     /// For servers by address. No prefix is named twice; the longest that fits decides.
     pub named: Vec<Named>,

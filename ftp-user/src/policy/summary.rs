@@ -6,10 +6,10 @@ use ipnet::IpNet;
 
 use super::{Policy, Rules};
 
-/// The rules of each server, a line each. `own` are the interfaces' own addresses, if they are known.
+/// The rules of each server, a line each. `own` are this host's own addresses, if they are known.
 #[must_use]
 pub fn server_lines(policy: &Policy, own: Option<&BTreeSet<IpNet>>) -> Vec<String> {
-    let own_addresses = || own.map_or_else(|| "the interfaces' own addresses".to_owned(), listed);
+    let own_addresses = || own.map_or_else(|| "this host's own addresses".to_owned(), listed);
     let own = policy.own.iter().map(|rules| server_line(&own_addresses(), rules));
     let named =
         policy.named.iter().map(|named| server_line(&listed(&named.prefixes.iter().copied().collect()), &named.rules));

@@ -17,7 +17,7 @@ pub enum Detail {
     Unusual,
 }
 
-/// `accounting`, and a `[[server]]` for each of the policy's; `own` are the interfaces' own addresses.
+/// `accounting`, and a `[[server]]` for each of the policy's; `own` are this host's own addresses.
 #[must_use]
 pub fn policy(policy: &Policy, own: &BTreeSet<IpNet>, detail: Detail) -> String {
     let accounting = match (policy.accounting, detail) {
@@ -26,14 +26,14 @@ pub fn policy(policy: &Policy, own: &BTreeSet<IpNet>, detail: Detail) -> String 
     };
     let own = policy.own.iter().map(|rules| {
         let addresses: Vec<_> = own.iter().map(shown).collect();
-        let comment = format!("the interfaces' own addresses, now {}", addresses.join(", "));
+        let comment = format!("this host's own addresses, now {}", addresses.join(", "));
         server(&[], rules, &[comment], detail)
     });
     let named = policy.named.iter().map(|named| server(&named.prefixes, &named.rules, &[], detail));
     accounting + &own.chain(named).collect::<Vec<_>>().join("\n")
 }
 
-/// One `[[server]]` with comments; without addresses for the interfaces' own.
+/// One `[[server]]` with comments; without addresses for this host's own.
 #[must_use]
 pub fn server(prefixes: &[IpNet], rules: &Rules, comments: &[String], detail: Detail) -> String {
     let usual = Rules::default();

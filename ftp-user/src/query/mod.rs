@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use aya::maps::{HashMap, Map};
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
-use ftp_common::flow::Flow;
+use ftp_common::flow::{Flow, state};
+use ftp_common::half_open::{HalfOpenFlow, Id};
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::range::Range;
 use ftp_common::session::Session;
@@ -22,6 +23,9 @@ pub mod policy_row;
 pub mod rows;
 pub mod status;
 pub mod table;
+
+/// An entry of the FLOWS map.
+pub type FlowEntry = (AsPod<ConnectionKey>, AsPod<Flow>);
 
 /// All sessions, the oldest first.
 ///
@@ -67,10 +71,27 @@ pub fn expectations(maps: PinnedMaps<'_>) -> Result<Vec<ExpectationRow>, Failure
 ///
 /// A map can't be read.
 pub fn flows(maps: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
-    let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Flow>)> = read(&maps.flows()?)?;
+    let mut all = flow_entries(maps)?;
     all.sort_by_key(|(_, flow)| flow.0.since);
     let now = clock::monotonic();
     Ok(all.iter().map(|(key, flow)| FlowRow::new(&key.0, &flow.0, now)).collect())
+}
+
+/// The data connections that were accepted, half-open ones too; not those that were denied or refused since.
+///
+/// # Errors
+///
+/// A map can't be read.
+pub fn flow_entries(maps: PinnedMaps<'_>) -> Result<Vec<FlowEntry>, Failure> {
+    let mut all: Vec<FlowEntry> = read(&maps.flows()?)?;
+    let half_open: Vec<(Id, AsPod<HalfOpenFlow>)> = read(&maps.half_open()?)?;
+    let now = clock::monotonic();
+    let open = half_open.into_iter().map(|(_, entry)| entry.0).filter(|entry| {
+        let state = entry.flow.state;
+        entry.until > now && matches!(state, state::SYN_SENT | state::SYN_RECV | state::UNCONFIRMED)
+    });
+    all.extend(open.map(|entry| (AsPod(entry.key), AsPod(entry.flow))));
+    Ok(all)
 }
 
 /// What was counted, on all CPUs together.

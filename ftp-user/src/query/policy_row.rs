@@ -8,7 +8,7 @@ use crate::policy::{ActivePort, Rules};
 /// The active policy.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct PolicyRow {
-    /// Raised by one whenever the policy or the interfaces' own addresses change.
+    /// Raised by one whenever the policy or this host's own addresses change.
     pub generation: u32,
     /// Whether flows carry packet and byte counts.
     pub accounting: bool,
@@ -21,7 +21,7 @@ pub struct PolicyRow {
 pub struct ServerRow {
     /// Addresses and prefixes.
     pub addresses: Vec<String>,
-    /// Whether they are the interfaces' own, followed as they change.
+    /// Whether they are this host's own, followed as they change.
     pub follows_interfaces: bool,
     /// Control ports.
     pub control_ports: Vec<u16>,

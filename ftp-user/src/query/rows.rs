@@ -110,7 +110,7 @@ pub struct Status {
     pub kernel: Option<Features>,
     /// Interfaces that are to be guarded.
     pub interfaces: Vec<InterfaceRow>,
-    /// Addresses of theirs that are not yet servers', though the policy goes by them.
+    /// Addresses of the host that are not yet servers', though the policy goes by them.
     pub unprotected_addresses: Vec<String>,
     /// The active policy.
     pub policy: PolicyRow,
@@ -213,7 +213,7 @@ impl FlowRow {
             state: match flow.state {
                 state::SYN_SENT => "syn_sent",
                 state::SYN_RECV => "syn_recv",
-                state::ESTABLISHED => "established",
+                state::ESTABLISHED | state::UNCONFIRMED => "established",
                 state::ENDED => "ended",
                 _ => "denied",
             },

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use ftp_common::ABI_VERSION;
-use ftp_common::flow::Flow;
 use ftp_common::keys::ConnectionKey;
 use ftp_common::session::Session;
 use ipnet::IpNet;
@@ -18,9 +17,9 @@ use crate::ebpf::policy_maps::PolicyMaps;
 use crate::error::{Failure, Line};
 use crate::pins::{Pins, Record};
 use crate::policy::summary::shown;
-use crate::query::expectations;
 use crate::query::policy_row::PolicyRow;
 use crate::query::rows::{InterfaceRow, Status};
+use crate::query::{expectations, flow_entries};
 use crate::sys::netlink::Netlink;
 
 /// The whole state.
@@ -32,12 +31,16 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
     let maps = PinnedMaps::new(pins);
     let netlink = Netlink::open()?;
     let active = PolicyMaps::open(maps)?.active()?;
-    let interfaces = observe(pins, &netlink).await?.into_iter().map(interface).collect();
+    let interfaces: Vec<_> = observe(pins, &netlink).await?.into_iter().map(interface).collect();
     let own = own_addresses(&pins.records()?).now(&netlink).await?;
     let known = |net: &IpNet| active.own.contains(net);
     let follows = active.policy.own.is_some();
     let wanted = active.policy.without_named(&own);
-    let unprotected = wanted.iter().filter(|net| follows && !known(net));
+    // Those of an interface without a filter go without saying.
+    let open: Vec<_> = interfaces.iter().filter(|row| !row.attached).map(|row| row.index).collect();
+    let of_open: Vec<_> = netlink.addresses().await?.into_iter().filter(|(index, _)| open.contains(index)).collect();
+    let is_of_open = |net: &IpNet| of_open.iter().any(|(_, address)| address.addr() == net.addr());
+    let unprotected = wanted.iter().filter(|net| follows && !known(net) && !is_of_open(net));
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         abi: ABI_VERSION,
@@ -48,7 +51,7 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         policy: PolicyRow::from(&active),
         sessions: read::<AsPod<ConnectionKey>, AsPod<Session>>(&maps.sessions()?)?.len(),
         expectations: expectations(maps)?.len(),
-        flows: read::<AsPod<ConnectionKey>, AsPod<Flow>>(&maps.flows()?)?.len(),
+        flows: flow_entries(maps)?.len(),
     })
 }
 
@@ -90,7 +93,8 @@ pub fn whole(status: &Status) -> Result<(), Failure> {
         _ => None,
     });
     let addresses = status.unprotected_addresses.iter().map(|address| {
-        let problem = "it is unprotected: the active policy does not know this address of the interface yet";
+        let problem = "the active policy does not know this address of the host yet: its passive range is shut, and no \
+                       session with it is tracked";
         line(address, problem, "run ftptrack attach now, and ftptrack watch to have it done by itself")
     });
     Failure::unprotected(interfaces.chain(addresses).collect())

@@ -2,13 +2,17 @@
 
 use comfy_table::{CellAlignment, Table};
 
+use crate::escape;
 use crate::query::policy_row::{PortOrAny, ServerRow};
 use crate::query::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
 
 /// Columns that hold numbers, and are aligned to the right.
 fn table<const N: usize>(header: [&str; N], numbers: &[usize], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
+    table
+        .load_preset(comfy_table::presets::NOTHING)
+        .set_header(header)
+        .add_rows(rows.map(|row| row.map(|cell| escape::text(&cell))));
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         if numbers.contains(&index) {
@@ -25,7 +29,7 @@ pub fn sessions(rows: &[SessionRow]) -> String {
         return "no sessions\n".to_owned();
     }
     let rows = rows.iter().map(|row| {
-        let shown = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), |text| text.escape_debug().to_string());
+        let shown = |text: Option<&str>| text.unwrap_or("-").to_owned();
         [
             row.client.clone(),
             row.server.clone(),
@@ -102,7 +106,9 @@ pub fn status(status: &Status) -> String {
         ("expectations".to_owned(), status.expectations.to_string()),
         ("flows".to_owned(), status.flows.to_string()),
     ]);
-    rows.iter().fold(String::new(), |text, (name, value)| text + format!("{name:<15} {value}").trim_end() + "\n")
+    rows.iter().fold(String::new(), |text, (name, value)| {
+        text + format!("{name:<15} {}", escape::text(value)).trim_end() + "\n"
+    })
 }
 
 /// What most ask for; `policy show` has the rest.
@@ -186,6 +192,23 @@ MODE     CLIENT          SERVER          STATE        BYTES UP  BYTES DOWN   AGE
 passive  10.0.0.2:40000  10.0.0.1:10241  established         0    67108864  2.0s  10.0.0.2:39999-10.0.0.1:21
 "
         );
+    }
+
+    #[test]
+    fn a_user_name_steers_no_terminal() {
+        let user = Some("eve\u{9b}2J\u{202e}\u{200b}".to_owned());
+        let row = SessionRow {
+            client: "10.0.0.2:40000".to_owned(),
+            server: "10.0.0.1:21".to_owned(),
+            state: "in sync",
+            user,
+            mode: None,
+            age_seconds: 2.0,
+            waiting: 0,
+            waits_for: Vec::new(),
+        };
+        let shown = sessions(&[row]);
+        assert!(shown.contains(r"eve\u{9b}2J\u{202e}\u{200b}"), "{shown}");
     }
 
     #[test]

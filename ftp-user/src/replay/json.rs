@@ -27,7 +27,7 @@ pub struct ReportRow {
     pub last: Option<f64>,
     /// Why it was not read to its end.
     pub damage: Option<String>,
-    /// The policy. Servers that were found by themselves are the interfaces' own addresses.
+    /// The policy. Servers that were found by themselves are this host's own addresses.
     pub policy: PolicyRow,
     /// Control connections.
     pub sessions: Vec<SessionRow>,
@@ -116,6 +116,8 @@ pub struct GapsRow {
     pub servers_over_limit: u64,
     /// Early segments that wait for what never came.
     pub waiting: u64,
+    /// Early segments that were more than can be kept: not judged.
+    pub dropped: u64,
     /// Bytes that were acknowledged and are not in it.
     pub missing: Vec<MissingRow>,
 }
@@ -173,6 +175,7 @@ impl From<&Report> for ReportRow {
                 other_links: read.other_links.values().sum(),
                 servers_over_limit: read.servers_over_limit,
                 waiting: report.waiting as u64,
+                dropped: report.dropped,
                 missing: missing.collect(),
             },
             counters: report.stats.clone(),

@@ -31,7 +31,7 @@ mod maps;
 pub mod packet;
 mod player;
 pub mod reader;
-mod reorder;
+pub mod reorder;
 pub mod resegment;
 mod text;
 mod time;
@@ -95,6 +95,8 @@ pub struct Report {
     pub missing: BTreeMap<[SocketAddr; 2], Sum>,
     /// Early segments that still wait for gaps of the capture.
     pub waiting: usize,
+    /// Early segments that were more than can be kept.
+    pub dropped: u64,
     /// What was counted.
     pub stats: Stats,
     /// Why it was not read to its end.
@@ -140,6 +142,14 @@ impl Report {
     }
 }
 
+/// What to do about a link layer that can't be read.
+const CAPTURE_ON: &str = "capture on an ethernet, IP or loopback interface";
+
+/// A link layer that can't be read, by its LINKTYPE_ number.
+fn unsupported(number: i32) -> String {
+    format!("LINKTYPE {number} (unsupported; {CAPTURE_ON})")
+}
+
 /// Replays a capture.
 ///
 /// # Errors
@@ -155,8 +165,11 @@ pub fn replay(asked: Asked) -> Result<Report, Failure> {
     let stats = player.engine.stats()?;
     let Player { policy, read, timeline, gaps, reorder, servers, .. } = player;
     if let Some(number) = read.other_links.keys().next().filter(|_| read.links.is_empty()) {
-        let problem = format!("its link layer, LINKTYPE_ {number}, can't be read");
-        return Err(Failure::failed(file.display(), problem, "capture on an ethernet, IP or loopback interface"));
+        return Err(Failure::failed(
+            file.display(),
+            format_args!("its link layer is LINKTYPE {number}, which is unsupported"),
+            CAPTURE_ON,
+        ));
     }
     let own = servers.into_iter().map(IpNet::from).collect();
     Ok(Report {
@@ -168,6 +181,7 @@ pub fn replay(asked: Asked) -> Result<Report, Failure> {
         timeline,
         missing: gaps.missing,
         waiting: reorder.count(),
+        dropped: reorder.dropped(),
         stats,
         damage,
     })

@@ -14,8 +14,8 @@ use crate::error::{Failure, OrFail as _};
 const BUFFER: usize = 1 << 20;
 /// No block is longer; what says it is, is damaged.
 const LONGEST_BLOCK: usize = 16 << 20;
-/// No packet is longer in a pcap file (libpcap's MAXIMUM_SNAPLEN).
-const LONGEST_PACKET: u32 = 262_144;
+/// No packet is longer in a pcap file (libpcap's MAXIMUM_SNAPLEN), whatever it says of its length on the wire.
+pub const LONGEST_PACKET: u32 = 262_144;
 const SECOND: i128 = 1_000_000_000;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The Packet Block, obsolete since 2009: pcap-parser doesn't read it.
@@ -81,8 +81,12 @@ impl Capture {
         })
     }
 
-    /// Begins to read; an error says what it is instead of a capture.
-    fn of(source: Box<dyn Read + Send>) -> Result<Self, &'static str> {
+    /// Begins to read bytes that are in no file of their own.
+    ///
+    /// # Errors
+    ///
+    /// What they are instead of a capture.
+    pub fn of(source: Box<dyn Read + Send>) -> Result<Self, &'static str> {
         let (first, rest) = begin(source);
         let compressed = first.starts_with(&GZIP);
         let source: Box<dyn Read + Send> = if compressed {
@@ -257,7 +261,8 @@ impl Interface {
             time: ticks.and_then(|ticks| self.nanoseconds(ticks)),
             link: self.link,
             data,
-            cut_off: length.saturating_sub(captured),
+            // As many zeros may have to stand for it.
+            cut_off: length.saturating_sub(captured).min(LONGEST_PACKET),
         }
     }
 

@@ -195,6 +195,15 @@ fn what_is_no_capture_is_said_to_be_none() {
 }
 
 #[test]
+fn no_more_is_cut_off_than_any_packet_has() {
+    let file = [LITTLE.section(), LITTLE.interface(1, 0, None), LITTLE.enhanced(0, 1, &[1], u32::MAX)].concat();
+    assert_eq!(read(&file).unwrap().0[0].3, LONGEST_PACKET);
+    let mut file = LITTLE.pcap(0xa1b2_c3d4);
+    file[36..40].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(read(&file).unwrap().0[0].3, LONGEST_PACKET);
+}
+
+#[test]
 fn packets_longer_than_the_buffer_are_read() {
     let data = vec![3; BUFFER + 100_000];
     let length = u32::try_from(data.len()).unwrap();

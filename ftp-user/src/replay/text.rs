@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ftp_common::event::{Event, EventKind};
 
 use super::timeline::{Entry, Session, What, shown};
-use super::{Read, Report};
+use super::{Read, Report, unsupported};
 use crate::events::json::verb;
 use crate::events::line::EventLines;
 use crate::policy::Policy;
@@ -53,11 +53,14 @@ fn head(report: &Report) -> String {
 
 fn conversation(session: &Session) -> String {
     let Session { client, server, began, ended, entries } = session;
+    let partial = (!began).then(|| session.partial_line()).flatten();
     let mut text = format!("\nsession {client} -> {server}\n");
     if !began {
         text += "  its beginning is not in the capture\n";
     }
-    text.extend(entries.iter().map(entry));
+    for (index, each) in entries.iter().enumerate() {
+        text += &if partial == Some(index) { at(each.time, "> (midstream)") } else { entry(each) };
+    }
     if !ended {
         text += "  its end is not in the capture\n";
     }
@@ -73,7 +76,11 @@ fn entry(entry: &Entry) -> String {
         },
         What::Missing(missing) => format!("missing   {} bytes of {}", missing.bytes, missing.sender),
     };
-    format!("  {}  {what}\n", shown(entry.time))
+    at(entry.time, &what)
+}
+
+fn at(time: i64, what: &str) -> String {
+    format!("  {}  {what}\n", shown(time))
 }
 
 fn event_text(event: &Event) -> Option<String> {
@@ -81,6 +88,7 @@ fn event_text(event: &Event) -> Option<String> {
         EventKind::Command => format!("> {}", verb(event.detail).unwrap_or_else(|| "(no verb)".to_owned())),
         EventKind::Reply => format!("< {}", event.detail),
         // Whose session stands above.
+        EventKind::SessionStarted if event.flag != 0 => "session   midstream".to_owned(),
         EventKind::SessionStarted => "session   began".to_owned(),
         EventKind::SessionEnded => "session   ended".to_owned(),
         _ => EventLines::default().text(event)?,
@@ -103,13 +111,14 @@ fn gaps(report: &Report) -> Vec<String> {
             "segments belong to more servers than there is room for: name the servers with --server",
         ),
         (report.waiting as u64, "early segments were deferred, and the bytes before them never arrived"),
+        (report.dropped, "more early segments were deferred than can be kept: the oldest were not evaluated"),
     ];
     let mut lines: Vec<_> =
         counts.iter().filter(|(count, _)| *count != 0).map(|(count, what)| format!("{count} {what}")).collect();
     lines.extend(
         read.other_links
             .iter()
-            .map(|(number, count)| format!("{count} packets have a link layer that can't be read: LINKTYPE_ {number}")),
+            .map(|(number, count)| format!("{count} packets were not read: {}", unsupported(*number))),
     );
     lines.extend(report.missing.iter().map(|([sender, receiver], sum)| {
         let places = if sum.places == 1 { "one place".to_owned() } else { format!("{} places", sum.places) };

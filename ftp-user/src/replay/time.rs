@@ -9,9 +9,9 @@ use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
 use ftp_common::address::Address;
 use ftp_common::expectation::Expectation;
-use ftp_common::flow::{Flow, state};
+use ftp_common::half_open::{HalfOpenFlow, Id};
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, Mode};
-use ftp_common::limit::ClientSessions;
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::session::Session;
 
 use super::maps::take;
@@ -32,8 +32,8 @@ const HINT: &str = "report this with the output of uname -r";
 pub(super) struct Times {
     sessions: BpfHashMap<MapData, AsPod<ConnectionKey>, AsPod<Session>>,
     expectations: BpfHashMap<MapData, AsPod<ExpectationKey>, AsPod<Expectation>>,
-    flows: BpfHashMap<MapData, AsPod<ConnectionKey>, AsPod<Flow>>,
-    clients: BpfHashMap<MapData, AsPod<ClientKey>, AsPod<ClientSessions>>,
+    half_open: BpfHashMap<MapData, Id, AsPod<HalfOpenFlow>>,
+    clients: BpfHashMap<MapData, AsPod<SlotKey>, AsPod<Slot>>,
     /// Connections that occurred, by control connection.
     tracked: HashMap<ConnectionKey, Tracked>,
     /// Until when the capture's time was taken off the limit of a client.
@@ -53,7 +53,7 @@ impl Times {
         Ok(Self {
             sessions: take(ebpf, "SESSIONS")?,
             expectations: take(ebpf, "EXPECTATIONS")?,
-            flows: take(ebpf, "FLOWS")?,
+            half_open: take(ebpf, "HALF_OPEN")?,
             clients: take(ebpf, "CLIENTS")?,
             tracked: HashMap::new(),
             limited: HashMap::new(),
@@ -105,6 +105,7 @@ impl Times {
         let Ok(AsPod(mut session)) = self.sessions.get(&AsPod(key), 0) else { return Ok(()) };
         session.client.last_command_at = older(session.client.last_command_at, by);
         session.server.last_reply_at = older(session.server.last_reply_at, by);
+        session.unfinished.leaked_at = older(session.unfinished.leaked_at, by);
         self.sessions.insert(AsPod(key), AsPod(session), BPF_EXIST).or_fail("SESSIONS", HINT)?;
         let unfinished = std::mem::take(&mut tracked.unfinished);
         for flow in unfinished {
@@ -127,27 +128,29 @@ impl Times {
         self.expectations.insert(AsPod(expected), AsPod(expectation), BPF_EXIST).or_fail("EXPECTATIONS", HINT)
     }
 
-    /// Until it is established or gone, it remembers its place by its time.
+    /// Until it is established or gone, it remembers its slot by its time, and stays until another.
     fn pass_for_flow(&mut self, session: ConnectionKey, key: ConnectionKey, by: u64) -> Result<(), Failure> {
-        let Ok(AsPod(mut flow)) = self.flows.get(&AsPod(key), 0) else { return Ok(()) };
-        if flow.state >= state::ESTABLISHED {
+        let mut entries = self.half_open.iter().filter_map(Result::ok);
+        let Some((id, AsPod(mut entry))) = entries.find(|(_, entry)| entry.0.key == key) else {
             return Ok(());
-        }
-        flow.since = older(flow.since, by);
+        };
+        entry.flow.since = older(entry.flow.since, by);
+        entry.until = older(entry.until, by);
         if let Some(tracked) = self.tracked.get_mut(&session) {
             tracked.unfinished.push(key);
         }
-        self.flows.insert(AsPod(key), AsPod(flow), BPF_EXIST).or_fail("FLOWS", HINT)
+        self.half_open.insert(id, AsPod(entry), BPF_EXIST).or_fail("HALF_OPEN", HINT)
     }
 
     fn pass_for_client(&mut self, key: ClientKey, now: i64) -> Result<(), Failure> {
         let Some(by) = passed(self.limited.entry(key).or_insert(now), now) else { return Ok(()) };
-        let Ok(AsPod(mut sessions)) = self.clients.get(&AsPod(key), 0) else { return Ok(()) };
-        if sessions.full_since == 0 {
+        let first = SlotKey { client: key, slot: 0 };
+        let Ok(AsPod(mut slot)) = self.clients.get(&AsPod(first), 0) else { return Ok(()) };
+        if slot.full_since == 0 {
             return Ok(());
         }
-        sessions.full_since = older(sessions.full_since, by);
-        self.clients.insert(AsPod(key), AsPod(sessions), BPF_EXIST).or_fail("CLIENTS", HINT)
+        slot.full_since = older(slot.full_since, by);
+        self.clients.insert(AsPod(first), AsPod(slot), BPF_EXIST).or_fail("CLIENTS", HINT)
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use ftp_common::event::{Event, EventKind};
 
 use super::gaps::Missing;
+use crate::events::json::verb;
 use crate::sys::clock;
 
 /// One control connection.
@@ -21,6 +22,20 @@ pub struct Session {
     pub ended: bool,
     /// What happened, in order.
     pub entries: Vec<Entry>,
+}
+
+impl Session {
+    /// Of one that was picked up midstream: where its first command stands, if that is the end of a line whose
+    /// beginning was not captured.
+    #[must_use]
+    pub fn partial_line(&self) -> Option<usize> {
+        let command = |entry: &Entry| match entry.what {
+            What::Event(event) if event.kind == EventKind::Command.number() => Some(event.detail),
+            _ => None,
+        };
+        let first = self.entries.iter().enumerate().find_map(|(index, entry)| Some((index, command(entry)?)))?;
+        (verb(first.1).is_none()).then_some(first.0)
+    }
 }
 
 /// Something that happened.
@@ -63,7 +78,7 @@ impl Timeline {
         }
         let session = self.session(event);
         match kind {
-            EventKind::SessionStarted => session.began = true,
+            EventKind::SessionStarted if event.flag == 0 => session.began = true,
             EventKind::SessionEnded => session.ended = true,
             _ => {}
         }

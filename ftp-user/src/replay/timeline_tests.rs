@@ -53,3 +53,16 @@ fn what_is_missing_stands_in_the_session_that_lives() {
     timeline.push_gap(6, ends, missing);
     assert_eq!(timeline.sessions[0].entries.iter().map(|entry| entry.time).collect::<Vec<_>>(), [2, 3, 4, 5]);
 }
+
+#[test]
+fn the_first_line_of_a_session_picked_up_midstream_may_be_the_end_of_one() {
+    let mut timeline = Timeline::default();
+    let noop = Event { detail: u32::from_be_bytes(*b"NOOP"), ..event(EventKind::Command, 8) };
+    let midstream = Event { flag: 1, ..event(EventKind::SessionStarted, 7) };
+    let line = event(EventKind::Command, 7);
+    for event in [event(EventKind::Reply, 7), line, midstream, line, noop, Event { session: 8, ..line }] {
+        timeline.push(5, &event);
+    }
+    let told: Vec<_> = timeline.sessions.iter().map(|session| (session.began, session.partial_line())).collect();
+    assert_eq!(told, [(false, Some(1)), (false, None)]);
+}

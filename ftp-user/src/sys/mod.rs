@@ -4,6 +4,8 @@ pub(crate) mod bpf;
 pub mod bpffs;
 pub mod capability;
 pub mod clock;
+pub mod init;
+pub mod mount_namespace;
 pub mod netlink;
 pub mod netns;
 pub mod proc;

@@ -81,34 +81,27 @@ impl Netlink {
         Ok(links)
     }
 
-    /// The addresses of some interfaces, with the length of their prefix.
+    /// All addresses of this network namespace, with the interface that each is on and the length of its prefix.
     ///
     /// # Errors
     ///
     /// The kernel's refusal.
-    pub async fn addresses(&self, interfaces: &[u32]) -> Result<BTreeSet<IpNet>, Failure> {
-        let mut addresses = BTreeSet::new();
+    pub async fn addresses(&self) -> Result<Vec<(u32, IpNet)>, Failure> {
+        let mut addresses = Vec::new();
         let mut messages = self.handle.address().get().execute();
         while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", HINT)? {
-            if interfaces.contains(&message.header.index) {
-                addresses.extend(own_address(&message));
-            }
+            addresses.extend(own_address(&message).map(|net| (message.header.index, net)));
         }
         Ok(addresses)
     }
 
-    /// All addresses of this network namespace.
+    /// The same, without more.
     ///
     /// # Errors
     ///
     /// The kernel's refusal.
     pub async fn all_addresses(&self) -> Result<BTreeSet<IpAddr>, Failure> {
-        let mut addresses = BTreeSet::new();
-        let mut messages = self.handle.address().get().execute();
-        while let Some(message) = messages.try_next().await.or_fail("addresses of interfaces", HINT)? {
-            addresses.extend(own_address(&message).map(|net| net.addr()));
-        }
-        Ok(addresses)
+        Ok(self.addresses().await?.iter().map(|(_, net)| net.addr()).collect())
     }
 
     /// The filters at a clsact hook of an interface; none if there is no clsact.

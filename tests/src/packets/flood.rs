@@ -224,6 +224,17 @@ impl<'a> Talk<'a> {
         self.hooks[0].passes(&self.data(from, to, seq))
     }
 
+    /// Whether all of a data connection's handshake passes, and the server's first bytes.
+    #[track_caller]
+    #[must_use]
+    pub fn opens(&self, from: u16, to: u16, seq: u32) -> bool {
+        let syn = self.data(from, to, seq);
+        let syn_ack = Segment { seq: 9, ..syn.answer(flag::SYN | flag::ACK, b"") };
+        let ack = syn_ack.answer(flag::ACK, b"");
+        let bytes = Segment { payload: b"data".to_vec(), ..ack.answer(flag::ACK, b"") };
+        [(0, syn), (1, syn_ack), (0, ack), (1, bytes)].iter().all(|(hook, segment)| self.hooks[*hook].passes(segment))
+    }
+
     /// The SYN of a data connection.
     #[must_use]
     pub fn data(&self, from: u16, to: u16, seq: u32) -> Segment {

@@ -274,22 +274,37 @@ impl<'a> Peer<'a> {
         self.data_port += 2;
         let source = SocketAddr::new(self.own.ip(), self.data_port);
         let syn = Segment { source, destination: target, seq: 1000, ack: 0, flags: flag::SYN, payload: Vec::new() };
-        self.put(&syn);
-        // What the server answers to this one, it answers after it has seen the other.
-        let closed = SocketAddr::new(target.ip(), 9);
-        let marker =
-            Segment { source: SocketAddr::new(source.ip(), source.port() + 1), destination: closed, ..syn.clone() };
-        self.put(&marker);
-        let seen = self.wire.all_until("the answer to a SYN where nobody listens", |seen| {
-            seen.source == closed && seen.destination == marker.source && seen.flags & flag::RST != 0
-        });
-        let Some(answer) = seen.iter().find(|seen| seen.source == target && seen.flags & flag::SYN != 0) else {
-            return false;
-        };
+        let Some(answer) = self.answer(&syn) else { return false };
         let completed = answer.answer(flag::ACK, b"");
         self.put(&completed);
         self.put(&Segment { flags: flag::RST | flag::ACK, ..completed });
         true
+    }
+
+    /// The SYN-ACK to a SYN, if it is answered.
+    #[track_caller]
+    pub fn answer(&mut self, syn: &Segment) -> Option<Segment> {
+        let packet = self.packet(syn, Odd::default());
+        self.answer_to_packet(syn, &packet)
+    }
+
+    /// The same of a SYN in a packet that the caller has made.
+    #[track_caller]
+    pub fn answer_to_packet(&mut self, syn: &Segment, packet: &[u8]) -> Option<Segment> {
+        self.put_packet(packet);
+        // What the server answers to this one, it answers after it has seen the other.
+        self.data_port += 1;
+        let closed = SocketAddr::new(self.other.ip(), 9);
+        let source = SocketAddr::new(self.own.ip(), self.data_port);
+        let marker = Segment { source, destination: closed, ..syn.clone() };
+        self.put(&marker);
+        let seen = self.wire.all_until("the answer to a SYN where nobody listens", |seen| {
+            seen.source == closed && seen.destination == marker.source && seen.flags & flag::RST != 0
+        });
+        let is_answer = |seen: &&Segment| {
+            (seen.source, seen.destination) == (syn.destination, syn.source) && seen.flags & flag::SYN != 0
+        };
+        seen.iter().find(is_answer).cloned()
     }
 
     /// [`Self::passive`] at [`INSIDE`], after as many exchanges as a session takes to resynchronize.

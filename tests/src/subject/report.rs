@@ -71,7 +71,7 @@ impl Policy {
 pub struct ServerPolicy {
     /// Addresses and prefixes.
     pub addresses: Vec<String>,
-    /// Whether they are the interfaces' own.
+    /// Whether they are this host's own.
     pub follows_interfaces: bool,
     /// Their control ports.
     pub control_ports: Vec<u16>,

@@ -13,14 +13,14 @@ use ftptrack_tests::subject::test_run::{Hook, Verdict};
 
 use crate::{IS_DENIED, PASSES};
 
-fn all_pass(harness: &Harness, packets: &[Tcp]) {
+pub(crate) fn all_pass(harness: &Harness, packets: &[Tcp]) {
     for tcp in packets {
         assert_eq!(harness.pass(tcp), PASSES, "{tcp:?}");
     }
 }
 
 /// The server has accepted a PORT for 40001.
-fn accepted_port(harness: &mut Harness) -> Control {
+pub(crate) fn accepted_port(harness: &mut Harness) -> Control {
     let mut control = harness.control(40000);
     control.exchange(harness, "PORT 10,0,1,2,156,65\r\n", "200 ok\r\n");
     harness.forget();
@@ -28,7 +28,7 @@ fn accepted_port(harness: &mut Harness) -> Control {
 }
 
 /// The handshake of a connection from the server's active port.
-fn active_handshake(harness: &Harness, initial: u32) -> [Tcp; 3] {
+pub(crate) fn active_handshake(harness: &Harness, initial: u32) -> [Tcp; 3] {
     [
         harness.to_client(20, 40001).at(initial, 0).flags(SYN),
         harness.to_server(40001, 20).at(5000, initial + 1).flags(SYN | ACK),
@@ -37,7 +37,7 @@ fn active_handshake(harness: &Harness, initial: u32) -> [Tcp; 3] {
 }
 
 #[test]
-fn a_repeated_syn_passes_and_one_with_another_number_takes_a_place_of_its_own() {
+fn a_repeated_syn_passes_and_one_with_another_number_is_denied() {
     let mut harness = Harness::new();
     let _control = harness.expecting(INSIDE);
     let syn = harness.syn(INSIDE);
@@ -47,9 +47,11 @@ fn a_repeated_syn_passes_and_one_with_another_number_takes_a_place_of_its_own() 
     };
     all_pass(&harness, &[syn.clone(), syn.clone(), syn.clone()]);
     assert_eq!(places(&harness), 1);
-    all_pass(&harness, &[Tcp { seq: 2000, ..syn }]);
+    assert_eq!(harness.pass(&Tcp { seq: 2000, ..syn.clone() }), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedTupleInUse, 1)]);
+    assert_eq!(places(&harness), 1);
+    all_pass(&harness, &[Tcp { source: (harness.who.client, 50099).into(), ..syn }]);
     assert_eq!(places(&harness), 2);
-    assert_eq!(harness.counts(), []);
 }
 
 #[test]
@@ -59,9 +61,11 @@ fn a_syn_on_the_tuple_of_an_established_flow_needs_another_expectation() {
     let handshake = harness.handshake(50000, INSIDE);
     all_pass(&harness, &handshake);
     assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
-    all_pass(&harness, &handshake[..1]);
-    assert_eq!(harness.pass(&Tcp { seq: 2000, ..handshake[0].clone() }), IS_DENIED);
-    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
+    // With its own number, too: the host may have forgotten the connection.
+    for seq in [1000, 2000] {
+        assert_eq!(harness.pass(&Tcp { seq, ..handshake[0].clone() }), IS_DENIED);
+    }
+    assert_eq!(harness.counts(), [(Counter::DeniedUsed, 2)]);
     all_pass(&harness, &[handshake[2].clone().says("data")]);
 }
 
@@ -78,10 +82,9 @@ fn a_passive_expectation_serves_one_connection() {
     // The other was half open, and too late.
     assert_eq!(harness.pass(&first[2]), IS_DENIED);
     assert_eq!(harness.pass(&first[2].clone().says("data")), IS_DENIED);
-    assert_eq!(harness.pass(&harness.to_client(INSIDE, 50000).at(5001, 1001)), IS_DENIED);
-    assert_eq!(harness.counts(), [(Counter::DeniedUsed, 3)]);
+    all_pass(&harness, &[harness.to_client(INSIDE, 50000).at(5001, 1001)]);
     assert_eq!(harness.pass(&first[0]), IS_DENIED);
-    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
+    assert_eq!(harness.counts(), [(Counter::DeniedUsed, 3)]);
 }
 
 #[test]
@@ -148,6 +151,7 @@ fn an_open_transfer_goes_on_when_its_session_and_its_flow_are_evicted() {
     all_pass(&harness, &harness.handshake(50000, INSIDE));
     let there = harness.to_server(50000, INSIDE).at(1001, 5001).says("data");
     let back = harness.to_client(INSIDE, 50000).at(5001, 1005).says("data");
+    all_pass(&harness, &[there.clone(), back.clone()]);
     harness.kernel.sessions.empty();
     all_pass(&harness, &[there.clone(), back.clone()]);
     harness.kernel.flows.empty();
@@ -164,8 +168,9 @@ fn a_port_serves_again_for_each_further_transfer_command_and_not_more() {
         let handshake = active_handshake(&harness, initial);
         all_pass(&harness, &handshake);
         assert_eq!(harness.counts(), [(Counter::Commands, 1), (Counter::FlowsEstablished, 1)]);
-        let end = |tcp: Tcp| tcp.flags(FIN | ACK);
-        all_pass(&harness, &[end(harness.to_client(20, 40001)), end(harness.to_server(40001, 20))]);
+        let of_server = harness.to_client(20, 40001).at(initial + 1, 5001).flags(FIN | ACK);
+        let of_client = harness.to_server(40001, 20).at(5001, initial + 2).flags(FIN | ACK);
+        all_pass(&harness, &[of_server, of_client]);
         assert_eq!(harness.counts(), [(Counter::FlowsEnded, 1)]);
         let [syn, ..] = active_handshake(&harness, 9000);
         assert_eq!(harness.pass(&syn), IS_DENIED);
@@ -252,12 +257,14 @@ fn a_guessed_acknowledgement_does_not_use_an_expectation_up() {
     let mut harness = Harness::new();
     let _control = harness.expecting(INSIDE);
     let [syn, syn_ack, ack] = harness.handshake(50000, INSIDE);
-    all_pass(&harness, &[syn.clone(), Tcp { ack: 5001, ..ack.clone() }, syn_ack]);
+    all_pass(&harness, &[syn]);
+    assert_eq!(harness.pass(&Tcp { ack: 5001, ..ack.clone() }), IS_DENIED, "before the SYN-ACK");
+    all_pass(&harness, &[syn_ack]);
     for off in [0, 5000, 5002] {
-        all_pass(&harness, &[Tcp { ack: off, ..ack.clone() }]);
+        assert_eq!(harness.pass(&Tcp { ack: off, ..ack.clone() }), IS_DENIED);
     }
-    assert_eq!((harness.counts(), harness.expected()), (vec![], 1));
-    let flows: Vec<_> = harness.kernel.flows.all().into_values().map(|flow| flow.state).collect();
+    assert_eq!((harness.counts(), harness.expected()), (vec![(Counter::DeniedHandshake, 4)], 1));
+    let flows: Vec<_> = harness.kernel.half_open.all().into_values().map(|entry| entry.flow.state).collect();
     assert_eq!(flows, [state::SYN_RECV]);
 }
 

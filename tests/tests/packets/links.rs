@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, RST, SYN};
-use ftp_common::policy::flag;
+use ftp_common::policy::{flag, option};
 use ftptrack_tests::INSIDE;
-use ftptrack_tests::subject::test_run::frame::{SERVICE_VLAN, Tcp, VLAN, tagged};
+use ftptrack_tests::subject::test_run::frame::{SERVICE_VLAN, Tcp, VLAN, of_vlans, tagged};
 use ftptrack_tests::subject::test_run::harness::{Addresses, Harness, usual_policy};
 use ftptrack_tests::subject::test_run::{FORWARDED, Hook, INTERFACE, LOCAL, Setup};
 
@@ -36,6 +36,73 @@ fn a_third_vlan_tag_hides_a_packet_that_no_host_takes_for_its_own() {
     let frame = tagged(&harness.syn(INSIDE).packet(), &[VLAN, VLAN, VLAN]);
     assert_eq!(harness.pass_frame(true, &frame), PASSES);
     assert_eq!(harness.counts(), []);
+}
+
+/// Linux takes off as many as there are; a tag with a VLAN leads to another interface.
+#[test]
+fn priority_tags_are_followed_and_too_many_of_them_are_denied() {
+    let mut harness = Harness::new();
+    harness.kernel.set_options(option::ENFORCES);
+    let mut control = harness.expecting(INSIDE);
+    let stack =
+        |count: usize| -> Vec<_> { [(VLAN, 0), (SERVICE_VLAN, 5 << 13)].into_iter().cycle().take(count).collect() };
+    for count in 1..=8 {
+        let denied = of_vlans(&harness.syn(INSIDE + 1).packet(), &stack(count));
+        assert_eq!(harness.pass_frame(true, &denied), IS_DENIED, "{count}");
+        assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
+        let noop = control.client_segment(&harness, "NOOP\r\n");
+        control.client_next = control.client_next.wrapping_add(6);
+        assert_eq!(harness.pass_frame(true, &of_vlans(&noop.packet(), &stack(count))), PASSES);
+        assert_eq!(harness.counts(), [(Counter::Commands, 1)]);
+    }
+    for count in 9..=12 {
+        for tcp in [harness.syn(INSIDE + 1), harness.syn(INSIDE), harness.syn(80)] {
+            assert_eq!(harness.pass_frame(true, &of_vlans(&tcp.packet(), &stack(count))), IS_DENIED);
+            assert_eq!(harness.counts(), [(Counter::DeniedVlanTags, 1)], "{count}");
+        }
+    }
+    let mut elsewhere = stack(2);
+    elsewhere.extend([(VLAN, 42), (VLAN, 0), (VLAN, 0)]);
+    assert_eq!(harness.pass_frame(true, &of_vlans(&harness.syn(INSIDE + 1).packet(), &elsewhere)), PASSES);
+    assert_eq!(harness.counts(), []);
+}
+
+/// A neighbour speaks from port 21, and this host sends it on by the interface that it came by, masqueraded: no server
+/// behind it has said that.
+#[test]
+fn what_goes_out_where_it_came_in_is_no_server_s() {
+    let mut harness = Harness::new();
+    let mut control = harness.control(40000);
+    assert_eq!(control.client(&harness, "EPSV\r\n"), PASSES);
+    harness.forget();
+    let reply = control.server_segment(&harness, &format!("229 Entering Extended Passive Mode (|||{INSIDE}|)\r\n"));
+    let hairpin = Hook::Egress { came_in_by: INTERFACE };
+    assert_eq!(harness.kernel.run(hairpin, &reply.frame()), IS_DENIED);
+    assert_eq!((harness.counts(), harness.expected()), (vec![(Counter::DeniedWrongDirection, 1)], 0));
+    assert_eq!(harness.kernel.run(FORWARDED, &reply.frame()), PASSES);
+    assert_eq!(harness.expected(), 1);
+}
+
+/// Both are guarded: on loopback, or two servers behind one gateway.
+#[test]
+fn a_client_whose_own_port_is_guarded_gets_what_its_session_negotiated() {
+    for foreign in [false, true] {
+        let mut policy = usual_policy();
+        policy.flags = flag::PORT_PROMISCUOUS;
+        let mut harness = Harness::of(Setup::LOOPBACK, Addresses::v4(), policy);
+        let Addresses { server, client, other } = harness.who;
+        let named = if foreign { other } else { client };
+        harness.kernel.apply(&policy, &[(server, 32), (named, 32)]);
+        let mut control = harness.control(40000);
+        let IpAddr::V4(address) = named else { panic!("IPv4") };
+        let [a, b, c, d] = address.octets();
+        let [high, low] = INSIDE.to_be_bytes();
+        control.exchange(&harness, &format!("PORT {a},{b},{c},{d},{high},{low}\r\n"), "200 ok\r\n");
+        assert_eq!(harness.expected(), 1);
+        let syn = Tcp::between(SocketAddr::new(server, 20), SocketAddr::new(named, INSIDE)).at(1000, 0).flags(SYN);
+        let verdict = if foreign { IS_DENIED } else { PASSES };
+        assert_eq!(harness.kernel.run(LOCAL, &syn.frame()), verdict, "foreign: {foreign}");
+    }
 }
 
 #[test]
@@ -146,7 +213,7 @@ fn on_loopback_every_packet_passes_both_hooks_and_is_read_and_counted_once() {
     }
     let counts = [Counter::Commands, Counter::Replies, Counter::ExpectationsPassive, Counter::FlowsEstablished];
     assert_eq!(harness.counts(), counts.map(|counter| (counter, 1)));
-    let flows: Vec<_> = harness.kernel.flows.all().into_values().map(|flow| flow.packets).collect();
+    let flows: Vec<_> = harness.kernel.half_open.all().into_values().map(|entry| entry.flow.packets).collect();
     assert_eq!(flows, [[2, 1]]);
 }
 

@@ -4,6 +4,7 @@
 mod control;
 mod data;
 mod ftps;
+mod half_open;
 mod headers;
 mod links;
 mod options;

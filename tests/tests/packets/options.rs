@@ -46,14 +46,14 @@ fn active_mode_from_any_port_is_followed_where_expected_and_never_denied() {
         assert_eq!(harness.pass(&tcp), PASSES, "{tcp:?}");
     }
     assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
-    let flows: Vec<_> = harness.kernel.flows.all().into_values().collect();
-    assert_eq!(flows[0].packets, [1, 2]);
+    let flows: Vec<_> = harness.kernel.half_open.all().into_values().collect();
+    assert_eq!(flows[0].flow.packets, [1, 2]);
     // Nobody expects these; they are the server's own business.
     for tcp in [active_handshake(&harness, 34567, 40002), active_handshake(&harness, 34568, 40001)].concat() {
         assert_eq!(harness.pass(&tcp), PASSES, "{tcp:?}");
     }
     assert_eq!(harness.counts(), []);
-    assert_eq!(harness.kernel.flows.all().len(), 1);
+    assert_eq!(harness.kernel.half_open.all().len(), 1);
 }
 
 #[test]
@@ -76,6 +76,17 @@ fn data_packets_that_are_let_in_get_the_mark_in_its_mask_only() {
     for tcp in [harness.to_server(50000, 21), harness.to_server(50000, 80)] {
         assert_eq!(marked(Hook::Ingress, &tcp), (PASSES, 0xab00_00ff), "no data connection");
     }
+}
+
+#[test]
+fn what_monitor_mode_lets_pass_gets_no_mark() {
+    let harness = Harness::with(|policy| {
+        policy.flags = flag::MONITOR;
+        policy.mark = 0x12;
+        policy.mark_mask = 0xff;
+    });
+    let marked = |tcp: &Tcp| harness.kernel.run_marked(Hook::Ingress, &tcp.frame(), 0xab00_00ff);
+    assert_eq!(marked(&harness.syn(INSIDE)), (PASSES, 0xab00_00ff), "nobody negotiated it");
 }
 
 #[test]
@@ -106,8 +117,8 @@ fn without_accounting_flows_are_known_and_not_counted() {
         assert_eq!(harness.pass(&tcp), PASSES);
     }
     assert_eq!(harness.pass(&harness.to_server(50000, INSIDE).at(1001, 5001).says("data")), PASSES);
-    let flows: Vec<_> = harness.kernel.flows.all().into_values().collect();
-    assert_eq!((flows[0].packets, flows[0].bytes), ([1, 0], [0, 0]));
+    let flows: Vec<_> = harness.kernel.half_open.all().into_values().collect();
+    assert_eq!((flows[0].flow.packets, flows[0].flow.bytes), ([1, 0], [0, 0]));
     assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)]);
 }
 
@@ -126,7 +137,7 @@ fn without_accounting_flows_begin_and_end_in_both_modes() {
         assert_eq!(harness.pass(&tcp), PASSES);
     }
     harness.forget();
-    assert_eq!(harness.kernel.flows.all().len(), 2);
+    assert_eq!(harness.kernel.half_open.all().len(), 2);
     let ends = [
         harness.to_client(INSIDE, 50000).at(5001, 1001).says("data"),
         harness.to_client(INSIDE, 50000).at(5005, 1001).flags(ACK | FIN),

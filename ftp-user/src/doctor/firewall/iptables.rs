@@ -2,17 +2,27 @@
 
 use super::model::{Action, Base, Chain, Condition, Family, Rule, Ruleset, Tool};
 
+/// What comes in front of a table's name where `iptables-nft-save` leaves out all of its rules.
+const INCOMPATIBLE: &str = "# Table `";
+
 /// Reads what `TOOL-save` prints.
-pub(super) fn read(text: &str, tool: &str) -> Ruleset {
+///
+/// # Errors
+///
+/// It is no such output.
+pub(super) fn read(text: &str, tool: &str) -> Result<Ruleset, String> {
     let family = if tool.starts_with("ip6") { Family::V6 } else { Family::V4 };
     let mut ruleset = Ruleset::default();
     let mut table = String::new();
-    for line in text.lines() {
+    for line in text.lines().map(str::trim_end) {
         if let Some(name) = line.strip_prefix('*') {
             name.clone_into(&mut table);
         } else if let Some(chain) = line.strip_prefix(':') {
             let mut words = chain.split_ascii_whitespace();
             let (name, policy) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            if !matches!(policy, "ACCEPT" | "DROP" | "-") {
+                return Err(unread(line));
+            }
             // Of translation and marking nothing is decided in them.
             let filters = policy != "-" && !matches!(table.as_str(), "nat" | "mangle");
             ruleset.chains.push(Chain {
@@ -24,17 +34,34 @@ pub(super) fn read(text: &str, tool: &str) -> Ruleset {
                 rules: Vec::new(),
             });
         } else if line.starts_with("-A ") {
-            rule(&words(line), line, tool, &table, &mut ruleset);
+            let is_read = words(line).is_some_and(|words| rule(&words, line, tool, &table, &mut ruleset));
+            if !is_read {
+                return Err(unread(line));
+            }
+        } else if !line.is_empty() && line != "COMMIT" && !line.starts_with('#') {
+            return Err(unread(line));
         }
     }
-    ruleset
+    Ok(ruleset)
 }
 
-fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Ruleset) {
+/// Tables that nft has made and that are none to `iptables-nft-save`: it leaves them out.
+pub(super) fn unlisted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| Some(line.strip_prefix(INCOMPATIBLE)?.split_once('\'')?.0))
+}
+
+fn unread(line: &str) -> String {
+    format!("there is a line that can't be read: {line}")
+}
+
+/// False: it isn't of a chain that is there.
+fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Ruleset) -> bool {
     let mut words = words.iter().map(String::as_str);
     let chain = words.nth(1).unwrap_or_default();
     let mut read = Rule { number: 0, conditions: Vec::new(), action: Action::GoOn };
     let mut is = true;
+    // Another match may have options of the same name.
+    let mut is_known = true;
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_default();
         let condition = match word {
@@ -43,10 +70,14 @@ fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Rul
                 continue;
             }
             // Their options follow.
-            "-m" | "--match" => match value() {
-                "tcp" | "udp" | "multiport" | "comment" | "conntrack" | "state" | "mark" => continue,
-                _ => Condition::Unknown,
-            },
+            "-m" | "--match" => {
+                is_known = matches!(value(), "tcp" | "udp" | "multiport" | "comment" | "conntrack" | "state" | "mark");
+                if is_known {
+                    continue;
+                }
+                Condition::Unknown
+            }
+            option if option.starts_with("--") && !is_known => Condition::Unknown,
             "--comment" => {
                 value();
                 continue;
@@ -64,10 +95,9 @@ fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Rul
                 if has("DNAT") && !has("NEW") { Condition::Translated(is) } else { Condition::New(has("NEW") == is) }
             }
             "--mark" => mark(is, value()),
-            "--syn" => Condition::Syn,
             "--tcp-flags" => {
-                value();
-                if value() == "SYN" && is { Condition::Syn } else { Condition::Unknown }
+                let (of, set) = (value(), value());
+                flags(is, of, set)
             }
             "-j" | "-g" => {
                 let target = value().to_owned();
@@ -94,10 +124,22 @@ fn rule(words: &[String], line: &str, tool: &str, table: &str, ruleset: &mut Rul
         is = true;
     }
     let is_its = |of: &&mut Chain| of.table == table && of.name == chain;
-    if let Some(chain) = ruleset.chains.iter_mut().find(is_its) {
-        read.number = chain.rules.len() as u64 + 1;
-        chain.rules.push(read);
-    }
+    let Some(chain) = ruleset.chains.iter_mut().find(is_its) else { return false };
+    read.number = chain.rules.len() as u64 + 1;
+    chain.rules.push(read);
+    true
+}
+
+/// `FIN,SYN,RST,ACK SYN`, `ALL NONE`.
+fn flags(is: bool, of: &str, set: &str) -> Condition {
+    let listed = |text: &str| match text {
+        "ALL" => "fin,syn,rst,psh,ack,urg".to_owned(),
+        "NONE" => String::new(),
+        text => text.to_ascii_lowercase(),
+    };
+    let (of, set) = (listed(of), listed(set));
+    let [of, set] = [&of, &set].map(|text| text.split(',').filter(|flag| !flag.is_empty()).collect::<Vec<_>>());
+    Condition::flags(is, &of, &set)
 }
 
 /// `21`, `10240:20480`, `21,10240:20480`.
@@ -123,17 +165,30 @@ fn mark(is: bool, text: &str) -> Condition {
     }
 }
 
-/// Words, of which those in quotes may hold blanks.
-fn words(line: &str) -> Vec<String> {
+/// Words, of which those in quotes may hold blanks, and behind a backslash quotes; none if a quote doesn't end.
+fn words(line: &str) -> Option<Vec<String>> {
     let mut words = vec![String::new()];
     let mut is_quoted = false;
-    for letter in line.chars() {
-        match letter {
-            '"' => is_quoted = !is_quoted,
-            ' ' if !is_quoted => words.push(String::new()),
-            _ => words.last_mut().unwrap_or(&mut String::new()).push(letter),
-        }
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        let letter = match letter {
+            '"' => {
+                is_quoted = !is_quoted;
+                continue;
+            }
+            ' ' if !is_quoted => {
+                words.push(String::new());
+                continue;
+            }
+            '\\' if is_quoted => letters.next()?,
+            letter => letter,
+        };
+        words.last_mut()?.push(letter);
     }
     words.retain(|word| !word.is_empty());
-    words
+    (!is_quoted).then_some(words)
 }
+
+#[cfg(test)]
+#[path = "iptables_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::model::{Action, Chain, Condition, Family, Packet, Rule, Ruleset, Tool};
+use super::model::{Action, Chain, Condition, Family, Packet, Ruleset, Tool};
 use super::walk::{Fate, walk};
 use super::{CHECK, Finding, Level, Rulesets, firewalld, fix};
 use crate::doctor::host::{Host, Unprotected};
@@ -138,7 +138,7 @@ impl<'a> Question<'a> {
                     may_be_translated: self.rulesets.translate(),
                 };
                 let fate = walk(ruleset, chain, &packet);
-                if fate.is_dropped {
+                if fate.is_dropped || fate.may_end() {
                     let accepted = Accepted::before(&fate);
                     blocked.push(Blocked { part, family, interface: *interface, accepted, fate });
                 }
@@ -181,10 +181,17 @@ impl<'a> Question<'a> {
                 chain,
                 blocked,
             ),
-            Accepted::Unknown => Finding::not_checked(
-                CHECK,
-                format!("whether port {ports} passes {}{over}: the doctor can't judge rule {some}", place(chain)),
-            ),
+            Accepted::Unknown => {
+                let fates = blocked.iter().map(|each| &each.fate);
+                let unknown: BTreeSet<_> =
+                    fates.flat_map(|fate| fate.may_accept.iter().chain(&fate.may_drop)).map(|rule| rule.number).collect();
+                let unknown = unknown.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let what = if unknown.is_empty() { "so many rules".to_owned() } else { format!("rule {unknown}") };
+                Finding::not_checked(
+                    CHECK,
+                    format!("whether port {ports} passes {}{over}: the doctor can't judge {what}", place(chain)),
+                )
+            }
         }
     }
 
@@ -248,13 +255,12 @@ enum Accepted {
 
 impl Accepted {
     fn before(fate: &Fate<'_>) -> Self {
-        let cannot_be_judged =
-            |condition: &Condition| matches!(condition, Condition::Unknown | Condition::Translated(_));
-        let is_unknown = |rule: &&Rule| rule.action == Action::Unknown || rule.conditions.iter().any(cannot_be_judged);
-        match &fate.accepting_some[..] {
-            [] => Self::None,
-            rules if rules.iter().any(is_unknown) => Self::Unknown,
-            _ => Self::Some,
+        if fate.may_end() || !fate.may_accept.is_empty() {
+            Self::Unknown
+        } else if fate.accepting_some.is_empty() {
+            Self::None
+        } else {
+            Self::Some
         }
     }
 }

@@ -46,26 +46,47 @@ impl Rulesets {
     }
 }
 
-/// Reads the rules of nft and iptables; says what could not be read.
-pub(super) fn read(findings: &mut Vec<Finding>) -> Rulesets {
+/// A tool, and what it printed of its rules.
+pub(super) type Answer = (String, io::Result<String>);
+
+/// Asks nft and iptables for their rules; says what could not be read.
+pub(super) fn ask(findings: &mut Vec<Finding>) -> Rulesets {
     let has = |tool: &str| installed().contains(&format!("{tool}-save"));
     let variants: Vec<_> = VARIANTS.into_iter().filter(|tool| has(tool)).collect();
     let tools = if variants.is_empty() { PLAIN.into_iter().filter(|tool| has(tool)).collect() } else { variants };
-    let mut rulesets = Rulesets::default();
     if tools.is_empty() {
         let what = "iptables is not installed: its rules, if there are any, can't be listed";
         findings.push(Finding::not_checked(CHECK, what).fix("apt-get install iptables"));
     }
-    let without_iptables = tools.iter().any(|tool| !tool.ends_with("-legacy"));
-    let nft = printed("nft", &["-j", "list", "ruleset"])
-        .and_then(|text| nftables::read(&text, without_iptables).map_err(io::Error::other));
-    let of_iptables =
-        |tool: &&'static str| (*tool, printed(&format!("{tool}-save"), &[]).map(|text| iptables::read(&text, tool)));
-    for (tool, ruleset) in [("nft", nft)].into_iter().chain(tools.iter().map(of_iptables)) {
+    let nft = ("nft".to_owned(), printed("nft", &["-j", "list", "ruleset"]));
+    let iptables = tools.into_iter().map(|tool| (tool.to_owned(), printed(&format!("{tool}-save"), &[])));
+    read(&[nft].into_iter().chain(iptables).collect::<Vec<_>>(), findings)
+}
+
+/// Reads what they answered.
+pub(super) fn read(answers: &[Answer], findings: &mut Vec<Finding>) -> Rulesets {
+    let without_iptables = answers.iter().any(|(tool, _)| tool != "nft" && !tool.ends_with("-legacy"));
+    let of_nft = answers.iter().filter(|(tool, _)| !tool.ends_with("-legacy"));
+    let unlisted =
+        of_nft.filter_map(|(tool, printed)| Some((tool, printed.as_ref().ok()?))).flat_map(|(tool, text)| {
+            let family = if tool.starts_with("ip6") { "ip6" } else { "ip" };
+            iptables::unlisted(text).map(move |table| (family, table))
+        });
+    let unlisted: Vec<_> = unlisted.collect();
+    let mut rulesets = Rulesets::default();
+    for (tool, printed) in answers {
+        let printed = printed.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()));
+        let ruleset = printed.and_then(|text| {
+            let read = match tool.as_str() {
+                "nft" => nftables::read(text, without_iptables, &unlisted),
+                tool => iptables::read(text, tool),
+            };
+            read.map_err(io::Error::other)
+        });
         match ruleset {
             Ok(ruleset) => {
                 rulesets.all.push(ruleset);
-                rulesets.tools.push(tool.to_owned());
+                rulesets.tools.push(tool.clone());
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let what = format!("{tool} is not installed: its rules, if there are any, can't be listed");

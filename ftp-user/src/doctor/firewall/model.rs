@@ -128,9 +128,23 @@ pub(super) enum Holds {
     No,
     /// For some senders, or at some times.
     Perhaps,
+    /// That can't be judged from here.
+    Unknown,
 }
 
 impl Condition {
+    /// What is asked of the flags `of`, in lower case: `set` of them are to be set, and no others. Of a first packet that
+    /// is known, but for what it says of congestion.
+    pub(super) fn flags(is: bool, of: &[&str], set: &[&str]) -> Self {
+        const KNOWN: [&str; 6] = ["fin", "syn", "rst", "psh", "ack", "urg"];
+        if of.iter().chain(set).any(|flag| !KNOWN.contains(flag)) {
+            return Self::Unknown;
+        }
+        let first: &[&str] = if of.contains(&"syn") { &["syn"] } else { &[] };
+        let is_so = set.iter().all(|flag| first.contains(flag)) && first.iter().all(|flag| set.contains(flag));
+        if is_so == is { Self::Syn } else { Self::New(false) }
+    }
+
     pub(super) fn holds(&self, packet: &Packet<'_>) -> Holds {
         let known = |holds: bool| if holds { Holds::Yes } else { Holds::No };
         match self {
@@ -150,9 +164,11 @@ impl Condition {
                 _ => Holds::Perhaps,
             },
             // No rule does that: then it goes where its sender sent it.
-            Self::Translated(is) => known(!*is).or_perhaps(!packet.may_be_translated),
+            Self::Translated(_) if packet.may_be_translated => Holds::Unknown,
+            Self::Translated(is) => known(!*is),
             Self::Syn => Holds::Yes,
-            Self::Source | Self::Unknown => Holds::Perhaps,
+            Self::Source => Holds::Perhaps,
+            Self::Unknown => Holds::Unknown,
         }
     }
 }
@@ -167,8 +183,9 @@ impl Holds {
     pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Perhaps, _) | (_, Self::Perhaps) => Self::Perhaps,
             (Self::Yes, Self::Yes) => Self::Yes,
-            _ => Self::Perhaps,
         }
     }
 }

@@ -10,12 +10,13 @@ use super::model::{Action, Base, Chain, Condition, Family, Rule, Ruleset, Tool};
 /// Tables that `iptables-nft` keeps; it shows them better itself.
 const IPTABLES: [&str; 5] = ["filter", "mangle", "nat", "raw", "security"];
 
-/// Reads the output of `nft -j list ruleset`. Tables of `iptables-nft` are left out if `without_iptables`.
+/// Reads the output of `nft -j list ruleset`. Tables of `iptables-nft` are left out if `without_iptables`, but for those
+/// that it doesn't list, by family and name.
 ///
 /// # Errors
 ///
 /// It is no such output.
-pub(super) fn read(text: &str, without_iptables: bool) -> Result<Ruleset, String> {
+pub(super) fn read(text: &str, without_iptables: bool, unlisted: &[(&str, &str)]) -> Result<Ruleset, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let objects = value["nftables"].as_array().ok_or("there is no list of objects")?;
     let mut reader = Reader { sets: HashMap::new(), helpers: Vec::new(), ruleset: Ruleset::default() };
@@ -34,6 +35,7 @@ pub(super) fn read(text: &str, without_iptables: bool) -> Result<Ruleset, String
         ["INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"].iter().any(|name| is_base(chain, name))
             && ["ip", "ip6"].iter().any(|family| chain["family"] == *family)
             && IPTABLES.iter().any(|table| chain["table"] == *table)
+            && !unlisted.iter().any(|(family, table)| chain["family"] == **family && chain["table"] == **table)
     };
     let chains = || objects.iter().filter_map(|object| object.get("chain"));
     let foreign: Vec<_> = chains().filter(|chain| without_iptables && of_iptables(chain)).map(table).collect();
@@ -93,8 +95,15 @@ impl Reader {
         let (family, table, chain) = key(rule, "chain");
         let number = rule["handle"].as_u64().unwrap_or(0);
         let mut read = Rule { number, conditions: Vec::new(), action: Action::GoOn };
-        for expression in rule["expr"].as_array().into_iter().flatten() {
-            let Some((name, value)) = expression.as_object().and_then(|object| object.iter().next()) else { continue };
+        let Some(expressions) = rule["expr"].as_array() else {
+            read.action = Action::Unknown;
+            return self.add((family, table, chain), read);
+        };
+        for expression in expressions {
+            let Some((name, value)) = expression.as_object().and_then(|object| object.iter().next()) else {
+                read.conditions.push(Condition::Unknown);
+                continue;
+            };
             match name.as_str() {
                 "match" => {
                     // What is asked of an IPv6 header isn't true of IPv4.
@@ -116,9 +125,13 @@ impl Reader {
                 },
             }
         }
+        self.add((family, table, chain), read);
+    }
+
+    fn add(&mut self, (family, table, chain): (String, String, String), rule: Rule) {
         let is_its = |of: &&mut Chain| of.tool == Tool::Nft(family.clone()) && of.table == table && of.name == chain;
         if let Some(chain) = self.ruleset.chains.iter_mut().find(is_its) {
-            chain.rules.push(read);
+            chain.rules.push(rule);
         }
     }
 
@@ -137,69 +150,44 @@ impl Reader {
     }
 
     fn condition(&self, rule: &Value, value: &Value) -> Condition {
-        let (left, right) = (&value["left"], &value["right"]);
-        let is = text(value, "op") != "!=";
-        let right = self.elements(rule, right);
-        let has = |words: &[&str]| right.iter().any(|value| words.iter().any(|word| *value == *word));
+        let (left, op) = (&value["left"], text(value, "op"));
         if let Some(payload) = left.get("payload") {
-            return match (text(payload, "protocol"), text(payload, "field")) {
-                ("tcp" | "th", "dport") => port(text(value, "op"), &right),
-                ("ip" | "ip6", "protocol" | "nexthdr") => {
-                    Condition::Tcp((has(&["tcp"]) || right.iter().any(|value| *value == 6)) == is)
+            match (text(payload, "protocol"), text(payload, "field")) {
+                ("tcp" | "th", "dport") => {
+                    return self.elements(rule, &value["right"]).map_or(Condition::Unknown, |right| port(op, &right));
                 }
-                ("udp" | "icmp" | "icmpv6" | "sctp" | "dccp" | "udplite" | "esp" | "ah", _) => Condition::Tcp(false),
-                ("ip" | "ip6", "saddr") | ("ether", "saddr") => Condition::Source,
-                _ => Condition::Unknown,
-            };
-        }
-        if let Some(meta) = left.get("meta") {
-            return match text(meta, "key") {
-                "l4proto" => Condition::Tcp((has(&["tcp"]) || right.iter().any(|value| *value == 6)) == is),
-                "nfproto" => match (has(&["ipv4"]), has(&["ipv6"]), is) {
-                    (true, false, true) | (false, true, false) => Condition::Family(Family::V4),
-                    (false, true, true) | (true, false, false) => Condition::Family(Family::V6),
-                    _ => Condition::Unknown,
-                },
-                "iif" | "iifname" => {
-                    let names = right.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
-                    Condition::Interface { is, names }
+                ("udp" | "icmp" | "icmpv6" | "sctp" | "dccp" | "udplite" | "esp" | "ah", _) => {
+                    return Condition::Tcp(false);
                 }
-                "mark" => mark(is, &right, u32::MAX),
-                _ => Condition::Unknown,
-            };
+                ("ip" | "ip6" | "ether", "saddr") => return Condition::Source,
+                _ => {}
+            }
         }
-        if let Some(masked) = left.get("&").and_then(Value::as_array)
-            && let [of, mask] = &masked[..]
+        // What a route is looked up for differs by sender.
+        if left["fib"]["result"] != "type"
+            && left["fib"]["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "saddr"))
         {
-            if of["meta"]["key"] == "mark" {
-                return mask
-                    .as_u64()
-                    .and_then(|mask| u32::try_from(mask).ok())
-                    .map_or(Condition::Unknown, |mask| mark(is, &right, mask));
-            }
-            // A first packet is what is nearly always meant by it.
-            if of["payload"]["field"] == "flags" {
-                return if has(&["syn"]) && is { Condition::Syn } else { Condition::Unknown };
-            }
+            return Condition::Source;
         }
-        if left["ct"]["key"] == "status" && has(&["dnat"]) {
-            return Condition::Translated(is);
-        }
-        if left["ct"]["key"] == "state" {
-            return Condition::New((has(&["new"]) || right.iter().any(|value| *value == 8)) == is);
-        }
-        Condition::Unknown
+        let is = match op {
+            "==" | "in" => true,
+            "!=" => false,
+            _ => return Condition::Unknown,
+        };
+        self.elements(rule, &value["right"]).and_then(|right| equal(left, is, &right)).unwrap_or(Condition::Unknown)
     }
 
-    /// The values on the right of a match: one, several, or those of a set by name.
-    fn elements(&self, rule: &Value, right: &Value) -> Vec<Value> {
+    /// The values on the right of a match: one, several, or those of a set by name, if that is there.
+    fn elements(&self, rule: &Value, right: &Value) -> Option<Vec<Value>> {
         if let Some(set) = right.as_str().and_then(|name| name.strip_prefix('@')) {
             let (family, table) = table(rule);
-            let elements = self.sets.get(&(family, table, set.to_owned()));
-            return elements.and_then(Value::as_array).into_iter().flatten().map(plain).collect();
+            return match self.sets.get(&(family, table, set.to_owned()))? {
+                Value::Null => Some(Vec::new()),
+                elements => Some(elements.as_array()?.iter().map(plain).collect()),
+            };
         }
         let several = right.get("set").unwrap_or(right);
-        several.as_array().map_or_else(|| vec![several.clone()], |values| values.iter().map(plain).collect())
+        Some(several.as_array().map_or_else(|| vec![several.clone()], |values| values.iter().map(plain).collect()))
     }
 
     fn map(&self, rule: &Value, value: &Value) -> Action {
@@ -219,6 +207,58 @@ impl Reader {
             Some((self.condition(rule, &condition), action(name, what)?))
         };
         entries.iter().map(entry).collect::<Option<_>>().map_or(Action::Unknown, Action::Map)
+    }
+}
+
+/// What a match asks, if all of it is understood; `is` is false for what must not be equal.
+fn equal<'a>(left: &'a Value, is: bool, right: &'a [Value]) -> Option<Condition> {
+    let has = |word: &str| right.iter().any(|value| *value == *word);
+    let protocol = || {
+        right.iter().all(|value| value.is_string() || value.is_u64()).then_some(())?;
+        Some(Condition::Tcp((has("tcp") || right.iter().any(|value| *value == 6)) == is))
+    };
+    let payload = &left["payload"];
+    if matches!((text(payload, "protocol"), text(payload, "field")), ("ip", "protocol") | ("ip6", "nexthdr")) {
+        return protocol();
+    }
+    if let Some(meta) = left.get("meta") {
+        return match text(meta, "key") {
+            "l4proto" => protocol(),
+            "nfproto" => match (has("ipv4"), has("ipv6"), is) {
+                (true, false, true) | (false, true, false) => Some(Condition::Family(Family::V4)),
+                (false, true, true) | (true, false, false) => Some(Condition::Family(Family::V6)),
+                _ => None,
+            },
+            "iif" | "iifname" => {
+                let names: Option<_> = right.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+                Some(Condition::Interface { is, names: names? })
+            }
+            "mark" => Some(mark(is, right, u32::MAX)),
+            _ => None,
+        };
+    }
+    if let Some([of, mask]) = left.get("&").and_then(Value::as_array).map(Vec::as_slice) {
+        if of["meta"]["key"] == "mark" {
+            return Some(mark(is, right, u32::try_from(mask.as_u64()?).ok()?));
+        }
+        if of["payload"]["protocol"] != "tcp" || of["payload"]["field"] != "flags" {
+            return None;
+        }
+        let listed =
+            |values: &mut dyn Iterator<Item = &'a Value>| values.map(Value::as_str).collect::<Option<Vec<_>>>();
+        let of = match mask.as_array() {
+            Some(flags) => listed(&mut flags.iter())?,
+            None => vec![mask.as_str()?],
+        };
+        return Some(Condition::flags(is, &of, &listed(&mut right.iter())?));
+    }
+    match left["ct"]["key"].as_str()? {
+        "status" if has("dnat") => Some(Condition::Translated(is)),
+        "state" => {
+            right.iter().all(|value| value.is_string() || *value == 8).then_some(())?;
+            Some(Condition::New((has("new") || right.iter().any(|value| *value == 8)) == is))
+        }
+        _ => None,
     }
 }
 
@@ -268,3 +308,7 @@ fn mark(is: bool, values: &[Value], mask: u32) -> Condition {
         _ => Condition::Unknown,
     }
 }
+
+#[cfg(test)]
+#[path = "nftables_tests.rs"]
+mod tests;

@@ -9,12 +9,10 @@ use aya::maps::MapData;
 use ftp_common::ABI_VERSION;
 use ftp_common::counter::Counter;
 use ftp_common::flow::{Flow, state};
-use ftp_common::keys::{ConnectionKey, Mode};
+use ftp_common::keys::Mode;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::ebpf::batch;
 use crate::ebpf::maps::PinnedMaps;
-use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::events::totals::{Entry, Totals};
 use crate::pins::Pins;
@@ -50,7 +48,7 @@ async fn with_totals(pin_dir: &Path, totals: Option<&mut Totals>) -> Result<Stri
     let pins = Pins::attached(pin_dir)?;
     let maps = PinnedMaps::new(&pins);
     let status = status::status(pin_dir, &pins).await?;
-    let flows = batch::read::<AsPod<ConnectionKey>, AsPod<Flow>>(&maps.flows()?)?;
+    let flows = query::flow_entries(maps)?;
     let page = Page(Registry::new());
     let written = page
         .status(&status)
@@ -74,7 +72,7 @@ impl Page {
         for row in &status.interfaces {
             attached.with_label_values(&[&row.name, row.hook.as_str(), row.side.as_str()]).set(row.attached.into());
         }
-        let help = "Addresses of the interfaces that are not guarded yet.";
+        let help = "Addresses of the host that the policy does not know yet.";
         self.gauge("unprotected_addresses", help, status.unprotected_addresses.len())?;
         let help = "Active policies, by whether they deny (enforce) or only count (monitor).";
         let policies = self.gauges("policies", help, &["mode"])?;
@@ -129,8 +127,11 @@ impl Page {
     fn flows(&self, all: &[Entry], map: &MapData) -> Result<(), Failure> {
         let open = self.gauges("flows", "Open data connections.", &["mode", "state"])?;
         for mode in MODES {
-            for (state, word) in OPEN {
-                let is = |flow: &Flow| flow.mode == mode.number() && flow.state == state;
+            for (wanted, word) in OPEN {
+                // Established as soon as its handshake is over.
+                let shown =
+                    |flow: &Flow| if flow.state == state::UNCONFIRMED { state::ESTABLISHED } else { flow.state };
+                let is = |flow: &Flow| flow.mode == mode.number() && shown(flow) == wanted;
                 let count = all.iter().filter(|(_, flow)| is(&flow.0)).count();
                 open.with_label_values(&[mode.name(), word]).set(number(count));
             }

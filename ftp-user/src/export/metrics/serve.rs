@@ -23,11 +23,11 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::with_totals;
-use crate::ebpf::batch;
 use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
 use crate::events::totals::{EndedBytes, Totals};
 use crate::pins::Pins;
+use crate::query;
 
 /// Connections at a time; more wait in the kernel.
 const CONNECTIONS: usize = 16;
@@ -144,7 +144,7 @@ struct Page {
 
 impl Page {
     fn new(pin_dir: PathBuf, ended_bytes: Option<Arc<EndedBytes>>) -> Self {
-        let flows = || Pins::attached(&pin_dir).and_then(|pins| batch::read(&PinnedMaps::new(&pins).flows()?));
+        let flows = || Pins::attached(&pin_dir).and_then(|pins| query::flow_entries(PinnedMaps::new(&pins)));
         let totals = ended_bytes.map(|ended_bytes| Totals::since(ended_bytes, &flows().unwrap_or_default()));
         Self { pin_dir, totals, made: None }
     }

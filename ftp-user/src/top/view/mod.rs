@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::state::{Page, State};
+use crate::escape;
 use crate::sys::clock;
 
 mod amounts;
@@ -37,7 +38,7 @@ fn header(state: &State, style: Style) -> Line<'static> {
     for (name, interface) in &snapshot.interfaces {
         let shown = if *interface == "attached" { style.plain() } else { style.alarm() };
         let what = if *interface == "attached" { "guarded" } else { interface };
-        parts.push(Span::styled(format!("  {} {what}", name.escape_debug()), shown));
+        parts.push(Span::styled(format!("  {} {what}", escape::text(name)), shown));
     }
     parts.push(Span::raw(format!("  {} denied", snapshot.denied)));
     if !snapshot.accounting && state.denied_before.is_some() {
@@ -56,7 +57,7 @@ fn header(state: &State, style: Style) -> Line<'static> {
 
 fn footer(state: &State, style: Style) -> Line<'static> {
     if state.writes_filter {
-        return Line::from(format!("filter: {}_   Enter keep   Esc drop", state.filter.escape_debug()));
+        return Line::from(format!("filter: {}_   Enter keep   Esc drop", escape::text(&state.filter)));
     }
     if let Some(trouble) = &state.trouble {
         return Line::styled(trouble.clone(), style.alarm());
@@ -64,7 +65,7 @@ fn footer(state: &State, style: Style) -> Line<'static> {
     if let Some(blind) = &state.snapshot.blind {
         return Line::styled(format!("what happens is not shown: {blind}"), style.alarm());
     }
-    let filter = if state.filter.is_empty() { String::new() } else { format!("   [{}]", state.filter.escape_debug()) };
+    let filter = if state.filter.is_empty() { String::new() } else { format!("   [{}]", escape::text(&state.filter)) };
     Line::styled(
         match state.page {
             Page::Lists => {
@@ -118,7 +119,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, state: &State, style: Style, columns:
 
 /// Whoever logs in chooses the name: no byte of it is to reach the terminal as a command.
 fn shown(user: Option<&str>) -> String {
-    user.map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string())
+    user.map_or_else(|| "-".to_owned(), escape::text)
 }
 
 #[cfg(test)]

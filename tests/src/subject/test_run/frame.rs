@@ -200,10 +200,17 @@ pub fn ethernet(packet: &[u8]) -> Vec<u8> {
 /// The ethernet frame around an IP packet, with VLAN tags of these types, the outermost first.
 #[must_use]
 pub fn tagged(packet: &[u8], tags: &[u16]) -> Vec<u8> {
+    let tags: Vec<_> = tags.iter().map(|tag| (*tag, 42)).collect();
+    of_vlans(packet, &tags)
+}
+
+/// The same, each tag with its VLAN: 0 says a priority only.
+#[must_use]
+pub fn of_vlans(packet: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-    for tag in tags {
+    for (tag, vlan) in tags {
         frame.extend(tag.to_be_bytes());
-        frame.extend([0, 42]);
+        frame.extend(vlan.to_be_bytes());
     }
     let protocol = if packet[0] >> 4 == 6 { IPV6 } else { IPV4 };
     frame.extend(protocol.to_be_bytes());

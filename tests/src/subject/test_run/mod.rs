@@ -18,13 +18,16 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
+use ftp_common::SECOND;
 use ftp_common::address::Address;
+use ftp_common::closed::Closed;
 use ftp_common::counter::Counter;
 use ftp_common::event::Event;
-use ftp_common::expectation::Expectation;
+use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
-use ftp_common::limit::ClientSessions;
+use ftp_common::half_open::{HalfOpenFlow, Id, WAYS};
+use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -87,6 +90,8 @@ impl Setup {
 }
 
 /// The one generation of the policy that there is.
+/// Selects the buckets of half-open flows.
+const SEED: u64 = 0x5eed;
 const GENERATION: u32 = 1;
 
 /// The loaded object with maps of its own.
@@ -108,7 +113,13 @@ pub struct Kernel {
     /// The FLOWS map.
     pub flows: Table<ConnectionKey, Flow>,
     ranges: Table<ExpectationKey, Range>,
-    clients: Table<ClientKey, ClientSessions>,
+    clients: Table<SlotKey, Slot>,
+    /// The HALF_OPEN map.
+    pub half_open: Table<Id, HalfOpenFlow>,
+    used: Table<ExpectationKey, Used>,
+    closed: Table<ConnectionKey, Closed>,
+    versions: Array<MapData, u32>,
+    counts: Array<MapData, u32>,
     /// The entries of SERVERS that the policy in force made.
     prefixes: Vec<Key<Value<ServerKey>>>,
     /// What the counters were when the maps were last emptied: they only rise.
@@ -143,9 +154,10 @@ impl Kernel {
         for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"] {
             loader.map_max_entries(name, sessions);
         }
-        for (name, entries) in [("FLOWS", flows), ("RANGES", ENTRIES), ("CLIENTS", ENTRIES)] {
-            loader.map_max_entries(name, entries);
+        for name in ["RANGES", "CLIENTS", "USED", "CLOSED"] {
+            loader.map_max_entries(name, ENTRIES);
         }
+        loader.map_max_entries("FLOWS", flows);
         let mut ebpf = loader.load(OBJECT).expect("the object loads; it takes root");
         for name in [INGRESS, EGRESS] {
             let program: &mut SchedClassifier = ebpf.program_mut(name).unwrap().try_into().unwrap();
@@ -166,6 +178,11 @@ impl Kernel {
             flows: Table::new(map("FLOWS")),
             ranges: Table::new(map("RANGES")),
             clients: Table::new(map("CLIENTS")),
+            half_open: Table::new(map("HALF_OPEN")),
+            used: Table::new(map("USED")),
+            closed: Table::new(map("CLOSED")),
+            versions: map("VERSIONS").try_into().unwrap(),
+            counts: map("COUNTS").try_into().unwrap(),
             ebpf,
             prefixes: Vec::new(),
             zero: Counters::default(),
@@ -198,7 +215,7 @@ impl Kernel {
 
     /// Sets bits of [`ftp_common::policy::option`].
     pub fn set_options(&mut self, options: u32) {
-        self.config.set(0, Value(Config { generation: GENERATION, options }), 0).unwrap();
+        self.config.set(0, Value(Config { generation: GENERATION, options, seed: SEED }), 0).unwrap();
     }
 
     /// Somebody views until then, nanoseconds of `CLOCK_MONOTONIC`.
@@ -236,6 +253,13 @@ impl Kernel {
         self.ranges.empty();
         self.flows.empty();
         self.clients.empty();
+        self.used.empty();
+        self.closed.empty();
+        for slot in self.half_open.all().into_keys().map(|id| (id >> 32) as u32) {
+            self.versions.set(slot, 0, 0).unwrap();
+            self.counts.set(slot / WAYS, 0, 0).unwrap();
+        }
+        self.half_open.empty();
         self.zero = self.totals();
     }
 
@@ -310,22 +334,19 @@ impl Kernel {
 
     /// Lets time pass: all times in the maps lie that much further in the past.
     pub fn age(&mut self, by: Duration) {
-        age(by, &mut self.sessions, &mut self.expectations, &mut self.flows, &mut self.clients);
+        let by = u64::try_from(by.as_nanos()).expect("less than centuries");
+        self.sessions.change(|session| age_session(session, by));
+        self.expectations.change(|expectation| age_expectation(expectation, by));
+        self.flows.change(|flow| flow.since = older(flow.since, by));
+        self.half_open.change(|entry| age_half_open(entry, by));
+        self.closed.change(|closed| {
+            closed.from = older(closed.from, by);
+            for handshake in &mut closed.handshakes {
+                handshake.until = handshake.until.saturating_sub(u32::try_from(by / SECOND).expect("years"));
+            }
+        });
+        self.clients.change(|slot| slot.full_since = older(slot.full_since, by));
     }
-}
-
-fn age(
-    by: Duration,
-    sessions: &mut Table<ConnectionKey, Session>,
-    expectations: &mut Table<ExpectationKey, Expectation>,
-    flows: &mut Table<ConnectionKey, Flow>,
-    clients: &mut Table<ClientKey, ClientSessions>,
-) {
-    let by = u64::try_from(by.as_nanos()).expect("less than centuries");
-    sessions.change(|session| age_session(session, by));
-    expectations.change(|expectation| age_expectation(expectation, by));
-    flows.change(|flow| flow.since = older(flow.since, by));
-    clients.change(|client| client.full_since = older(client.full_since, by));
 }
 
 /// A time that lies `by` nanoseconds further in the past; 0, which stands for "never", stays.
@@ -339,6 +360,13 @@ pub const fn age_session(session: &mut Session, by: u64) {
     session.since = older(session.since, by);
     session.client.last_command_at = older(session.client.last_command_at, by);
     session.server.last_reply_at = older(session.server.last_reply_at, by);
+    session.unfinished.leaked_at = older(session.unfinished.leaked_at, by);
+}
+
+/// Moves the times of a half-open flow into the past.
+pub const fn age_half_open(entry: &mut HalfOpenFlow, by: u64) {
+    entry.until = older(entry.until, by);
+    entry.flow.since = older(entry.flow.since, by);
 }
 
 /// Moves the times of an expectation into the past.

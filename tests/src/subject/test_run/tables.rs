@@ -5,10 +5,12 @@ use std::hash::Hash;
 
 use aya::Pod;
 use aya::maps::{self, Map, MapData};
-use ftp_common::expectation::Expectation;
+use ftp_common::closed::Closed;
+use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
-use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
-use ftp_common::limit::ClientSessions;
+use ftp_common::half_open::HalfOpenFlow;
+use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
+use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -25,8 +27,8 @@ macro_rules! pod {
     )+};
 }
 
-pod!(Config, PortClasses, ServerPolicy, ServerKey, ConnectionKey, ExpectationKey, ClientKey);
-pod!(Handshake, Session, Expectation, Range, Flow, ClientSessions);
+pod!(Config, PortClasses, ServerPolicy, ServerKey, ConnectionKey, ExpectationKey, SlotKey, u64);
+pod!(Handshake, Session, Expectation, Used, Range, Flow, Closed, HalfOpenFlow, Slot, u32);
 
 /// A hash map of the kernel.
 pub struct Table<K, V>(maps::HashMap<MapData, Value<K>, Value<V>>)

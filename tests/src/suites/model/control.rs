@@ -11,6 +11,8 @@ use crate::subject::test_run::{Hook, Verdict};
 
 /// Kind of the Multipath TCP option.
 pub const MULTIPATH: u8 = 30;
+/// Kind of the TCP Fast Open option.
+pub const FAST_OPEN: u8 = 34;
 
 impl Model {
     pub(super) fn client_speaks(&mut self, hook: Hook, packet: &Packet) -> Verdict {
@@ -38,20 +40,24 @@ impl Model {
             return Verdict::Pass;
         }
         if session.server.opaque != 0 {
-            session.client.follow(&segment);
+            session.client.follow(&session.server, &segment);
         } else {
             let mut counts = Counts::default();
             let before = session.client;
             let may_defer = self.may_defer(hook);
-            match session.client.receive(&session.server, &segment, self.now, may_defer, &mut counts) {
+            let mut action = session.client.receive(&session.server, &segment, self.now, may_defer, &mut counts);
+            if packet.fragmented && matches!(action, SegmentAction::Parse { .. }) {
+                action = session.client.desync(&mut counts);
+            }
+            match action {
                 SegmentAction::Defer => return self.hold(key, session, &counts),
-                SegmentAction::Parse { skip, compare } if !packet.fragmented => {
+                SegmentAction::Parse { skip, compare } => {
                     let text = &packet.tcp.payload[skip as usize..];
                     self.read_client(&mut session, &key, segment.seq.wrapping_add(skip), text, compare, &mut counts);
-                    session.client.finish(&segment);
                 }
-                _ => {}
+                SegmentAction::Ignore => {}
             }
+            session.finish_client(&segment);
             if session.client.desyncs != before.desyncs {
                 self.withdraw(key, &session);
             } else if session.client.transfers != before.transfers {
@@ -118,7 +124,7 @@ impl Model {
             self.count(Counter::SessionsMidstream);
         }
         let mut session = self.sessions[&key];
-        if session.server_resets(&segment) {
+        if session.server_resets(&segment, Self::is_local(hook)) {
             self.end(key, &session);
             return Verdict::Pass;
         }
@@ -126,8 +132,11 @@ impl Model {
             self.count(Counter::ResetsIgnored);
             return Verdict::Pass;
         }
+        if segment.length != 0 {
+            session.server.confirmed = 1;
+        }
         if session.server.opaque != 0 {
-            session.server.follow(&segment);
+            session.server.follow(&session.client, &segment, Self::is_local(hook));
         } else {
             let mut counts = Counts::default();
             let may_defer = self.may_defer(hook);
@@ -136,14 +145,13 @@ impl Model {
                 SegmentAction::Parse { skip, .. } if !packet.fragmented => {
                     let text = &packet.tcp.payload[skip as usize..];
                     self.read_server(&mut session, &key, text, segment.ack, &mut counts);
-                    session.server.finish(&segment);
                 }
                 _ => {}
             }
             if session.server.opaque != 0 && session.server.fin == 0 {
                 session.server.next = segment.end();
-                session.server.finish(&segment);
             }
+            session.server.finish(&session.client, &segment);
             self.flush(&counts);
         }
         self.carry_out(key, &mut session);
@@ -220,7 +228,7 @@ impl Model {
 }
 
 /// Whether TCP options have one of a kind (RFC 9293 §3.2).
-fn has_option(options: &[u8], kind: u8) -> bool {
+pub(super) fn has_option(options: &[u8], kind: u8) -> bool {
     let mut rest = options;
     loop {
         match rest {

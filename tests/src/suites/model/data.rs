@@ -1,13 +1,16 @@
 //! Packets on a guarded port.
 
 use ftp_common::address::Address;
+use ftp_common::closed::{Closed, FIN_WAIT};
 use ftp_common::counter::Counter;
-use ftp_common::expectation::Expectation;
-use ftp_common::flow::tcp::FIN;
-use ftp_common::flow::{Flow, PROMISCUOUS, Transition, state};
+use ftp_common::expectation::{Expectation, Used};
+use ftp_common::flow::tcp::{FIN, RST};
+use ftp_common::flow::{Flow, PROMISCUOUS, state};
+use ftp_common::half_open::{ANSWERED, HalfOpenFlow, Handshake, LIFE, Syn};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::flag;
 
+use super::control::{FAST_OPEN, has_option};
 use super::{Model, Packet};
 use crate::subject::test_run::{Hook, INTERFACE, Verdict};
 
@@ -27,180 +30,368 @@ fn is_of(expectation: &Expectation, flow: &Flow) -> bool {
     expectation.session_id == flow.session_id && expectation.serial == flow.serial
 }
 
+/// What a SYN is to one of the two modes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Judgement {
+    Unguarded,
+    /// `true`: by the session of the very client that the connection is of.
+    Accepted(bool),
+    Denied(Counter),
+}
+
 impl Model {
     pub(super) fn data(&mut self, hook: Hook, packet: &Packet) -> Verdict {
+        if packet.opens() {
+            return self.syn(hook, packet);
+        }
         let (from, to) = (packet.tcp.source.port(), packet.tcp.destination.port());
-        let policy = self.policy;
-        let is_active = |port| policy.active_port != 0 && port == policy.active_port;
-        let is_guarded = |port| policy.is_passive(port) || is_active(port);
-        if is_guarded(to) && self.on_the_way_to_server(hook, packet) == Verdict::Drop {
+        if self.is_guarded(to) && self.segment(hook, packet, true) == Verdict::Drop {
             return Verdict::Drop;
         }
-        if is_guarded(from) {
-            return self.on_the_way_from_server(hook, packet);
-        }
-        Verdict::Pass
+        if self.is_guarded(from) { self.segment(hook, packet, false) } else { Verdict::Pass }
     }
 
-    fn on_the_way_to_server(&mut self, hook: Hook, packet: &Packet) -> Verdict {
-        let key = packet.as_client();
-        if let Some(verdict) = self.of_a_flow(hook, packet, key, true) {
-            return verdict;
-        }
-        if packet.opens() && self.is_server(key.server) && self.policy.is_passive(key.server_port) {
-            return self.begin(hook, packet, key, Mode::Passive);
-        }
-        Verdict::Pass
+    fn is_guarded(&self, port: u16) -> bool {
+        self.policy.is_passive(port) || self.policy.active_port != 0 && port == self.policy.active_port
     }
 
-    fn on_the_way_from_server(&mut self, hook: Hook, packet: &Packet) -> Verdict {
-        let key = packet.as_server();
-        if let Some(verdict) = self.of_a_flow(hook, packet, key, false) {
-            return verdict;
+    fn syn(&mut self, hook: Hook, packet: &Packet) -> Verdict {
+        let active = self.judge(hook, packet, Mode::Active);
+        if active == Judgement::Accepted(true) {
+            return Verdict::Pass;
         }
-        if packet.opens() && self.is_server(key.server) && self.policy.active_port == key.server_port {
-            return self.begin(hook, packet, key, Mode::Active);
-        }
-        Verdict::Pass
-    }
-
-    fn begin(&mut self, hook: Hook, packet: &Packet, key: ConnectionKey, mode: Mode) -> Verdict {
-        match self.claim(hook, packet, key, mode) {
-            Ok(flow) => {
-                self.flows.insert(key, flow);
-                Verdict::Pass
+        for judgement in [self.judge(hook, packet, Mode::Passive), active] {
+            if let Judgement::Denied(reason) = judgement {
+                return self.deny(reason);
             }
-            Err(reason) => self.deny(reason),
+        }
+        Verdict::Pass
+    }
+
+    fn judge(&mut self, hook: Hook, packet: &Packet, mode: Mode) -> Judgement {
+        let passive = mode == Mode::Passive;
+        let key = if passive { packet.as_client() } else { packet.as_server() };
+        let policy = self.policy;
+        let guarded = if passive {
+            policy.is_passive(key.server_port)
+        } else {
+            policy.active_port != 0 && policy.active_port == key.server_port
+        };
+        if !guarded || !self.is_server(key.server) {
+            return Judgement::Unguarded;
+        }
+        if packet.is_mapped() {
+            Judgement::Denied(Counter::DeniedMappedAddress)
+        } else if !self.is_right_direction(hook, !passive) {
+            Judgement::Denied(Counter::DeniedWrongDirection)
+        } else {
+            self.accept(hook, packet, key, mode).map_or_else(Judgement::Denied, Judgement::Accepted)
         }
     }
 
-    /// The flow that a SYN begins, having taken a place on the expectation; or what is against it.
-    fn claim(&mut self, hook: Hook, packet: &Packet, key: ConnectionKey, mode: Mode) -> Result<Flow, Counter> {
-        if packet.is_mapped() {
-            return Err(Counter::DeniedMappedAddress);
-        }
+    /// Has a SYN make a half-open flow, with a slot of the expectation; or what is against it.
+    fn accept(&mut self, hook: Hook, packet: &Packet, key: ConnectionKey, mode: Mode) -> Result<bool, Counter> {
         let passive = mode == Mode::Passive;
         let own = expected(&key, mode, false);
         let anyone = expected(&key, mode, true);
         let any_client = !self.expectations.contains_key(&own) && passive && self.policy.has(flag::PASV_PROMISCUOUS);
         let expected = if any_client { anyone } else { own };
         let Some(mut expectation) = self.expectations.get(&expected).copied() else {
-            return Err(if passive { Counter::DeniedPassive } else { Counter::DeniedActive });
+            let used = self.used.get(&expected).is_some_and(|used| self.is_alive(&used.session, used.session_id));
+            return Err(match mode {
+                Mode::Active => Counter::DeniedActive,
+                Mode::Passive if used => Counter::DeniedUsed,
+                Mode::Passive => Counter::DeniedPassive,
+            });
         };
         if self.now > expectation.expires {
             self.expectations.remove(&expected);
             return Err(Counter::DeniedExpired);
         }
-        let owner = self.sessions.get(&expectation.session).filter(|owner| owner.session_id == expectation.session_id);
+        let session = expectation.session;
+        let owner = self.sessions.get(&session).filter(|owner| owner.session_id == expectation.session_id);
         let Some(owner) = owner else {
             self.expectations.remove(&expected);
             return Err(Counter::DeniedSessionGone);
         };
-        if !expectation.may_begin(owner.client.transfers) {
+        let transfers = owner.client.transfers;
+        if packet.tcp.length() != 0 || has_option(&packet.tcp.options, FAST_OPEN) {
+            return Err(Counter::DeniedFastOpen);
+        }
+        let accepted = session.client == key.client;
+        self.forget_expired();
+        if let Some(entry) = self.half_open.get_mut(&key) {
+            match entry.on_syn(packet.tcp.seq, expectation.session_id, expectation.serial) {
+                Syn::Repeated => {
+                    entry.until = self.now + LIFE;
+                    return Ok(accepted);
+                }
+                Syn::Occupied => return Err(Counter::DeniedTupleInUse),
+                Syn::Anew => {
+                    self.half_open.remove(&key);
+                }
+            }
+        }
+        if self.closed.get(&key).is_some_and(|closed| !closed.has_room(self.now)) {
+            return Err(Counter::DeniedTupleInUse);
+        }
+        if !expectation.may_begin(transfers) {
             return Err(Counter::DeniedUsed);
         }
         if !expectation.reserve_half_open(self.now) {
             return Err(Counter::DeniedHalfOpen);
         }
+        let now = self.now;
+        if !self.sessions.get_mut(&session).is_some_and(|owner| owner.unfinished.take(now)) {
+            return Err(Counter::DeniedHalfOpenFull);
+        }
         self.expectations.insert(expected, expectation);
-        Ok(Flow {
+        if let Some(flow) = self.flows.remove(&key) {
+            self.note_closed(key, &flow, 0);
+        }
+        let flow = Flow {
             session_id: expectation.session_id,
-            since: self.now,
-            last_seen: self.now,
+            since: now,
+            last_seen: now,
             packets: if passive { [1, 0] } else { [0, 1] },
             serial: expectation.serial,
             syn_seq: packet.tcp.seq,
             interface: INTERFACE,
-            control_client_port: expectation.session.client_port,
-            control_server_port: expectation.session.server_port,
+            control_client_port: session.client_port,
+            control_server_port: session.server_port,
             mode: mode.number(),
             opened_at_egress: u8::from(hook != Hook::Ingress),
             marks: if any_client { PROMISCUOUS } else { 0 },
             ..Flow::default()
-        })
+        };
+        let entry = HalfOpenFlow { key, control_client: session.client, until: now + LIFE, flow };
+        self.half_open.insert(key, entry);
+        Ok(accepted)
     }
 
-    /// The verdict on a packet of a connection that was let in; `None` if it isn't of one.
-    fn of_a_flow(&mut self, hook: Hook, packet: &Packet, key: ConnectionKey, from_client: bool) -> Option<Verdict> {
-        let mut flow = self.flows.get(&key).copied()?;
-        let mode = Mode::from_number(flow.mode);
-        let from_opener = (mode == Mode::Passive) == from_client;
-        let transition = flow.transition(from_opener, from_client, packet.tcp.flags, packet.tcp.seq, packet.tcp.ack);
-        let by = expected(&key, mode, flow.marks & PROMISCUOUS != 0);
-        match transition {
-            Transition::NewSyn => return None,
-            Transition::Established => {
-                let won = self.use_up(&by, &flow);
-                flow.state = if won { state::ESTABLISHED } else { state::DENIED };
+    fn forget_expired(&mut self) {
+        let now = self.now;
+        self.half_open.retain(|_, entry| now <= entry.until);
+    }
+
+    /// A segment that is no first SYN.
+    fn segment(&mut self, hook: Hook, packet: &Packet, from_client: bool) -> Verdict {
+        let key = if from_client { packet.as_client() } else { packet.as_server() };
+        self.forget_expired();
+        let mut counted = false;
+        if let Some(entry) = self.half_open.get(&key).copied() {
+            counted = self.counts(&entry.flow, hook, from_client);
+            match self.of_half_open(hook, packet, entry, from_client, counted) {
+                Ok(true) => {}
+                Ok(false) => return Verdict::Pass,
+                Err(reason) if self.is_server(key.server) => return self.deny(reason),
+                Err(_) => return Verdict::Pass,
             }
-            _ => {}
         }
-        if flow.state == state::DENIED {
+        let found = self.flows.get(&key).copied();
+        let genuine = self.is_right_direction(hook, !from_client);
+        if genuine
+            && !found.is_some_and(|flow| flow.is_open())
+            && self.begins_again(packet, key, from_client, found.is_some())
+            && self.is_server(key.server)
+        {
+            return self.deny(Counter::DeniedHandshake);
+        }
+        let Some(mut flow) = found else { return Verdict::Pass };
+        if !counted && self.counts(&flow, hook, from_client) {
+            flow.account(from_client, 1, packet.tcp.length(), self.now);
+        }
+        if !genuine {
             self.flows.insert(key, flow);
-            let has_policy = self.is_server(key.server);
-            return Some(if has_policy { self.deny(Counter::DeniedUsed) } else { Verdict::Pass });
+            return Verdict::Pass;
         }
-        if flow.counts_here(INTERFACE, hook != Hook::Ingress, self.setup.loopback, from_opener) {
-            let way = usize::from(!from_client);
-            flow.packets[way] += 1;
-            flow.bytes[way] += u64::from(packet.tcp.length());
-            flow.last_seen = self.now;
-        }
-        match transition {
-            Transition::SynAck => {
-                flow.syn_ack_seq = packet.tcp.seq;
-                flow.state = state::SYN_RECV;
+        if flow.is_ended_by(from_client, packet.tcp.flags) {
+            self.flows.remove(&key);
+            self.note_closed(key, &flow, 0);
+            if let Some(closed) = self.closed.get_mut(&key).filter(|_| !from_client && !packet.has(RST)) {
+                closed.await_last(&packet.segment());
             }
-            Transition::Refused => {
-                if let Some(expectation) = self.expectations.get_mut(&by)
-                    && is_of(expectation, &flow)
-                {
-                    expectation.release_half_open(flow.since);
+            self.ended(key, &flow);
+            return Verdict::Pass;
+        }
+        if packet.has(FIN) {
+            if !from_client {
+                self.note_closed(key, &flow, self.now + FIN_WAIT);
+            }
+            flow.marks |= Flow::fin_mark(from_client);
+        }
+        self.flows.insert(key, flow);
+        Verdict::Pass
+    }
+
+    /// An accepted connection has ended.
+    fn ended(&mut self, key: ConnectionKey, flow: &Flow) {
+        self.count(Counter::FlowsEnded);
+        let owner = self.sessions.get_mut(&control_of(flow, key));
+        if let Some(owner) = owner.filter(|owner| owner.session_id == flow.session_id) {
+            owner.server.transfer = 0;
+        }
+    }
+
+    /// Whether a segment of no open flow would begin again what the server has closed; `known`: it has not ended yet.
+    fn begins_again(&mut self, packet: &Packet, key: ConnectionKey, from_client: bool, known: bool) -> bool {
+        let Some(closed) = self.closed.get_mut(&key).filter(|_| !packet.has(RST)) else { return false };
+        if from_client {
+            return closed.denies(packet.tcp.seq, packet.tcp.ack, self.now);
+        }
+        if packet.has(FIN) && !known {
+            closed.await_again();
+        }
+        false
+    }
+
+    /// The server has closed a flow that a client opened: nothing begins by its numbers any more.
+    fn note_closed(&mut self, key: ConnectionKey, flow: &Flow, from: u64) {
+        if Mode::from_number(flow.mode) == Mode::Passive {
+            self.closed.entry(key).or_default().add(Closed::distance(flow), self.now, from);
+        }
+    }
+
+    fn counts(&self, flow: &Flow, hook: Hook, from_client: bool) -> bool {
+        let from_opener = (flow.mode == Mode::Passive.number()) == from_client;
+        flow.counts_here(INTERFACE, hook != Hook::Ingress, self.setup.loopback, from_opener)
+    }
+
+    /// Whether the flow is established now; or why the segment is denied.
+    fn of_half_open(
+        &mut self,
+        hook: Hook,
+        packet: &Packet,
+        mut entry: HalfOpenFlow,
+        from_client: bool,
+        counted: bool,
+    ) -> Result<bool, Counter> {
+        let key = entry.key;
+        let from_opener = (entry.flow.mode == Mode::Passive.number()) == from_client;
+        if !self.is_right_direction(hook, !from_client) {
+            return if from_opener { Err(Counter::DeniedWrongDirection) } else { Ok(false) };
+        }
+        let tcp = &packet.tcp;
+        let step = entry.on_segment(from_opener, tcp.flags, tcp.seq, tcp.ack, tcp.length());
+        let unconfirmed = entry.flow.state == state::UNCONFIRMED;
+        if unconfirmed && from_opener && step == Handshake::Same && !self.is_owned(&entry) {
+            entry.flow.state = state::DENIED;
+            self.half_open.insert(key, entry);
+            return Err(Counter::DeniedSessionGone);
+        }
+        if step == Handshake::Unfit {
+            let denied = entry.flow.state == state::DENIED;
+            return Err(if denied { Counter::DeniedUsed } else { Counter::DeniedHandshake });
+        }
+        if counted {
+            entry.flow.account(from_client, 1, tcp.length(), self.now);
+        }
+        if unconfirmed && packet.has(FIN) {
+            entry.flow.marks |= Flow::fin_mark(from_client);
+        }
+        let mut result = Ok(false);
+        match step {
+            Handshake::Answered => {
+                if !entry.was_answered() {
+                    entry.flow.syn_ack_seq = tcp.seq;
+                    entry.flow.marks |= ANSWERED;
                 }
+                if entry.flow.state == state::SYN_SENT {
+                    entry.flow.state = state::SYN_RECV;
+                }
+                entry.until = self.now + LIFE;
+            }
+            Handshake::AnsweredAnew => result = Err(Counter::DeniedHandshake),
+            Handshake::Acknowledged => {
+                if !self.establish(&mut entry) {
+                    result = Err(Counter::DeniedUsed);
+                }
+            }
+            Handshake::Confirmed => {
+                if entry.flow.state != state::SYN_RECV || self.establish(&mut entry) {
+                    entry.flow.state = state::ESTABLISHED;
+                    self.half_open.remove(&key);
+                    self.flows.insert(key, entry.flow);
+                    return Ok(true);
+                }
+            }
+            Handshake::Refused => {
+                self.release(&entry);
+                entry.flow.state = state::REFUSED;
                 self.count(Counter::FlowsRefused);
             }
-            Transition::Ended => {
-                self.count(Counter::FlowsEnded);
-                let control = ConnectionKey {
-                    client_port: flow.control_client_port,
-                    server_port: flow.control_server_port,
-                    ..key
-                };
-                if let Some(owner) = self.sessions.get_mut(&control)
-                    && owner.session_id == flow.session_id
-                {
-                    owner.server.transfer = 0;
-                }
+            Handshake::Reset => {
+                entry.flow.state = state::DENIED;
+                self.ended(key, &entry.flow);
             }
-            _ => {}
-        }
-        if matches!(transition, Transition::Refused | Transition::Ended) {
-            self.flows.remove(&key);
-        } else {
-            if packet.has(FIN) && flow.state == state::ESTABLISHED {
-                flow.marks |= if from_client { 1 } else { 2 };
+            Handshake::Gone => {
+                self.note_closed(key, &entry.flow, 0);
+                self.ended(key, &entry.flow);
+                self.half_open.remove(&key);
+                return Ok(false);
             }
-            self.flows.insert(key, flow);
+            Handshake::Ignored => {
+                self.release(&entry);
+                self.half_open.remove(&key);
+                return Ok(false);
+            }
+            Handshake::Same | Handshake::Unfit => {}
         }
-        Some(Verdict::Pass)
+        self.half_open.insert(key, entry);
+        result
+    }
+
+    fn is_owned(&self, entry: &HalfOpenFlow) -> bool {
+        let control = ConnectionKey { client: entry.control_client, ..control_of(&entry.flow, entry.key) };
+        self.is_alive(&control, entry.flow.session_id) && self.sessions[&control].server.fin == 0
+    }
+
+    fn is_alive(&self, control: &ConnectionKey, session_id: u64) -> bool {
+        self.sessions.get(control).is_some_and(|owner| owner.session_id == session_id)
+    }
+
+    fn release(&mut self, entry: &HalfOpenFlow) {
+        if let Some(expectation) = self.expectations.get_mut(&by(entry))
+            && is_of(expectation, &entry.flow)
+        {
+            expectation.release_half_open(entry.flow.since);
+        }
     }
 
     /// A handshake is complete: whether this connection is the one that the expectation is for.
+    fn establish(&mut self, entry: &mut HalfOpenFlow) -> bool {
+        let won = self.use_up(&by(entry), &entry.flow);
+        entry.flow.state = if won { state::UNCONFIRMED } else { state::DENIED };
+        won
+    }
+
     fn use_up(&mut self, by: &ExpectationKey, flow: &Flow) -> bool {
         let Some(expectation) = self.expectations.get_mut(by).filter(|expectation| is_of(expectation, flow)) else {
             return false;
         };
+        let owner = self.sessions.get_mut(&expectation.session);
+        let Some(owner) = owner.filter(|owner| owner.session_id == flow.session_id) else { return false };
+        if !expectation.may_begin(owner.client.transfers) {
+            return false;
+        }
+        owner.unfinished.give_back();
         if Mode::from_number(flow.mode) == Mode::Passive {
+            let used = Used { session: expectation.session, session_id: expectation.session_id };
+            self.used.insert(*by, used);
             self.expectations.remove(by);
         } else {
-            let owner = self.sessions.get(&expectation.session);
-            if !expectation.may_begin(owner.map_or(0, |owner| owner.client.transfers)) {
-                return false;
-            }
             expectation.uses = expectation.uses.wrapping_add(1);
             expectation.release_half_open(flow.since);
         }
         self.count(Counter::FlowsEstablished);
         true
     }
+}
+
+fn control_of(flow: &Flow, key: ConnectionKey) -> ConnectionKey {
+    ConnectionKey { client_port: flow.control_client_port, server_port: flow.control_server_port, ..key }
+}
+
+fn by(entry: &HalfOpenFlow) -> ExpectationKey {
+    expected(&entry.key, Mode::from_number(entry.flow.mode), entry.flow.marks & PROMISCUOUS != 0)
 }

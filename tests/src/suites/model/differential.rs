@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ftp_common::SECOND;
 use ftp_common::expectation::{Expectation, HALF_OPEN};
 use ftp_common::flow::Flow;
+use ftp_common::half_open::HalfOpenFlow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::session::{Handshake, Session};
 use ftp_user::sys::clock;
@@ -20,7 +21,7 @@ use crate::subject::test_run::frame::ethernet;
 use crate::subject::test_run::{Hook, Kernel, LOCAL, Setup, Verdict};
 
 /// Real time that a script may take: less than the shortest time that means something.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How much was run.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ impl Kernels {
         Self([Setup::SERVERS_BEHIND, Setup::SERVERS_BEYOND, Setup::LOOPBACK].map(Kernel::load))
     }
 
-    fn of(&mut self, setup: Setup) -> &mut Kernel {
+    pub(super) fn of(&mut self, setup: Setup) -> &mut Kernel {
         match setup {
             Setup::SERVERS_BEHIND => &mut self.0[0],
             Setup::SERVERS_BEYOND => &mut self.0[1],
@@ -66,7 +67,7 @@ impl Kernels {
 ///
 /// What doesn't hold, and the packets that led there.
 pub fn alone(script: &Script) -> Result<Coverage, String> {
-    Differential::new(script, None).run(script)
+    Differential::new(Setting::of(script.head), None).run(script)
 }
 
 /// Runs a script on both; they must agree after every step.
@@ -78,7 +79,7 @@ pub fn both(script: &Script, kernels: &mut Kernels) -> Result<Coverage, String> 
     let setup = Setting::of(script.head).setup;
     loop {
         let begun = Instant::now();
-        let result = Differential::new(script, Some(kernels.of(setup))).run(script);
+        let result = Differential::new(Setting::of(script.head), Some(kernels.of(setup))).run(script);
         // A machine that stood still in between proves nothing.
         if begun.elapsed() < PATIENCE {
             return result;
@@ -86,7 +87,8 @@ pub fn both(script: &Script, kernels: &mut Kernels) -> Result<Coverage, String> 
     }
 }
 
-struct Differential<'k> {
+/// The model, and the compiled program if it is there, on the same packets.
+pub(super) struct Differential<'k> {
     setting: Setting,
     kernel: Option<&'k mut Kernel>,
     model: Model,
@@ -96,18 +98,22 @@ struct Differential<'k> {
 }
 
 impl<'k> Differential<'k> {
-    fn new(script: &Script, kernel: Option<&'k mut Kernel>) -> Self {
-        let setting = Setting::of(script.head);
+    pub(super) fn new(setting: Setting, kernel: Option<&'k mut Kernel>) -> Self {
         let model = Model::new(setting.setup, setting.policy, vec![setting.server.into()]);
         let judge = Judge::default();
         Self { setting, kernel, model, judge, trace: Vec::new(), wrong: None }
     }
 
-    fn run(mut self, script: &Script) -> Result<Coverage, String> {
+    /// Brings the policy into force.
+    pub(super) fn begin(&mut self) {
         if let Some(kernel) = &mut self.kernel {
             let length = if self.setting.server.is_ipv4() { 32 } else { 128 };
             kernel.apply(&self.setting.policy, &[(self.setting.server, length)]);
         }
+    }
+
+    fn run(mut self, script: &Script) -> Result<Coverage, String> {
+        self.begin();
         let mut world = World::new(&self.setting);
         world.begin(&mut self);
         self.compare()?;
@@ -115,7 +121,11 @@ impl<'k> Differential<'k> {
             world.step(&mut self, *step);
             self.compare()?;
         }
-        Ok(Coverage { packets: self.trace.len() as u64, counters: self.model.counters })
+        Ok(self.coverage())
+    }
+
+    pub(super) fn coverage(&self) -> Coverage {
+        Coverage { packets: self.trace.len() as u64, counters: self.model.counters.clone() }
     }
 
     fn pass(&mut self, hook: Hook, packet: &Packet) -> Verdict {
@@ -142,7 +152,8 @@ impl<'k> Differential<'k> {
         verdict
     }
 
-    fn compare(&self) -> Result<(), String> {
+    /// Whether both agree on all that they know.
+    pub(super) fn compare(&self) -> Result<(), String> {
         if let Some(wrong) = &self.wrong {
             return Err(self.report(wrong));
         }
@@ -157,17 +168,26 @@ impl<'k> Differential<'k> {
             &kernel.sessions.all(),
             kernel.expectations.all(),
             kernel.flows.all(),
+            kernel.half_open.all().into_values().map(|entry| (entry.key, entry)).collect(),
             clock::monotonic(),
         );
         let m = &self.model;
-        let modelled = View::new(m.handshakes.clone(), &m.sessions, m.expectations.clone(), m.flows.clone(), m.now);
+        let modelled = View::new(
+            m.handshakes.clone(),
+            &m.sessions,
+            m.expectations.clone(),
+            m.flows.clone(),
+            m.half_open.clone(),
+            m.now,
+        );
         if real != modelled {
             return Err(self.report(&format!("maps:\nkernel {real:#?}\nmodel {modelled:#?}")));
         }
         Ok(())
     }
 
-    fn report(&self, wrong: &str) -> String {
+    /// The packets, and what is wrong.
+    pub(super) fn report(&self, wrong: &str) -> String {
         let mut report = format!("{:#?}\n", self.setting);
         for (at, (hook, packet, verdict)) in self.trace.iter().enumerate() {
             let tcp = &packet.tcp;
@@ -227,6 +247,8 @@ struct View {
     /// With each, whether its session lives; which half-open places are taken; the seconds it has left.
     expectations: HashMap<ExpectationKey, (Expectation, bool, [bool; HALF_OPEN], i64)>,
     flows: HashMap<ConnectionKey, (Flow, bool)>,
+    /// Those that have not expired.
+    half_open: HashMap<ConnectionKey, HalfOpenFlow>,
     /// Generations are names: none is given twice.
     session_ids: BTreeMap<u64, usize>,
 }
@@ -237,6 +259,7 @@ impl View {
         sessions: &HashMap<ConnectionKey, Session>,
         expectations: HashMap<ExpectationKey, Expectation>,
         flows: HashMap<ConnectionKey, Flow>,
+        half_open: HashMap<ConnectionKey, HalfOpenFlow>,
         now: u64,
     ) -> Self {
         let lives = |key: &ConnectionKey, session_id: u64| {
@@ -268,6 +291,14 @@ impl View {
             sessions: sessions.iter().map(|(key, session)| (*key, without_times(session))).collect(),
             expectations: expectations.into_iter().map(expectation).collect(),
             flows: flows.into_iter().map(flow).collect(),
+            half_open: half_open
+                .into_iter()
+                .filter(|(_, entry)| left(entry.until) > 0)
+                .map(|(key, entry)| {
+                    let flow = Flow { session_id: 0, since: 0, last_seen: 0, ..entry.flow };
+                    (key, HalfOpenFlow { until: 0, flow, ..entry })
+                })
+                .collect(),
             session_ids: seen.into_iter().filter(|(_, times)| *times > 1).collect(),
         }
     }
@@ -279,5 +310,6 @@ fn without_times(session: &Session) -> Session {
     session.since = 0;
     session.client.last_command_at = u64::from(session.client.last_command_at != 0);
     session.server.last_reply_at = u64::from(session.server.last_reply_at != 0);
+    session.unfinished.leaked_at = 0;
     session
 }

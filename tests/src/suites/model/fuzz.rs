@@ -9,7 +9,7 @@ use ftp_common::reply::{Reply, ReplyParser};
 
 use super::orderly;
 use super::script::Script;
-use super::{differential, reference};
+use super::{attack, differential, reference};
 
 /// A client's stream: the parser comes to the same commands as a reading line by line, whether it skips
 /// what can be skipped or not.
@@ -34,7 +34,7 @@ pub fn command_parser(stream: &[u8]) {
 /// A server's stream: the parser comes to the same replies as a reading line by line, whether it skips
 /// what can be skipped or not.
 pub fn reply_parser(stream: &[u8]) {
-    let read = reference::replies(&reference::lines(stream));
+    let read = reference::replies(&reference::reply_lines(stream));
     for skips in [false, true] {
         let mut parser = ReplyParser::default();
         let mut parsed = Vec::new();
@@ -54,6 +54,13 @@ pub fn reply_parser(stream: &[u8]) {
 /// reading line by line says; see [`orderly`].
 pub fn dialogue(bytes: &[u8]) {
     if let Err(wrong) = orderly::check(bytes) {
+        panic!("{wrong}");
+    }
+}
+
+/// A story of attack: what the server's TCP accepts was negotiated.
+pub fn flow_machine(bytes: &[u8]) {
+    if let Err(wrong) = attack::alone(&Script::from_bytes(bytes)) {
         panic!("{wrong}");
     }
 }

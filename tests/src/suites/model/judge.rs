@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::SYN;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::flag;
@@ -50,7 +49,7 @@ impl Judge {
         if dropped && setting.policy.has(flag::MONITOR) {
             return Err("monitor mode dropped a packet".into());
         }
-        if dropped && !packet.opens() && !of_control && raised.of(Counter::DeniedUsed) == 0 {
+        if dropped && !packet.opens() && !of_control && !is_restricted(packet, before) {
             return Err("a packet was dropped that begins nothing".into());
         }
         if dropped && raised.raised().is_empty() {
@@ -133,24 +132,36 @@ fn begins_with(seen: &Seen, position: u32, text: &str) -> bool {
     })
 }
 
-/// A beginning that passed to or from a guarded port was expected, or repeats one that was.
+/// Whether the handshake of a packet's connection was not over, or the server had closed.
+fn is_restricted(packet: &Packet, before: &Model) -> bool {
+    let half_open = [packet.as_client(), packet.as_server()].iter().any(|key| before.half_open.contains_key(key));
+    half_open || before.closed.contains_key(&packet.as_client())
+}
+
+/// A beginning that passed to or from a guarded port was expected, repeated or not.
 fn begins_as_expected(setting: &Setting, packet: &Packet, before: &Model) -> Result<(), String> {
     let (source, destination) = (packet.tcp.source, packet.tcp.destination);
     let passive = destination.ip() == setting.server && setting.policy.is_passive(destination.port());
     let active = source.ip() == setting.server && source.port() == setting.policy.active_port;
     let to_control = destination.ip() == setting.server && destination.port() == CONTROL;
-    let guarded = [(passive, packet.as_client(), Mode::Passive), (active, packet.as_server(), Mode::Active)];
-    for (_, key, mode) in guarded.into_iter().filter(|(is, ..)| *is && !to_control) {
+    let is_expected = |key: &ConnectionKey, mode: Mode, own: bool| {
         let port = if mode == Mode::Passive { key.server_port } else { key.client_port };
-        let expected = before.expectations.keys().any(|expected| {
-            let client =
-                expected.client == key.client || setting.policy.has(flag::PASV_PROMISCUOUS) && mode == Mode::Passive;
-            client && expected.server == key.server && expected.port == port && expected.mode == mode.number()
-        });
-        let repeats = before.flows.get(&key).is_some_and(|flow| flow.syn_seq == packet.tcp.seq);
-        // A connection that the client of another server opened from a guarded port is its business.
-        let other_way = before.flows.get(&key).is_some_and(|flow| flow.mode != mode.number());
-        if !expected && !repeats && !other_way {
+        before.expectations.iter().any(|(expected, of)| {
+            let any = !own && setting.policy.has(flag::PASV_PROMISCUOUS) && mode == Mode::Passive;
+            let client = expected.client == key.client || any;
+            let owner = !own || of.session.client == key.client;
+            client && owner && expected.server == key.server && expected.port == port && expected.mode == mode.number()
+        })
+    };
+    // What a client's own session expects may go to a guarded port of its own.
+    if to_control || active && is_expected(&packet.as_server(), Mode::Active, true) {
+        return Ok(());
+    }
+    for (_, key, mode) in [(passive, packet.as_client(), Mode::Passive), (active, packet.as_server(), Mode::Active)]
+        .into_iter()
+        .filter(|(is, ..)| *is)
+    {
+        if !is_expected(&key, mode, false) {
             return Err(format!("{key:?} began unexpected"));
         }
     }

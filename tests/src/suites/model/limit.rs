@@ -23,7 +23,7 @@ impl Model {
         if looks {
             let alive = &self.sessions;
             client.places.retain(|(key, session_id)| {
-                alive.get(key).is_some_and(|of| of.session_id == *session_id && of.server.fin == 0)
+                alive.get(key).is_some_and(|of| of.session_id == *session_id && of.is_alive(now))
             });
             if client.places.len() < limit {
                 client.places.push((*key, now));

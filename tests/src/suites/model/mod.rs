@@ -6,6 +6,7 @@
 //! | [`control`], [`data`], [`expectations`], [`limit`] | the packet path, with `HashMap`s for maps |
 //! | [`script`], [`grammar`], [`world`] | bytes become packets of control and data connections |
 //! | [`judge`] | what must hold whatever the packets are |
+//! | [`attack`] | stories of attack, and a real TCP that says what was let in |
 //! | [`differential`] | the compiled program and the model on the same packets |
 //! | [`mod@reference`], [`orderly`] | both streams, and a dialogue in good order, read line by line |
 //! | [`fuzz`] | the bodies of the fuzz targets |
@@ -13,6 +14,7 @@
 //! The parsers, the session and the other map values are ftp-common's: they are the very code that
 //! the kernel runs. What is modelled is everything around them.
 
+pub mod attack;
 pub mod control;
 pub mod data;
 pub mod differential;
@@ -31,10 +33,12 @@ use std::time::Duration;
 
 use ftp_common::SECOND;
 use ftp_common::address::Address;
+use ftp_common::closed::Closed;
 use ftp_common::counter::{Counter, Counts};
-use ftp_common::expectation::Expectation;
+use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
 use ftp_common::flow::tcp::{ACK, SYN, URG};
+use ftp_common::half_open::HalfOpenFlow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey};
 use ftp_common::policy::{ServerPolicy, Side, flag};
 use ftp_common::segment::Segment;
@@ -133,6 +137,12 @@ pub struct Model {
     pub expectations: HashMap<ExpectationKey, Expectation>,
     /// The FLOWS map.
     pub flows: HashMap<ConnectionKey, Flow>,
+    /// The HALF_OPEN map, by connection.
+    pub half_open: HashMap<ConnectionKey, HalfOpenFlow>,
+    /// The USED map.
+    pub used: HashMap<ExpectationKey, Used>,
+    /// The CLOSED map.
+    pub closed: HashMap<ConnectionKey, Closed>,
     /// The CLIENTS map.
     pub clients: HashMap<ClientKey, limit::Sessions>,
     /// The STATS map.
@@ -152,6 +162,9 @@ impl Model {
             sessions: HashMap::new(),
             expectations: HashMap::new(),
             flows: HashMap::new(),
+            half_open: HashMap::new(),
+            used: HashMap::new(),
+            closed: HashMap::new(),
             clients: HashMap::new(),
             counters: Counters::default(),
         }
@@ -186,10 +199,11 @@ impl Model {
     /// Whether packets of an end pass this way at a hook.
     fn is_right_direction(&self, hook: Hook, server: bool) -> bool {
         let egress = hook != Hook::Ingress;
+        let returned = hook == Hook::Egress { came_in_by: INTERFACE };
         match self.setup.side {
             Side::Both => true,
-            Side::ServersBehind => server == egress,
-            Side::ServersBeyond => server != egress,
+            Side::ServersBehind => server == egress && !returned,
+            Side::ServersBeyond => server != egress && !returned,
         }
     }
 

@@ -21,12 +21,14 @@ const RING: usize = 16;
 /// The state of a dialogue by its lines.
 #[derive(Debug, Default)]
 struct Lines {
-    /// With each command, the final replies that had come before it.
-    waiting: VecDeque<((Verb, HostPort), u32)>,
+    /// With each command, the final replies that had come before it; `None` for a PORT behind a bare line feed.
+    waiting: VecDeque<((Verb, HostPort), Option<u32>)>,
     finals: u32,
     /// Those that had come before the latest command.
     latest: u32,
     secured: bool,
+    /// A line ended in a bare line feed, and commands have been pending since.
+    bare: bool,
     /// The port that is expected, and for whom.
     expected: Option<(Mode, u16)>,
 }
@@ -68,7 +70,7 @@ impl Lines {
             (Verb::MalformedPort, 200..300) => self.expected = None,
             (Verb::Port, 200..300) => {
                 // Not if a reply came in between that may have been this one's.
-                let good = finals == self.latest && said.address == own.into() && said.port >= 1024;
+                let good = finals == Some(self.latest) && said.address == own.into() && said.port >= 1024;
                 self.expected = good.then_some((Mode::Active, said.port));
             }
             _ => {}
@@ -116,16 +118,23 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
 
 /// Reads the lines that have ended since the last time.
 fn read(setting: &Setting, lines: &mut Lines, said: &[Vec<u8>; 2], ended: &mut [usize; 2], speaker: usize) {
-    let all = reference::lines(&said[speaker]);
     if speaker == 0 {
-        for command in all[ended[0]..].iter().map(|line| reference::command(line)) {
+        let all = reference::lines(&said[0]);
+        let bare = reference::bare_line_feeds(&said[0]);
+        for (line, bare) in all.iter().zip(bare).skip(ended[0]) {
+            let command = reference::command(line);
             if command.0 != Verb::Nothing {
-                lines.waiting.push_back((command, lines.finals));
+                lines.bare &= !lines.waiting.is_empty();
+                let certain = command.0 != Verb::Port || !lines.bare;
+                lines.waiting.push_back((command, certain.then_some(lines.finals)));
+                lines.bare |= bare;
                 lines.latest = lines.finals;
             }
         }
         ended[0] = all.len();
     } else {
+        // The greeting ended in CRLF.
+        let all = reference::reply_lines(&[b"\r\n", &*said[1]].concat());
         let replies = reference::replies(&all);
         for reply in &replies[ended[1]..] {
             lines.reply(setting, reply);

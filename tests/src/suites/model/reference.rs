@@ -19,11 +19,39 @@ pub fn lines(stream: &[u8]) -> Vec<Vec<u8>> {
     lines
 }
 
+/// With each of [`lines`], whether no CR stands right before its line feed.
+#[must_use]
+pub fn bare_line_feeds(stream: &[u8]) -> Vec<bool> {
+    let mut bare: Vec<_> = stream.split(|byte| *byte == b'\n').map(|line| line.last() != Some(&b'\r')).collect();
+    bare.pop();
+    bare
+}
+
+/// The lines of a server's stream, as [`lines`]: where its first one ends in CRLF, so do all.
+#[must_use]
+pub fn reply_lines(stream: &[u8]) -> Vec<Vec<u8>> {
+    if bare_line_feeds(stream).first().copied().unwrap_or(true) {
+        return lines(stream);
+    }
+    let mut ended = Vec::new();
+    let mut line = Vec::new();
+    for part in stream.split_inclusive(|byte| *byte == b'\n') {
+        line.extend(part);
+        if let Some(text) = line.strip_suffix(b"\n").filter(|text| text.last() == Some(&b'\r')) {
+            ended.push(without_telnet(text));
+            line.clear();
+        }
+    }
+    ended
+}
+
 /// A line without Telnet commands (RFC 854). A carriage return belongs to the text wherever it is.
 fn without_telnet(line: &[u8]) -> Vec<u8> {
     match line {
         [] | [IAC] | [IAC, 251..=254] => Vec::new(),
-        [IAC, b'\r', rest @ ..] | [IAC, 251..=254, b'\r', rest @ ..] => [b"\r", &*without_telnet(rest)].concat(),
+        [IAC, end @ (b'\r' | b'\n'), rest @ ..] | [IAC, 251..=254, end @ (b'\r' | b'\n'), rest @ ..] => {
+            [&[*end], &*without_telnet(rest)].concat()
+        }
         [IAC, IAC, rest @ ..] => [&[IAC], &*without_telnet(rest)].concat(),
         [IAC, 251..=254, _, rest @ ..] | [IAC, _, rest @ ..] => without_telnet(rest),
         _ => {
@@ -125,10 +153,10 @@ pub fn replies(lines: &[Vec<u8>]) -> Vec<Reply> {
 fn code(line: &[u8]) -> Option<(u16, bool)> {
     let digits = line.get(..3).filter(|digits| (b'1'..=b'6').contains(&digits[0]))?;
     let code = u16::try_from(number(digits, 3, 699)?).expect("checked");
-    match line.get(3) {
-        None | Some(b' ' | b'\r') => Some((code, true)),
-        Some(b'-') => Some((code, false)),
-        Some(_) => None,
+    match &line[3..] {
+        [] | [b' ', ..] | [b'\r'] => Some((code, true)),
+        [b'-', ..] => Some((code, false)),
+        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::suites::evasions::Hang;
 use crate::support::file;
 
 const GROUP: &str = "Encapsulation of the control connection";
-pub(super) const ALL: &[&Scenario] = &[&FRAGMENTED, &EXTENDED, &MAPPED, &TAGGED, &HELPED, &LONG];
+pub(super) const ALL: &[&Scenario] = &[&FRAGMENTED, &EXTENDED, &MAPPED, &TAGGED, &STACKED, &HELPED, &LONG];
 
 /// What the server says, so that [`INSIDE`] would open.
 pub(super) const ANNOUNCES: &str = "227 Entering Passive Mode (10,0,0,1,58,152).";
@@ -197,6 +197,29 @@ pub static TAGGED: Scenario = Scenario {
             observed.push(access(connection.peer.opens(INSIDE)));
         }
         Ok(observed)
+    },
+};
+
+/// Linux takes off as many as there are.
+const STACKS: [&[(u16, u16)]; 4] = [
+    &[(C_TAG, 0); 4],
+    &[(S_TAG, 0); 8],
+    &[(C_TAG, 0); 12],
+    &[(S_TAG, 0), (C_TAG, 0), (S_TAG, 0), (C_TAG, 0), (C_TAG, 0)],
+];
+
+/// Four to twelve.
+pub static STACKED: Scenario = Scenario {
+    group: GROUP,
+    name: "a SYN to the range behind stacks of four to twelve VLAN tags that say a priority only",
+    must: "a stack hides no SYN",
+    expected: &["shut"; 4],
+    unguarded: &["open"; 4],
+    filter_at: Location::Server,
+    play: |testbed| {
+        let (server, client) = (&testbed.network.server, &testbed.network.client);
+        let answered = STACKS.iter().zip(51_100..).map(|(tags, port)| access(is_answered(client, server, tags, port)));
+        Ok(answered.collect())
     },
 };
 

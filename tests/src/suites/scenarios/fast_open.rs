@@ -20,10 +20,23 @@ pub(super) const ALL: &[&Scenario] = &[&FAST_OPEN];
 /// that sends it so (`TFO_CLIENT_NO_COOKIE`).
 #[track_caller]
 fn fast_open(client: &Host, server: &Host, address: SocketAddr, says: &[u8]) -> io::Result<(TcpStream, TcpListener)> {
-    for host in [client, server] {
-        let path = "/proc/sys/net/ipv4/tcp_fastopen";
-        host.namespace.run(|| fs::write(path, "519")).expect("Fast Open is there");
-    }
+    allow_data(client);
+    let listener = listen_for_data(server, address);
+    let socket = client.namespace.run(|| Socket::new(Domain::for_address(address), Type::STREAM, None))?;
+    let sent = socket.send_to_with_flags(says, &address.into(), libc::MSG_FASTOPEN)?;
+    assert_eq!(sent, says.len());
+    Ok((socket.into(), listener))
+}
+
+fn allow_data(host: &Host) {
+    let path = "/proc/sys/net/ipv4/tcp_fastopen";
+    host.namespace.run(|| fs::write(path, "519")).expect("Fast Open is there");
+}
+
+/// Listens where data in a SYN is taken.
+#[track_caller]
+pub(super) fn listen_for_data(server: &Host, address: SocketAddr) -> TcpListener {
+    allow_data(server);
     let listener = probe::listen(server, address);
     let queue: libc::c_int = 16;
     // SAFETY: the kernel reads one int.
@@ -37,10 +50,7 @@ fn fast_open(client: &Host, server: &Host, address: SocketAddr, says: &[u8]) -> 
         )
     };
     assert_eq!(set, 0, "{}", io::Error::last_os_error());
-    let socket = client.namespace.run(|| Socket::new(Domain::for_address(address), Type::STREAM, None))?;
-    let sent = socket.send_to_with_flags(says, &address.into(), libc::MSG_FASTOPEN)?;
-    assert_eq!(sent, says.len());
-    Ok((socket.into(), listener))
+    listener
 }
 
 /// The client repeats without data what is not answered.

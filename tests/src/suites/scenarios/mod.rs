@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`encapsulations`] | control connections in every encapsulation |
 //! | [`lifecycle`], [`fast_open`] | connection setup and teardown out of the ordinary |
+//! | [`handshakes`] | one negotiation, and more than one connection on it |
 //! | [`retransmissions`] | retransmissions, and urgent data with the real server |
 //! | [`loss`] | lost segments, and a gateway that sees what its server never gets |
 //! | [`off_path`] | an off-path attacker: a forged session, and blind packets to a client's host |
@@ -21,6 +22,7 @@ pub mod encapsulations;
 pub mod fast_open;
 pub mod floods;
 pub mod greedy;
+pub mod handshakes;
 pub mod lifecycle;
 pub mod loss;
 pub mod off_path;
@@ -68,6 +70,7 @@ impl Scenario {
             encapsulations::ALL,
             lifecycle::ALL,
             fast_open::ALL,
+            handshakes::ALL,
             retransmissions::ALL,
             loss::ALL,
             off_path::ALL,

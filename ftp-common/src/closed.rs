@@ -1,0 +1,139 @@
+//! Passive data connections that the server has closed: what must not begin them again.
+//!
+//! A host under a flood of SYNs keeps nothing of a handshake: its SYN-ACK's number is a cookie, and an acknowledgement
+//! of it opens the connection, for two minutes and as often as it comes while the host has no connection of these
+//! addresses and ports. Linux (`check_tcp_syn_cookie`) takes from the acknowledgement the sequence number and a secret of
+//! the addresses and ports, and wants 0 to 3 to be left (the index of a segment size). So what counts is the distance of
+//! the two numbers, not where they are.
+
+use crate::SECOND;
+use crate::flow::Flow;
+use crate::half_open::LIFE;
+use crate::segment::Segment;
+
+/// How long a host that has sent FIN keeps the connection at least, nanoseconds. Linux does so for `tcp_fin_timeout`: 60 s,
+/// and nobody sets it below this. So long the client may take to close after a transfer of next to nothing, which leaves
+/// the numbers where they were.
+pub const FIN_WAIT: u64 = 5 * SECOND;
+/// Numbers next to a cookie that are one, too.
+const SIZES: u32 = 3;
+/// Connections of the same addresses and ports that are remembered.
+pub const HANDSHAKES: usize = 4;
+
+/// What is known of the client's last acknowledgement.
+pub mod last {
+    /// The client has not closed, or not before the server.
+    pub const NONE: u32 = 0;
+    /// It may come.
+    pub const AWAITED: u32 = 1;
+    /// It has passed.
+    pub const PASSED: u32 = 2;
+}
+
+/// Numbers of a handshake. All zero: none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Handshake {
+    /// How far the number of the SYN-ACK lies behind that of the SYN.
+    pub distance: u32,
+    /// Until when they may make a cookie: seconds of `CLOCK_MONOTONIC`.
+    pub until: u32,
+}
+
+/// Value of the CLOSED map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Closed {
+    /// From when on its numbers are denied, nanoseconds of `CLOCK_MONOTONIC`.
+    pub from: u64,
+    /// The latest connections, around [`Self::next`].
+    pub handshakes: [Handshake; HANDSHAKES],
+    /// Where the client's last acknowledgement is, if it has closed before the server: sequence number and what it
+    /// acknowledges.
+    pub last: [u32; 2],
+    /// One of [`last`]. The server's host waits for that acknowledgement while it sends its FIN. It passes once for each: when
+    /// the host has it, it has no connection any more.
+    pub state: u32,
+    /// Where the next one goes, modulo their number.
+    pub next: u32,
+}
+
+impl Closed {
+    /// Whether one connection that may be there and one that begins can be remembered: a SYN may pass.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_room(&self, now: u64) -> bool {
+        self.at(self.next).until <= seconds(now) && self.at(self.next.wrapping_add(1)).until <= seconds(now)
+    }
+
+    const fn at(&self, index: u32) -> &Handshake {
+        &self.handshakes[index as usize % HANDSHAKES]
+    }
+
+    /// The distance of the numbers of a flow's handshake.
+    #[inline(always)]
+    #[must_use]
+    pub const fn distance(flow: &Flow) -> u32 {
+        flow.syn_ack_seq.wrapping_sub(flow.syn_seq)
+    }
+
+    /// The server has closed a flow of that [`Self::distance`]: nothing begins by its numbers from `from` on.
+    #[inline(always)]
+    pub const fn add(&mut self, distance: u32, now: u64, from: u64) {
+        let latest = self.at(self.next.wrapping_sub(1));
+        if latest.until == 0 || latest.distance != distance {
+            self.next = self.next.wrapping_add(1);
+        }
+        let until = seconds(now.wrapping_add(LIFE));
+        self.handshakes[self.next.wrapping_sub(1) as usize % HANDSHAKES] = Handshake { distance, until };
+        self.from = from;
+        self.state = last::NONE;
+    }
+
+    /// The server has sent its FIN, which ended the flow: the client had closed before.
+    #[inline(always)]
+    pub const fn await_last(&mut self, fin: &Segment) {
+        self.last = [fin.ack, fin.end().wrapping_add(1)];
+        self.state = last::AWAITED;
+    }
+
+    /// A FIN of the server comes again.
+    #[inline(always)]
+    pub const fn await_again(&mut self) {
+        if self.state == last::PASSED {
+            self.state = last::AWAITED;
+        }
+    }
+
+    /// Whether a segment of the client would open the connection again, and must not pass.
+    #[inline(always)]
+    #[must_use]
+    pub const fn denies(&mut self, seq: u32, ack: u32, now: u64) -> bool {
+        let mut is_cookie = false;
+        let mut i = 0;
+        while i < HANDSHAKES {
+            let left = ack.wrapping_sub(seq).wrapping_sub(self.handshakes[i].distance);
+            is_cookie |= left.wrapping_add(SIZES) <= 2 * SIZES && self.handshakes[i].until > seconds(now);
+            i += 1;
+        }
+        if !is_cookie || now < self.from {
+            return false;
+        }
+        if self.state == last::AWAITED && seq == self.last[0] && ack == self.last[1] {
+            self.state = last::PASSED;
+            return false;
+        }
+        true
+    }
+}
+
+const _: () = assert!(size_of::<Closed>() == 56);
+
+#[inline(always)]
+const fn seconds(time: u64) -> u32 {
+    (time / SECOND) as u32
+}
+
+#[cfg(test)]
+#[path = "closed_tests.rs"]
+mod tests;

@@ -1,0 +1,73 @@
+//! Stories of attack: clients and a neighbour on the wire who send what they like, and a server whose TCP says what
+//! came of it. Whatever they do:
+//!
+//! * no connection is accepted that no expectation named when its SYN passed;
+//! * one expectation, one accepted connection;
+//! * nothing of a session outlives it but its open transfers;
+//! * an expectation is used up only by who knows the number of the server's SYN-ACK;
+//! * a client who does nothing wrong gets its connection.
+//!
+//! The compiled program and the model must agree on every packet besides ([`super::differential`]).
+
+pub mod host;
+mod player;
+mod truth;
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::differential::{Coverage, Differential, Kernels, PATIENCE};
+use super::script::{Script, Setting};
+use crate::subject::test_run::{Kernel, Setup};
+use player::Player;
+
+/// Where a story takes place: that of a script with calm sessions of no one, as the story begins its own.
+/// Byte 0 of the head: the interface; 1: what the server's TCP does.
+fn setting(head: [u8; 8]) -> Setting {
+    let mut setting = Setting::of([0; 8]);
+    setting.setup = match head[0] % 4 {
+        0 | 3 => Setup::SERVERS_BEHIND,
+        1 => Setup::SERVERS_BEYOND,
+        _ => Setup::LOOPBACK,
+    };
+    setting.local = head[0] % 4 == 0;
+    setting.sessions.clear();
+    setting
+}
+
+/// Plays a story on the model alone.
+///
+/// # Errors
+///
+/// What doesn't hold, and the packets that led there.
+pub fn alone(story: &Script) -> Result<Coverage, String> {
+    play(story, None)
+}
+
+/// Plays a story on the model and the compiled program; they must agree after every packet.
+///
+/// # Errors
+///
+/// What doesn't hold, and the packets that led there.
+pub fn both(story: &Script, kernels: &mut Kernels) -> Result<Coverage, String> {
+    loop {
+        let begun = Instant::now();
+        let result = play(story, Some(kernels.of(setting(story.head).setup)));
+        // A machine that stood still in between proves nothing.
+        if begun.elapsed() < PATIENCE {
+            return result;
+        }
+    }
+}
+
+fn play(story: &Script, kernel: Option<&mut Kernel>) -> Result<Coverage, String> {
+    let setting = setting(story.head);
+    let stranger: IpAddr = "10.0.1.4".parse().expect("an address");
+    let differential = Differential::new(setting.clone(), kernel);
+    let mut player = Player::new(setting, stranger, differential, story.head);
+    for step in &story.steps {
+        player.step(*step)?;
+    }
+    player.an_honest_client_is_served()?;
+    Ok(player.coverage())
+}
