@@ -6,6 +6,7 @@ use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::option;
 use ftptrack_tests::INSIDE;
+use ftptrack_tests::subject::test_run::Hook;
 use ftptrack_tests::subject::test_run::frame::Tcp;
 use ftptrack_tests::subject::test_run::harness::{Control, Harness};
 
@@ -138,4 +139,57 @@ fn the_last_acknowledgement_of_an_empty_upload_passes_once_for_each_fin() {
     all_pass(&harness, &[fin, last.clone()]);
     assert_eq!(harness.pass(&last), IS_DENIED);
     assert_eq!(harness.counts(), [(Counter::DeniedHandshake, 3)]);
+}
+
+/// Each may have been a cookie's, and the next one needs a place, too.
+#[test]
+fn addresses_and_ports_are_used_three_times_in_two_minutes() {
+    let mut harness = Harness::new();
+    let mut control = harness.expecting(INSIDE);
+    let connect = |harness: &Harness, n: u32| {
+        let [syn, syn_ack, ack] = harness.handshake(50000, INSIDE);
+        let [syn, ack] = [syn, ack].map(|tcp| Tcp { seq: tcp.seq + n * 1000, ..tcp });
+        let syn_ack = Tcp { ack: syn_ack.ack + n * 1000, ..syn_ack };
+        let reset = harness.to_client(INSIDE, 50000).at(5001, ack.seq).flags(RST);
+        (syn.clone(), [syn, syn_ack, ack, reset])
+    };
+    for n in 0..3 {
+        all_pass(&harness, &connect(&harness, n).1);
+        control.exchange(&harness, "EPSV\r\n", &format!("229 Entering (|||{INSIDE}|)\r\n"));
+    }
+    harness.forget();
+    assert_eq!(harness.pass(&connect(&harness, 3).0), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedTupleInUse, 1)]);
+    harness.kernel.age(Duration::from_secs(131));
+    all_pass(&harness, &connect(&harness, 3).1);
+}
+
+/// Its client never acknowledges the server's FIN, so its entry stays.
+#[test]
+fn a_session_whose_server_has_closed_owns_nothing() {
+    let mut harness = Harness::new();
+    let control = harness.expecting(INSIDE);
+    let handshake = harness.handshake(50000, INSIDE);
+    all_pass(&harness, &handshake);
+    all_pass(&harness, &[control.server_segment(&harness, "").flags(FIN | ACK)]);
+    harness.forget();
+    assert_eq!(harness.kernel.sessions.all().len(), 1);
+    assert_eq!(harness.pass(&handshake[2]), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedSessionGone, 1)]);
+}
+
+/// Where clients are, nobody speaks for a server.
+#[test]
+fn a_neighbour_ends_no_connection() {
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    all_pass(&harness, &harness.handshake(50000, INSIDE));
+    let data = harness.to_client(INSIDE, 50000).at(5001, 1001).says("data");
+    all_pass(&harness, &[data]);
+    harness.forget();
+    let reset = harness.to_client(INSIDE, 50000).at(5005, 1001).flags(RST);
+    assert_eq!(harness.kernel.run(Hook::Ingress, &reset.frame()), PASSES);
+    assert_eq!((harness.counts(), harness.kernel.flows.all().len()), (vec![], 1));
+    all_pass(&harness, &[reset]);
+    assert_eq!((harness.counts(), harness.kernel.flows.all().len()), (vec![(Counter::FlowsEnded, 1)], 0));
 }
