@@ -2,7 +2,7 @@
 
 use ftp_common::counter::Counter;
 use ftptrack_tests::suites::dialogues::Guard;
-use ftptrack_tests::suites::scenarios::{self, Scenario, floods, greedy, races};
+use ftptrack_tests::suites::scenarios::{self, Scenario, echoes, floods, greedy, races};
 use ftptrack_tests::suites::security_page;
 
 #[test]
@@ -27,6 +27,14 @@ fn one_client_with_many_sessions_disturbs_no_other() {
 #[test]
 fn a_sweep_in_the_clients_name_burns_no_expectation() {
     greedy::SWEPT.must_hold(|ftptrack| assert_eq!(ftptrack.stats().of(Counter::FlowsEstablished), 1));
+}
+
+#[test]
+fn a_file_s_name_that_ends_a_reply_opens_nothing() {
+    echoes::LISTED_NAME.must_hold(|ftptrack| {
+        let stats = ftptrack.stats();
+        assert_eq!((stats.of(Counter::ExpectationsPassive), stats.of(Counter::DeniedPassive)), (1, 1), "{stats:?}");
+    });
 }
 
 #[test]

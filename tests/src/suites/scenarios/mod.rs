@@ -8,6 +8,7 @@
 //! | [`handshakes`] | one negotiation, and more than one connection on it |
 //! | [`retransmissions`] | retransmissions, and urgent data with the real server |
 //! | [`loss`] | lost segments, and a gateway that sees what its server never gets |
+//! | [`echoes`] | replies with text of the client's choice |
 //! | [`off_path`] | an off-path attacker: a forged session, and blind packets to a client's host |
 //! | [`floods`], [`greedy`] | more of everything than there is room for |
 //! | [`races`] | two at the same instant |
@@ -18,6 +19,7 @@ use crate::subject::ftptrack::Ftptrack;
 use crate::suites::dialogues::Guard;
 use crate::suites::evasions::Hang;
 
+pub mod echoes;
 pub mod encapsulations;
 pub mod fast_open;
 pub mod floods;
@@ -73,6 +75,7 @@ impl Scenario {
             handshakes::ALL,
             retransmissions::ALL,
             loss::ALL,
+            echoes::ALL,
             off_path::ALL,
             floods::ALL,
             greedy::ALL,

@@ -30,7 +30,7 @@ fn setting(head: [u8; 8]) -> Setting {
         1 => Setup::SERVERS_BEYOND,
         _ => Setup::LOOPBACK,
     };
-    setting.local = head[0] % 4 == 0;
+    setting.local = head[0].is_multiple_of(4);
     setting.sessions.clear();
     setting
 }

@@ -395,7 +395,7 @@ impl<'k> Player<'k> {
     fn whole_connection(&mut self, step: Step) -> Played {
         self.syn([4, step[1], 0, 2, step[4], 0, 0, 0])?;
         self.acknowledge([6, step[1], 0, 0, 0, u8::from(step[5] % 8 == 1), 0, 0])?;
-        if step[6] % 2 == 0 { self.server_acts([10, step[1], step[2], 0, 0, 0, 0, 0]) } else { Ok(()) }
+        if step[6].is_multiple_of(2) { self.server_acts([10, step[1], step[2], 0, 0, 0, 0, 0]) } else { Ok(()) }
     }
 
     fn negotiate_and_connect(&mut self, step: Step) -> Played {
