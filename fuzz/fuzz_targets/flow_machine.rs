@@ -1,6 +1,6 @@
 #![no_main]
-//! A story of attack
+//! A story of attack: what the server accepts was negotiated.
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| ftptrack_tests::suites:: what the server accepts was negotiated.:model::fuzz::flow_machine(bytes));
+fuzz_target!(|bytes: &[u8]| ftptrack_tests::suites::model::fuzz::flow_machine(bytes));
