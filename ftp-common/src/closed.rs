@@ -7,7 +7,7 @@
 //! the two numbers, not where they are.
 
 use crate::SECOND;
-use crate::flow::Flow;
+use crate::flow::{Flow, tcp};
 use crate::half_open::LIFE;
 use crate::segment::Segment;
 
@@ -15,6 +15,9 @@ use crate::segment::Segment;
 /// and nobody sets it below this. So long the client may take to close after a transfer of next to nothing, which leaves
 /// the numbers where they were.
 pub const FIN_WAIT: u64 = 5 * SECOND;
+/// How long after a FIN of the server its acknowledgement may come, nanoseconds. The host gives a connection up a while
+/// after it has sent the last FIN.
+pub const LAST_ACK: u64 = SECOND;
 /// Numbers next to a cookie that are one, too.
 const SIZES: u32 = 3;
 /// Connections of the same addresses and ports that are remembered.
@@ -22,7 +25,7 @@ pub const HANDSHAKES: usize = 4;
 
 /// What is known of the client's last acknowledgement.
 pub mod last {
-    /// The client has not closed, or not before the server.
+    /// There is none to come.
     pub const NONE: u32 = 0;
     /// It may come.
     pub const AWAITED: u32 = 1;
@@ -46,10 +49,11 @@ pub struct Handshake {
 pub struct Closed {
     /// From when on its numbers are denied, nanoseconds of `CLOCK_MONOTONIC`.
     pub from: u64,
+    /// Until when the client's last acknowledgement may come, nanoseconds.
+    pub last_until: u64,
     /// The latest connections, around [`Self::next`].
     pub handshakes: [Handshake; HANDSHAKES],
-    /// Where the client's last acknowledgement is, if it has closed before the server: sequence number and what it
-    /// acknowledges.
+    /// Where the client's last acknowledgement is, of the server's FIN: sequence number and what it acknowledges.
     pub last: [u32; 2],
     /// One of [`last`]. The server's host waits for that acknowledgement while it sends its FIN. It passes once for each: when
     /// the host has it, it has no connection any more.
@@ -83,26 +87,47 @@ impl Closed {
         let latest = self.at(self.next.wrapping_sub(1));
         if latest.until == 0 || latest.distance != distance {
             self.next = self.next.wrapping_add(1);
+            self.state = last::NONE;
         }
         let until = seconds(now.wrapping_add(LIFE));
         self.handshakes[self.next.wrapping_sub(1) as usize % HANDSHAKES] = Handshake { distance, until };
         self.from = from;
-        self.state = last::NONE;
     }
 
-    /// The server has sent its FIN, which ended the flow: the client had closed before.
+    /// The server has sent its FIN.
     #[inline(always)]
-    pub const fn await_last(&mut self, fin: &Segment) {
+    pub const fn await_last(&mut self, fin: &Segment, now: u64) {
         self.last = [fin.ack, fin.end().wrapping_add(1)];
+        self.last_until = now.wrapping_add(LAST_ACK);
         self.state = last::AWAITED;
     }
 
-    /// A FIN of the server comes again.
+    /// A segment of the server behind that. It says what it has of the client: not its FIN yet, where both closed at
+    /// once. A FIN that comes again shows that the host has the connection.
     #[inline(always)]
-    pub const fn await_again(&mut self) {
-        if self.state == last::PASSED {
-            self.state = last::AWAITED;
+    pub const fn server_says(&mut self, segment: &Segment, now: u64) {
+        if self.state == last::NONE {
+            return;
         }
+        if segment.has(tcp::FIN) {
+            self.await_last(segment, now);
+        }
+        self.last[0] = segment.ack;
+    }
+
+    /// The client has closed after the server. If it knows of the server's FIN, no acknowledgement of that comes by itself.
+    #[inline(always)]
+    pub const fn client_closes(&mut self, fin: &Segment) {
+        if fin.ack == self.last[1] {
+            self.state = last::NONE;
+        }
+    }
+
+    /// The client resets: the host may have no connection from now on.
+    #[inline(always)]
+    pub const fn client_resets(&mut self) {
+        self.from = 0;
+        self.state = last::NONE;
     }
 
     /// Whether a segment of the client would open the connection again, and must not pass.
@@ -116,18 +141,18 @@ impl Closed {
             is_cookie |= left.wrapping_add(SIZES) <= 2 * SIZES && self.handshakes[i].until > seconds(now);
             i += 1;
         }
-        if !is_cookie || now < self.from {
-            return false;
-        }
-        if self.state == last::AWAITED && seq == self.last[0] && ack == self.last[1] {
+        // Where both close at once, the client's FIN may not be in what the server has yet.
+        let is_last = ack == self.last[1] && (seq == self.last[0] || seq == self.last[0].wrapping_add(1));
+        if self.state == last::AWAITED && is_last && now <= self.last_until {
+            // Whether it looks like a cookie or not: the host may have no connection then.
             self.state = last::PASSED;
             return false;
         }
-        true
+        is_cookie && now >= self.from
     }
 }
 
-const _: () = assert!(size_of::<Closed>() == 56);
+const _: () = assert!(size_of::<Closed>() == 64);
 
 #[inline(always)]
 const fn seconds(time: u64) -> u32 {

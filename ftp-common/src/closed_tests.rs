@@ -42,22 +42,68 @@ fn a_client_has_five_seconds_to_close_after_the_server() {
     assert!(closed.denies(0, 501, NOW), "it has ended");
 }
 
-#[test]
-fn the_last_acknowledgement_passes_once() {
-    let fin = Segment { seq: 501, ack: 1, length: 0, flags: 0x11, hides_a_byte: false };
+fn fin() -> Segment {
+    Segment { seq: 501, ack: 1, length: 0, flags: 0x11, hides_a_byte: false }
+}
+
+fn awaiting() -> Closed {
     let mut closed = closed(0);
-    assert!(closed.denies(1, 502, NOW), "of a flow that ended otherwise");
-    closed.await_last(&fin);
-    assert!(closed.denies(0, 501, NOW) && closed.denies(1, 503, NOW) && closed.denies(2, 502, NOW), "others do not");
+    closed.await_last(&fin(), NOW);
+    closed
+}
+
+#[test]
+fn the_last_acknowledgement_passes_once_for_each_fin() {
+    assert!(closed(0).denies(1, 502, NOW), "of a flow that ended otherwise");
+    let mut closed = awaiting();
+    assert!(closed.denies(0, 501, NOW) && closed.denies(1, 503, NOW) && closed.denies(3, 502, NOW), "others do not");
     assert!(!closed.denies(1, 502, NOW));
     assert!(closed.denies(1, 502, NOW));
-    closed.await_again();
+    closed.server_says(&Segment { flags: 0x10, ..fin() }, NOW);
+    assert!(closed.denies(1, 502, NOW), "that was no FIN");
+    closed.server_says(&fin(), NOW + SECOND);
+    assert!(!closed.denies(1, 502, NOW + SECOND));
+}
+
+#[test]
+fn it_must_come_soon_and_before_a_reset_and_another_connection() {
+    assert!(!awaiting().denies(1, 502, NOW + LAST_ACK));
+    assert!(awaiting().denies(1, 502, NOW + LAST_ACK + 1));
+    let mut reset = awaiting();
+    reset.client_resets();
+    assert!(reset.denies(1, 502, NOW));
+    let mut late = Closed { from: u64::MAX, ..closed(0) };
+    late.client_resets();
+    assert!(late.denies(1, 502, NOW));
+    let mut another = awaiting();
+    another.add(flow(900), NOW, 0);
+    assert!(another.denies(1, 502, NOW));
+    another.server_says(&fin(), NOW);
+    assert!(another.denies(1, 502, NOW), "and its client had not closed");
+}
+
+#[test]
+fn a_client_that_closes_with_the_servers_fin_in_hand_has_no_more_to_say() {
+    let mut closed = awaiting();
+    closed.client_closes(&Segment { ack: 501, ..fin() });
+    assert!(!closed.denies(1, 502, NOW), "both closed at once");
+    let mut closed = awaiting();
+    closed.client_closes(&Segment { ack: 502, ..fin() });
+    assert!(closed.denies(1, 502, NOW));
+}
+
+#[test]
+fn where_both_close_at_once_the_server_says_later_that_it_has_the_clients_fin() {
+    let mut closed = closed(0);
+    closed.await_last(&Segment { ack: u32::MAX, ..fin() }, NOW);
+    assert!(closed.denies(1, 502, NOW));
+    closed.server_says(&Segment { flags: 0x10, seq: 502, ..fin() }, NOW);
     assert!(!closed.denies(1, 502, NOW));
-    closed.await_again();
-    closed.add(flow(900), NOW, 0);
-    assert!(closed.denies(1, 502, NOW), "another connection has ended since");
-    closed.await_again();
-    assert!(closed.denies(1, 502, NOW), "and its client had not closed");
+    closed.await_last(&Segment { ack: 0, ..fin() }, NOW);
+    assert!(!closed.denies(1, 502, NOW), "the FIN is on its way");
+    assert!(closed.denies(0, 502, NOW), "one of both");
+    closed.await_last(&Segment { ack: 900, ..fin() }, NOW);
+    assert!(!closed.denies(900, 502, NOW) && closed.denies(1, 502, NOW), "it passes once, if it is no cookie, too");
 }
 
 #[test]

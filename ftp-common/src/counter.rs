@@ -126,7 +126,7 @@ counters! {
     DeniedHalfOpenFull = "denied_half_open_full",
     /// Denied: a SYN on the addresses and ports of a connection whose handshake is not over, or was refused.
     DeniedTupleInUse = "denied_tuple_in_use",
-    /// Denied: a second SYN-ACK with another number, or a segment that fits no SYN-ACK.
+    /// Denied: a segment that fits no SYN-ACK, or would begin a closed connection again.
     DeniedHandshake = "denied_handshake",
     /// Denied: a SYN with data or a Fast Open cookie on a guarded port; the client repeats it without.
     DeniedFastOpen = "denied_fast_open",

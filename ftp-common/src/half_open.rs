@@ -276,8 +276,9 @@ fn has_another<T: Table>(table: &T, bucket: u32, made: Id) -> bool {
     while way < WAYS {
         let slot = bucket * WAYS + way;
         way += 1;
-        let other = id(slot, table.version(slot));
-        if other == made {
+        let version = table.version(slot);
+        let other = id(slot, version);
+        if version & 1 == 0 || other == made {
             continue;
         }
         if table.get(other).is_some_and(|entry| table.is_own(entry)) {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use ftp_common::counter::Counter;
-use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
+use ftp_common::flow::tcp::{ACK, RST, SYN};
 use ftp_common::keys::{ConnectionKey, Mode};
 use ftp_common::policy::{class, option};
 
@@ -54,8 +54,9 @@ fn segment(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation
         counted = accounts && entry.flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, opener);
         let what = if from_client { half_open::FROM_CLIENT } else { 0 } | if counted { half_open::ACCOUNTS } else { 0 };
         match half_open::segment(skb, packet, key, entry, what) {
-            half_open::PASSES => return passed(skb, packet, key, generation, true),
-            half_open::PROMOTED => {}
+            // Another CPU may have made it an established flow meanwhile: it may end that.
+            half_open::PASSES if FLOWS.get_ptr(key).is_none() => return passed(skb, packet, key, generation, true),
+            half_open::PASSES | half_open::PROMOTED => {}
             reason => {
                 return match servers::policy(generation, &key.server) {
                     Some(policy) => deny_by_index(policy, reason, key, mode, packet.interface),
@@ -94,12 +95,16 @@ fn segment(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation
 #[inline(always)]
 fn begins_nothing(packet: &Packet, key: &ConnectionKey, from_client: bool, known: bool) -> bool {
     let segment = &packet.segment;
-    if !from_client && (known || !segment.has(FIN)) || segment.has(RST) {
+    if !from_client && (known || segment.has(RST)) {
         return true;
     }
     let Some(closed) = flows::closed(key) else { return true };
     if !from_client {
-        closed.await_again(); // it comes again: the host has the connection still
+        closed.server_says(segment, now());
+        return true;
+    }
+    if segment.has(RST) {
+        closed.client_resets();
         return true;
     }
     flows::closed_denies(segment.seq, segment.ack, now()) == 0

@@ -25,6 +25,9 @@ pub(crate) fn follow(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from
     } else if packet.segment.has(FIN) {
         if !from_client {
             note_closed(flow, now() + FIN_WAIT);
+            if let Some(closed) = closed(key) {
+                closed.await_last(&packet.segment, now());
+            }
         }
         flow.marks |= Flow::fin_mark(from_client);
     }
@@ -42,11 +45,12 @@ pub(crate) fn segments(skb: *mut __sk_buff) -> u32 {
 fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from_client: bool) {
     flow.state = state::ENDED;
     note_closed(flow, 0);
-    if !from_client
-        && !packet.segment.has(RST)
-        && let Some(closed) = closed(key)
-    {
-        closed.await_last(&packet.segment);
+    if let Some(closed) = closed(key) {
+        match (packet.segment.has(RST), from_client) {
+            (true, _) => closed.client_resets(),
+            (false, true) => closed.client_closes(&packet.segment),
+            (false, false) => closed.await_last(&packet.segment, now()),
+        }
     }
     report_end(packet, key, flow);
     let _gone = FLOWS.remove(key);

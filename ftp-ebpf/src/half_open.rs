@@ -61,7 +61,8 @@ pub(crate) fn segment(
     if accounts {
         entry.flow.account(from_client, segments(skb), segment.length, now());
     }
-    if entry.flow.state == state::UNCONFIRMED && segment.has(FIN) {
+    // The listener's FIN confirms the connection, and counts when that is among the established ones.
+    if entry.flow.state == state::UNCONFIRMED && segment.has(FIN) && from_opener {
         entry.flow.marks |= Flow::fin_mark(from_client);
     }
     match step {
@@ -139,10 +140,12 @@ fn establish(packet: &Packet, key: &ConnectionKey, entry: &mut HalfOpenFlow) -> 
 
 /// The listening host has taken the connection: nothing more can begin on it, and losing its entry loses a count.
 #[inline(always)]
-fn promote(key: &ConnectionKey, entry: &mut HalfOpenFlow) -> u32 {
-    entry.flow.state = state::ESTABLISHED;
-    // An entry of an earlier connection with the same addresses and ports may still be there.
-    if FLOWS.insert(key, &entry.flow, u64::from(BPF_ANY)).is_err() {
+fn promote(key: &ConnectionKey, entry: &HalfOpenFlow) -> u32 {
+    let Some(scratch) = scratch() else { return PASSES };
+    // A copy: another CPU may look at the entry until it is removed, and must see a handshake.
+    scratch.half_open.flow = entry.flow;
+    scratch.half_open.flow.state = state::ESTABLISHED;
+    if FLOWS.insert(key, &scratch.half_open.flow, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
     }
     half_open_table::half_open_remove();

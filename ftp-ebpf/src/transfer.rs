@@ -51,8 +51,9 @@ pub(crate) fn passes(skb: *mut __sk_buff, current: *mut Current, what: u32, egre
     if !half_open_table::is_empty(half_open_table::bucket(key)) {
         return false;
     }
-    // What isn't open passes, as it is no SYN: unless it begins a connection anew that the server has closed.
-    let closed = |key| classes == TO_PASSIVE && CLOSED.get_ptr(key).is_some();
+    // What isn't open passes, as it is no SYN: unless it begins a connection anew that the server has closed, or says
+    // something of that.
+    let closed = |key| (classes == TO_PASSIVE || classes == FROM_PASSIVE) && CLOSED.get_ptr(key).is_some();
     if !accounts {
         return !closed(&*key);
     }

@@ -137,7 +137,7 @@ fn data_connections_take_few_instructions() {
 
     let syn = ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1000, 0).flags(SYN));
     assert_eq!(ground.machine.entries("HALF_OPEN"), 1);
-    check(("first SYN of an expectation", 1480, 8), syn);
+    check(("first SYN of an expectation", 1560, 9), syn);
     ground.pass(LOCAL, &to_client(INSIDE, 50000).at(5000, 1001).flags(SYN | ACK));
     ground.pass(Hook::Ingress, &to_server(50000, INSIDE).at(1001, 5001));
     assert_eq!(ground.machine.entries("EXPECTATIONS"), 0, "it is used up");

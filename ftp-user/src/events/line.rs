@@ -220,7 +220,7 @@ mod tests {
                 Counter::DeniedTupleInUse,
                 "a SYN on the addresses and ports of a connection whose handshake is not over, or was refused",
             ),
-            (Counter::DeniedHandshake, "a second SYN-ACK with another number, or a segment that fits no SYN-ACK"),
+            (Counter::DeniedHandshake, "a segment that fits no SYN-ACK, or would begin a closed connection again"),
             (
                 Counter::DeniedFastOpen,
                 "a SYN with data or a Fast Open cookie on a guarded port; the client repeats it without",

@@ -341,6 +341,7 @@ impl Kernel {
         self.half_open.change(|entry| age_half_open(entry, by));
         self.closed.change(|closed| {
             closed.from = older(closed.from, by);
+            closed.last_until = older(closed.last_until, by);
             for handshake in &mut closed.handshakes {
                 handshake.until = handshake.until.saturating_sub(u32::try_from(by / SECOND).expect("years"));
             }

@@ -208,8 +208,12 @@ impl Model {
         if flow.is_ended_by(from_client, packet.tcp.flags) {
             self.flows.remove(&key);
             self.note_closed(key, &flow, 0);
-            if let Some(closed) = self.closed.get_mut(&key).filter(|_| !from_client && !packet.has(RST)) {
-                closed.await_last(&packet.segment());
+            if let Some(closed) = self.closed.get_mut(&key) {
+                match (packet.has(RST), from_client) {
+                    (true, _) => closed.client_resets(),
+                    (false, true) => closed.client_closes(&packet.segment()),
+                    (false, false) => closed.await_last(&packet.segment(), self.now),
+                }
             }
             self.ended(key, &flow);
             return Verdict::Pass;
@@ -217,6 +221,9 @@ impl Model {
         if packet.has(FIN) {
             if !from_client {
                 self.note_closed(key, &flow, self.now + FIN_WAIT);
+                if let Some(closed) = self.closed.get_mut(&key) {
+                    closed.await_last(&packet.segment(), self.now);
+                }
             }
             flow.marks |= Flow::fin_mark(from_client);
         }
@@ -235,12 +242,12 @@ impl Model {
 
     /// Whether a segment of no open flow would begin again what the server has closed; `known`: it has not ended yet.
     fn begins_again(&mut self, packet: &Packet, key: ConnectionKey, from_client: bool, known: bool) -> bool {
-        let Some(closed) = self.closed.get_mut(&key).filter(|_| !packet.has(RST)) else { return false };
-        if from_client {
-            return closed.denies(packet.tcp.seq, packet.tcp.ack, self.now);
-        }
-        if packet.has(FIN) && !known {
-            closed.await_again();
+        let Some(closed) = self.closed.get_mut(&key) else { return false };
+        match (from_client, packet.has(RST)) {
+            (true, true) => closed.client_resets(),
+            (true, false) => return closed.denies(packet.tcp.seq, packet.tcp.ack, self.now),
+            (false, false) if !known => closed.server_says(&packet.segment(), self.now),
+            (false, _) => {}
         }
         false
     }
@@ -286,7 +293,7 @@ impl Model {
         if counted {
             entry.flow.account(from_client, 1, tcp.length(), self.now);
         }
-        if unconfirmed && packet.has(FIN) {
+        if unconfirmed && packet.has(FIN) && from_opener {
             entry.flow.marks |= Flow::fin_mark(from_client);
         }
         let mut result = Ok(false);
