@@ -132,8 +132,8 @@ impl ReplyParser {
             return true;
         } else if self.state < CODE {
             self.code_digit(byte);
-        } else if self.state == CODE && (byte != b'\r' || after_return) {
-            // A blank or a hyphen, or at once the line's end.
+        } else if self.state == CODE && byte != b'\r' {
+            // A blank or a hyphen, or at once the line's end, with as many CR as there are.
             self.hyphen = u8::from(byte == b'-' && !after_return);
             self.state = if matches!(byte, b'-' | b' ') && !after_return { TEXT } else { NO_CODE };
         }

@@ -48,7 +48,11 @@ fn inner_lines_say_nothing() {
 fn what_has_no_code_is_no_reply() {
     assert_eq!(codes(b"hello\r\n\r\n22\r\n227x (1,2,3,4,5,6)\r\n2270 (1,2,3,4,5,6)\r\n 227 (1,2,3,4,5,6)\r\n"), []);
     assert_eq!(codes(b"22\r\n2000 a\r\n200x\r\n200 a\r\n"), [200]);
-    assert_eq!(codes(b"000 a\r\n700 b\r\n9\r\n200\r\n200 \r\n200\r\r\n200\r \r\n"), [200, 200]);
+    assert_eq!(
+        codes(b"000 a\r\n700 b\r\n9\r\n200\r\n200 \r\n200\r\r\n200\r \r\n"),
+        [200, 200, 200],
+        "any CR in front of LF"
+    );
 }
 
 #[test]

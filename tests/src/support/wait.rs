@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take, on a busy machine or one that is emulated. Only a failing test ever
 /// waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks `what` again and again until it has an answer; panics with `name` after [`PATIENCE`].
 #[track_caller]

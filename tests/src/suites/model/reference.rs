@@ -154,9 +154,9 @@ fn code(line: &[u8]) -> Option<(u16, bool)> {
     let digits = line.get(..3).filter(|digits| (b'1'..=b'6').contains(&digits[0]))?;
     let code = u16::try_from(number(digits, 3, 699)?).expect("checked");
     match &line[3..] {
-        [] | [b' ', ..] | [b'\r'] => Some((code, true)),
+        [b' ', ..] => Some((code, true)),
         [b'-', ..] => Some((code, false)),
-        _ => None,
+        rest => rest.iter().all(|byte| *byte == b'\r').then_some((code, true)),
     }
 }
 
