@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 /// How long a guest may take in all.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(1200);
 /// How much of the console is shown when a guest fails.
 const TAIL: usize = 40;
 /// A warning of the kernel's, too, is a failure: it ends the guest at once.
