@@ -89,9 +89,9 @@ impl Setup {
     pub const NO_LINK_HEADER: Self = Self { link_header: 0, ..Self::SERVERS_BEHIND };
 }
 
-/// The one generation of the policy that there is.
 /// Selects the buckets of half-open flows.
 const SEED: u64 = 0x5eed;
+/// The one generation of the policy that there is.
 const GENERATION: u32 = 1;
 
 /// The loaded object with maps of its own.

@@ -6,10 +6,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ftp_common::policy::{CONTROL_PORTS, ServerPolicy, flag};
+use ftp_common::policy::{CONTROL_PORTS, ServerPolicy, Side, flag};
 
 use crate::PASSIVE_RANGE;
-use crate::subject::test_run::Setup;
+use crate::subject::test_run::{FORWARDED, Hook, LOCAL, Setup};
 
 /// One step; see [`super::world`].
 pub type Step = [u8; 8];
@@ -117,6 +117,24 @@ impl Setting {
             sessions: sessions.map(|(at, end)| (end.into(), beginning(at))).collect(),
             local: head[0] & 0x80 == 0,
             calm: head[5] & 1 == 0,
+        }
+    }
+
+    /// The hook that packets to the server pass, or those from it. On the loopback interface they pass both.
+    #[must_use]
+    pub const fn hook(&self, to_server: bool) -> Hook {
+        self.hook_of(to_server != matches!(self.setup.side, Side::ServersBeyond))
+    }
+
+    /// The hook of packets that come in, or go out.
+    #[must_use]
+    pub const fn hook_of(&self, ingress: bool) -> Hook {
+        if ingress {
+            Hook::Ingress
+        } else if self.local {
+            LOCAL
+        } else {
+            FORWARDED
         }
     }
 

@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use ftp_common::flow::tcp::{ACK, FIN, SYN};
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
-use ftp_common::policy::Side;
 
 use super::control::MULTIPATH;
 use super::grammar::Speakers;
 use super::script::{Beginning, Setting, Step};
 use super::{Model, Packet};
 use crate::subject::test_run::frame::Tcp;
-use crate::subject::test_run::{FORWARDED, Hook, LOCAL, Verdict};
+use crate::subject::test_run::{Hook, Verdict};
 
 /// What the world does to the network.
 pub trait Network {
@@ -213,27 +212,8 @@ impl World {
         }
     }
 
-    /// The hook that a packet passes.
-    fn hook(&self, to_server: bool) -> Hook {
-        let ingress = match self.setting.setup.side {
-            Side::ServersBeyond => !to_server,
-            _ => to_server,
-        };
-        self.hook_of(ingress)
-    }
-
-    const fn hook_of(&self, ingress: bool) -> Hook {
-        if ingress {
-            Hook::Ingress
-        } else if self.setting.local {
-            LOCAL
-        } else {
-            FORWARDED
-        }
-    }
-
     fn send(&self, network: &mut impl Network, to_server: bool, tcp: Tcp) -> Verdict {
-        network.packet(self.hook(to_server), Packet { tcp, fragmented: false })
+        network.packet(self.setting.hook(to_server), Packet { tcp, fragmented: false })
     }
 
     fn handshake(&self, network: &mut impl Network, at: usize, multipath: bool) {

@@ -10,7 +10,7 @@ use super::fast_open::listen_for_data;
 use super::{Location, Scenario, Testbed, access};
 use crate::INSIDE;
 use crate::actors::probe::{self, Outcome};
-use crate::actors::server::Server;
+use crate::actors::server::{Server, negotiated};
 use crate::hosts::network::{Family, Host, Network};
 use crate::packets::ip::Ipv4;
 use crate::packets::segment::{Segment, flag};
@@ -46,7 +46,7 @@ fn accepted(peer: &mut Peer<'_>, listener: &TcpListener, kept: &mut Vec<TcpStrea
 
 /// A session that has negotiated [`INSIDE`], where the server listens.
 #[track_caller]
-fn negotiated<'a>(testbed: &'a Testbed<'_>, ftp: &Server, port: u16) -> Result<(Connection<'a>, TcpListener), Hang> {
+fn expecting<'a>(testbed: &'a Testbed<'_>, ftp: &Server, port: u16) -> Result<(Connection<'a>, TcpListener), Hang> {
     let listener = probe::listen(&testbed.network.server, testbed.network.server.at(Family::V4, INSIDE));
     let mut connection = testbed.connection(ftp, port);
     connection.exchange("PASV", ANNOUNCES)?;
@@ -57,6 +57,38 @@ fn negotiated<'a>(testbed: &'a Testbed<'_>, ftp: &Server, port: u16) -> Result<(
 fn syn(peer: &Peer<'_>, port: u16) -> Segment {
     let (source, destination) = (SocketAddr::new(peer.own.ip(), port), SocketAddr::new(peer.other.ip(), INSIDE));
     Segment { source, destination, seq: 1000, ack: 0, flags: flag::SYN, payload: Vec::new() }
+}
+
+/// After the first connection's SYN-ACK a packet that only the filter takes, made of its SYN and its acknowledgement; then
+/// a second connection, and the acknowledgement. How many the server accepts.
+#[track_caller]
+fn after_an_unseen(
+    testbed: &Testbed<'_>,
+    port: u16,
+    unseen: fn(&Segment, &Segment) -> Segment,
+) -> Result<Vec<&'static str>, Hang> {
+    let ftp = Server::on(&testbed.network.server, Family::V4);
+    let (mut connection, listener) = expecting(testbed, &ftp, port)?;
+    let peer = &mut connection.peer;
+    let first = syn(peer, port + 6001);
+    if let Some(answer) = peer.answer(&first) {
+        let ack = answer.answer(flag::ACK, b"");
+        peer.put_odd(&unseen(&first, &ack), UNSEEN);
+        if let Some(answer) = peer.answer(&syn(peer, port + 6002)) {
+            peer.put(&answer.answer(flag::ACK, b""));
+        }
+        peer.put(&ack);
+    }
+    Ok(vec![accepted(peer, &listener, &mut Vec::new())])
+}
+
+/// A SYN with TCP options, as an IPv4 packet.
+#[track_caller]
+fn with_options(syn: &Segment, options: &[u8]) -> Vec<u8> {
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (syn.source.ip(), syn.destination.ip()) else {
+        panic!("{syn:?}: not IPv4")
+    };
+    Ipv4::default().packet(from, to, &syn.to_tcp(options))
 }
 
 fn cookies(server: &Host) {
@@ -72,21 +104,7 @@ pub static RESET_UNSEEN: Scenario = Scenario {
     expected: &["one"],
     unguarded: &["two"],
     filter_at: Location::Server,
-    play: |testbed| {
-        let ftp = Server::on(&testbed.network.server, Family::V4);
-        let (mut connection, listener) = negotiated(testbed, &ftp, 39_000)?;
-        let peer = &mut connection.peer;
-        let first = syn(peer, 45_001);
-        if let Some(answer) = peer.answer(&first) {
-            let ack = answer.answer(flag::ACK, b"");
-            peer.put_odd(&Segment { flags: flag::RST, ..ack.clone() }, UNSEEN);
-            if let Some(answer) = peer.answer(&syn(peer, 45_002)) {
-                peer.put(&answer.answer(flag::ACK, b""));
-            }
-            peer.put(&ack);
-        }
-        Ok(vec![accepted(peer, &listener, &mut Vec::new())])
-    },
+    play: |testbed| after_an_unseen(testbed, 39_000, |_, ack| Segment { flags: flag::RST, ..ack.clone() }),
 };
 
 /// The filter would take the second number for the connection's.
@@ -98,20 +116,7 @@ pub static SYN_UNSEEN: Scenario = Scenario {
     expected: &["one"],
     unguarded: &["two"],
     filter_at: Location::Server,
-    play: |testbed| {
-        let ftp = Server::on(&testbed.network.server, Family::V4);
-        let (mut connection, listener) = negotiated(testbed, &ftp, 39_100)?;
-        let peer = &mut connection.peer;
-        let first = syn(peer, 45_101);
-        if let Some(answer) = peer.answer(&first) {
-            peer.put_odd(&Segment { seq: 900_000, ..first }, UNSEEN);
-            if let Some(other) = peer.answer(&syn(peer, 45_102)) {
-                peer.put(&other.answer(flag::ACK, b""));
-            }
-            peer.put(&answer.answer(flag::ACK, b""));
-        }
-        Ok(vec![accepted(peer, &listener, &mut Vec::new())])
-    },
+    play: |testbed| after_an_unseen(testbed, 39_100, |syn, _| Segment { seq: 900_000, ..syn.clone() }),
 };
 
 /// A cookie depends on the segment size that the SYN names.
@@ -126,16 +131,13 @@ pub static TWO_COOKIES: Scenario = Scenario {
     play: |testbed| {
         cookies(&testbed.network.server);
         let ftp = Server::on(&testbed.network.server, Family::V4);
-        let (mut connection, listener) = negotiated(testbed, &ftp, 39_200)?;
+        let (mut connection, listener) = expecting(testbed, &ftp, 39_200)?;
         let peer = &mut connection.peer;
         let syn = syn(peer, 45_201);
         let mut kept = Vec::new();
         let answers: Vec<_> = [[2, 4, 0x02, 0x18], [2, 4, 0x05, 0xb4]]
             .iter()
-            .filter_map(|size| {
-                let (IpAddr::V4(from), IpAddr::V4(to)) = (syn.source.ip(), syn.destination.ip()) else { return None };
-                peer.answer_to_packet(&syn, &Ipv4::default().packet(from, to, &syn.to_tcp(size)))
-            })
+            .filter_map(|size| peer.answer_to_packet(&syn, &with_options(&syn, size)))
             .collect();
         for answer in &answers {
             let ack = answer.answer(flag::ACK, b"");
@@ -159,7 +161,7 @@ pub static COOKIE_AGAIN: Scenario = Scenario {
     play: |testbed| {
         cookies(&testbed.network.server);
         let ftp = Server::on(&testbed.network.server, Family::V4);
-        let (mut connection, listener) = negotiated(testbed, &ftp, 39_300)?;
+        let (mut connection, listener) = expecting(testbed, &ftp, 39_300)?;
         let peer = &mut connection.peer;
         let mut kept = Vec::new();
         let Some(answer) = peer.answer(&syn(peer, 45_301)) else { return Ok(vec!["none", "none"]) };
@@ -192,7 +194,7 @@ pub static ACK_UNSEEN: Scenario = Scenario {
     filter_at: Location::Server,
     play: |testbed| {
         let ftp = Server::on(&testbed.network.server, Family::V4);
-        let (mut connection, listener) = negotiated(testbed, &ftp, 39_400)?;
+        let (mut connection, listener) = expecting(testbed, &ftp, 39_400)?;
         let first = syn(&connection.peer, 45_401);
         if let Some(answer) = connection.peer.answer(&first) {
             let ack = answer.answer(flag::ACK, b"");
@@ -224,9 +226,8 @@ pub static DATA_IN_SYN: Scenario = Scenario {
         let mut kept = Vec::new();
         for port in [45_501, 45_502] {
             let syn = Segment { payload: b"data".to_vec(), ..syn(peer, port) };
-            let (IpAddr::V4(from), IpAddr::V4(to)) = (syn.source.ip(), syn.destination.ip()) else { unreachable!() };
             // The option without a cookie asks for one (RFC 7413 §4.1.1); this listener needs none.
-            peer.put_packet(&Ipv4::default().packet(from, to, &syn.to_tcp(&[34, 2, 1, 1])));
+            peer.put_packet(&with_options(&syn, &[34, 2, 1, 1]));
         }
         let early = accepted(peer, &listener, &mut kept);
         if let Some(answer) = peer.answer(&syn(peer, 45_503)) {
@@ -251,10 +252,7 @@ pub static BURNT: Scenario = Scenario {
         let (mut control, mut session) = ftp.session_with(client);
         let target = server.at(Family::V4, INSIDE);
         let _listener = probe::listen(server, target);
-        control.send("PASV\r\n");
-        session.hears("PASV");
-        session.say(ANNOUNCES);
-        control.reply().must_be(227);
+        negotiated((&mut control, &mut session), target);
         let mut servers_link = Wire::of(server);
         let link = Wire::of(third);
         let source = client.at(Family::V4, 45_601);

@@ -43,6 +43,13 @@ struct Connection {
     client_closed: bool,
 }
 
+impl Connection {
+    const fn new(state: State, since: u64, syn_seq: u32, syn_ack_seq: u32) -> Self {
+        let (receives, sends) = (syn_seq.wrapping_add(1), syn_ack_seq.wrapping_add(1));
+        Self { state, since, syn_seq, syn_ack_seq, receives, sends, client_closed: false }
+    }
+}
+
 /// A connection that the host has accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
@@ -187,16 +194,7 @@ impl Host {
             return (vec![answer], Some(self.accept(tuple, syn_seq, syn_ack_seq)));
         }
         if !self.cookies {
-            let connection = Connection {
-                state: State::SynRecv,
-                since: self.now,
-                syn_seq,
-                syn_ack_seq,
-                receives: syn_seq.wrapping_add(1),
-                sends: syn_ack_seq.wrapping_add(1),
-                client_closed: false,
-            };
-            self.connections.insert(tuple, connection);
+            self.connections.insert(tuple, Connection::new(State::SynRecv, self.now, syn_seq, syn_ack_seq));
         }
         (vec![answer], None)
     }
@@ -209,16 +207,7 @@ impl Host {
     }
 
     fn accept(&mut self, tuple: Tuple, syn_seq: u32, syn_ack_seq: u32) -> Accepted {
-        let connection = Connection {
-            state: State::Open,
-            since: self.now,
-            syn_seq,
-            syn_ack_seq,
-            receives: syn_seq.wrapping_add(1),
-            sends: syn_ack_seq.wrapping_add(1),
-            client_closed: false,
-        };
-        self.connections.insert(tuple, connection);
+        self.connections.insert(tuple, Connection::new(State::Open, self.now, syn_seq, syn_ack_seq));
         Accepted { tuple, syn_seq }
     }
 
@@ -229,18 +218,17 @@ impl Host {
         if flags == SYN && packet.seq == syn_seq {
             return (vec![self.to(tuple).at(syn_ack_seq, receives).flags(SYN | ACK)], None);
         }
+        // A reset is never answered.
+        let answered = |answer| (if flags & RST == 0 { vec![answer] } else { Vec::new() }, None);
         if flags & ACK != 0 && packet.ack != sends {
-            let answer = self.to(tuple).at(packet.ack, 0).flags(RST);
-            return (if flags & RST == 0 { vec![answer] } else { Vec::new() }, None);
+            return answered(self.to(tuple).at(packet.ack, 0).flags(RST));
         }
         if !in_window(packet, receives) {
-            let answer = self.to(tuple).at(sends, receives);
-            return (if flags & RST == 0 { vec![answer] } else { Vec::new() }, None);
+            return answered(self.to(tuple).at(sends, receives));
         }
         if flags & (RST | SYN) != 0 {
             self.connections.remove(&tuple);
-            let answer = self.to(tuple).at(sends, receives).flags(RST | ACK);
-            return (if flags & RST == 0 { vec![answer] } else { Vec::new() }, None);
+            return answered(self.to(tuple).at(sends, receives).flags(RST | ACK));
         }
         if flags & ACK == 0 {
             return (Vec::new(), None);

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::Mode;
-use ftp_common::policy::Side;
 
 use super::host::{Host, Tuple};
 use super::truth::Truth;
 use crate::INSIDE;
 use crate::subject::test_run::frame::Tcp;
-use crate::subject::test_run::{FORWARDED, Hook, INTERFACE, LOCAL, Setup, Verdict};
+use crate::subject::test_run::{Hook, INTERFACE, Setup, Verdict};
 use crate::suites::model::Packet;
 use crate::suites::model::differential::{Coverage, Differential};
 use crate::suites::model::script::{CONTROL, Setting, Step};
@@ -50,7 +49,6 @@ pub(super) struct Player<'k> {
     /// What clients have sent to data ports.
     sent: Vec<Tcp>,
     stranger: IpAddr,
-    next_port: u16,
 }
 
 type Played = Result<(), String>;
@@ -70,7 +68,6 @@ impl<'k> Player<'k> {
             known: HashMap::new(),
             sent: Vec::new(),
             stranger,
-            next_port: 51_000,
         }
     }
 
@@ -112,22 +109,6 @@ impl<'k> Player<'k> {
         self.differential.compare()
     }
 
-    /// Where packets to the server, or from it, are seen.
-    fn hook(&self, to_server: bool) -> Hook {
-        let ingress = match self.setting.setup.side {
-            Side::ServersBehind => to_server,
-            Side::ServersBeyond => !to_server,
-            Side::Both => false,
-        };
-        if ingress {
-            Hook::Ingress
-        } else if self.setting.local {
-            LOCAL
-        } else {
-            FORWARDED
-        }
-    }
-
     fn pass(&mut self, hook: Hook, tcp: &Tcp) -> Verdict {
         self.differential.packet(hook, Packet { tcp: tcp.clone(), fragmented: false })
     }
@@ -136,7 +117,7 @@ impl<'k> Player<'k> {
     fn client_sends(&mut self, tcp: &Tcp) -> Played {
         self.sent.push(tcp.clone());
         let tuple = (tcp.source, tcp.destination.port());
-        if self.pass(self.hook(true), tcp) == Verdict::Drop {
+        if self.pass(self.setting.hook(true), tcp) == Verdict::Drop {
             return Ok(());
         }
         if tcp.flags & (SYN | ACK) == SYN {
@@ -158,7 +139,7 @@ impl<'k> Player<'k> {
 
     fn server_sends(&mut self, tcp: &Tcp) {
         let tuple = (tcp.destination, tcp.source.port());
-        if self.pass(self.hook(false), tcp) == Verdict::Drop {
+        if self.pass(self.setting.hook(false), tcp) == Verdict::Drop {
             return;
         }
         let known = self.known.entry(tuple).or_default();
@@ -210,7 +191,7 @@ impl<'k> Player<'k> {
     }
 
     fn control(&mut self, to_server: bool, tcp: &Tcp) -> Played {
-        if self.pass(self.hook(to_server), tcp) == Verdict::Drop {
+        if self.pass(self.setting.hook(to_server), tcp) == Verdict::Drop {
             return Err(self.differential.report("a packet of an orderly control connection was dropped"));
         }
         Ok(())
@@ -329,10 +310,9 @@ impl<'k> Player<'k> {
         let text = if step[6] % 2 == 1 { "data" } else { "" };
         let ack = if step[7] % 4 == 1 { numbers.syn_ack_seq.wrapping_add(1) } else { numbers.next };
         let flags = [ACK, FIN | ACK, RST, RST | ACK, SYN | ACK, FIN, 0, ACK][usize::from(step[2] % 8)];
-        let target = SocketAddr::new(self.setting.server, tuple.1);
-        let mut tcp = Tcp::between(tuple.0, target).at(Self::off(seq, step[3]), Self::off(ack, step[4])).flags(flags);
-        tcp.wrong_checksum = step[5] % 4 == 1;
         numbers.sent = numbers.sent.wrapping_add(text.len() as u32 + u32::from(flags & FIN != 0));
+        let mut tcp = self.to_server(tuple).at(Self::off(seq, step[3]), Self::off(ack, step[4])).flags(flags);
+        tcp.wrong_checksum = step[5] % 4 == 1;
         self.client_sends(&tcp.says(text))
     }
 
@@ -382,7 +362,7 @@ impl<'k> Player<'k> {
             .at(seq, Self::off(syn_seq.wrapping_add(1), step[4]))
             .flags(flags);
         let tcp = if step[6] % 4 == 1 { tcp.says("data") } else { tcp };
-        let hook = match (self.hook(true), step[5] % 2) {
+        let hook = match (self.setting.hook(true), step[5] % 2) {
             (Hook::Ingress, 0) => Hook::Ingress,
             (Hook::Ingress, _) => Hook::Egress { came_in_by: INTERFACE },
             (hook, _) => hook,
@@ -416,8 +396,7 @@ impl<'k> Player<'k> {
         self.open_session(self.stranger)?;
         let rank = (0..self.controls.len() - 1).filter(|at| self.truth.alive[*at]).count();
         self.negotiate(rank, INSIDE)?;
-        self.next_port += 1;
-        let tuple = (SocketAddr::new(self.stranger, self.next_port), INSIDE);
+        let tuple = (SocketAddr::new(self.stranger, 51_001), INSIDE);
         let syn = self.to_server(tuple).at(7, 0).flags(SYN);
         self.client_sends(&syn)?;
         let Some(numbers) = self.knows(tuple).last() else {

@@ -33,8 +33,8 @@ impl World {
             // Other bytes in the place of the last ones.
             tcp.seq = tcp.seq.wrapping_sub(tcp.length());
         }
-        let right = self.hook(sender == CLIENT);
-        let hook = if f & 7 == 7 { self.hook_of(right != Hook::Ingress) } else { right };
+        let right = self.setting.hook(sender == CLIENT);
+        let hook = if f & 7 == 7 { self.setting.hook_of(right != Hook::Ingress) } else { right };
         network.packet(hook, Packet { tcp, fragmented: f & 0x38 == 0x38 });
     }
 
@@ -93,8 +93,8 @@ impl World {
         };
         for tcp in packets {
             let to_server = tcp.destination.ip() == setting.server;
-            let right = self.hook(to_server);
-            let hook = if f & 15 == 15 { self.hook_of(right != Hook::Ingress) } else { right };
+            let right = self.setting.hook(to_server);
+            let hook = if f & 15 == 15 { self.setting.hook_of(right != Hook::Ingress) } else { right };
             if network.packet(hook, Packet { tcp, fragmented: false }) == Verdict::Drop {
                 break;
             }
