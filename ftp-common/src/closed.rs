@@ -23,6 +23,34 @@ const SIZES: u32 = 3;
 /// Connections of the same addresses and ports that are remembered.
 pub const HANDSHAKES: usize = 4;
 
+/// Places of CLOSED_UNTIL, each until when CLOSED may have a connection whose hash leads there; a power of two. A
+/// connection that has none needs no look-up; many of a place cost one.
+pub const PLACES: u32 = 1 << 16;
+/// How long a connection may be in CLOSED, in jiffies of the fastest kernel (1,200 a second): with others it is longer.
+const LIFE_IN_JIFFIES: u32 = (LIFE / SECOND) as u32 * 1200;
+
+/// The place of connections of that [`crate::half_open::hash`].
+#[inline(always)]
+#[must_use]
+pub const fn place(hash: u64) -> u32 {
+    (hash >> 20) as u32 & (PLACES - 1)
+}
+
+/// What a place holds from a moment on, for as long as a connection that is noted then may matter. Never 0.
+#[inline(always)]
+#[must_use]
+pub const fn until(jiffies: u64) -> u32 {
+    (jiffies as u32).wrapping_add(LIFE_IN_JIFFIES) | 1
+}
+
+/// Whether a place that holds this is over. After 24 days at 1,000 jiffies a second one that is over looks as if it
+/// were not for as long, which costs look-ups.
+#[inline(always)]
+#[must_use]
+pub const fn is_over(until: u32, jiffies: u64) -> bool {
+    (until.wrapping_sub(jiffies as u32)).cast_signed() <= 0
+}
+
 /// What is known of the client's last acknowledgement.
 pub mod last {
     /// There is none to come.

@@ -27,6 +27,22 @@ fn the_distance_of_the_numbers_makes_a_cookie() {
 }
 
 #[test]
+fn a_place_is_over_after_two_minutes_at_the_earliest() {
+    for begun in [0, 1, 1 << 31, u64::from(u32::MAX) - 100, 1 << 40] {
+        let until = until(begun);
+        assert_ne!(until, 0, "that stands for none");
+        // 1,200 jiffies a second are the most.
+        assert!(!is_over(until, begun) && !is_over(until, begun + 1200 * LIFE / SECOND - 1));
+        assert!(is_over(until, begun + 1200 * LIFE / SECOND + 1) && is_over(until, begun + (1 << 30)));
+    }
+}
+
+#[test]
+fn places_are_spread() {
+    assert_eq!((place(0), place(u64::MAX), place(1 << 20)), (0, PLACES - 1, 1));
+}
+
+#[test]
 fn a_cookie_is_good_for_two_minutes() {
     assert!(closed(0).denies(0, 501, NOW + LIFE - 1));
     assert!(!closed(0).denies(0, 501, NOW + LIFE));

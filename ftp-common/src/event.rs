@@ -77,7 +77,7 @@ impl EventKind {
     }
 }
 
-/// One record of the ring buffer. 96 bytes, no padding. Ports in host byte order.
+/// One record of the ring buffer. 80 bytes, no padding. Ports in host byte order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Event {
@@ -101,20 +101,19 @@ pub struct Event {
     pub mode: u8,
     /// Index of a [`crate::counter::Counter`]: why, for `Denied`, `Refused` and `SessionOpaque`.
     pub reason: u8,
-    /// 1: monitor mode let it pass. For `SessionStarted` 1: picked up midstream.
+    /// 1: monitor mode let it pass. For `SessionStarted` 1: picked up midstream. For `FlowEnded` 1: more bytes may have
+    /// passed.
     pub flag: u8,
     /// Index of the interface.
     pub interface: u32,
     /// How often, for `Refused`; for `Command` see [`crate::command::CommandParser::viewed_verb`]; the code of a
     /// `Reply`.
     pub detail: u32,
-    /// Packets from the client and from the server, for `FlowEnded`.
-    pub packets: [u64; 2],
     /// TCP payload bytes from the client and from the server, for `FlowEnded`.
     pub bytes: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Event>() == 96);
+const _: () = assert!(size_of::<Event>() == 80);
 
 #[cfg(test)]
 mod tests {

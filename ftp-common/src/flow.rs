@@ -1,5 +1,8 @@
 //! A data connection that was accepted.
 
+use crate::keys::Mode;
+use crate::segment::Segment;
+
 /// How far a data connection has come.
 pub mod state {
     /// The SYN passed.
@@ -36,6 +39,9 @@ pub mod tcp {
 
 /// Value of the FLOWS map, where established flows are; and part of those of HALF_OPEN
 /// ([`crate::half_open`]). Its key names the FTP roles, `mode` which end opens it.
+///
+/// Packets are not counted: TCP's own numbers say how many bytes passed, whoever sees a packet, and however often. What
+/// is believed is the server's word for both directions: the numbers of its own bytes, and its acknowledgements.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Flow {
@@ -43,11 +49,8 @@ pub struct Flow {
     pub session_id: u64,
     /// When its SYN passed first, nanoseconds of `CLOCK_MONOTONIC`.
     pub since: u64,
-    /// When a packet of it passed last.
-    pub last_seen: u64,
-    /// Packets from the client and from the server.
-    pub packets: [u64; 2],
-    /// TCP payload bytes from the client and from the server.
+    /// TCP payload bytes from the client that the server has acknowledged, and from the server. A number says how far
+    /// each stream was seen, too: two CPUs that write at once lose nothing that a later look does not find.
     pub bytes: [u64; 2],
     /// Serial of its expectation.
     pub serial: u32,
@@ -55,8 +58,8 @@ pub struct Flow {
     pub syn_seq: u32,
     /// Sequence number of the SYN-ACK, from [`state::SYN_RECV`] on.
     pub syn_ack_seq: u32,
-    /// The interface that saw it first, and counts it.
-    pub interface: u32,
+    /// Sequence number of the client's FIN, once it has sent one.
+    pub client_fin: u32,
     /// Port of the control connection at the client.
     pub control_client_port: u16,
     /// Port of the control connection at the server.
@@ -65,10 +68,10 @@ pub struct Flow {
     pub state: u8,
     /// [`crate::keys::Mode::number`].
     pub mode: u8,
-    /// 1: the hook that saw its SYN first is egress.
-    pub opened_at_egress: u8,
     /// Bit 0: the client sent FIN; bit 1: the server did; and the below.
     pub marks: u8,
+    /// Zero.
+    pub zero: u8,
 }
 
 /// Bit of [`Flow::marks`]: made on an expectation for any client address.
@@ -76,16 +79,33 @@ pub const PROMISCUOUS: u8 = 4;
 /// Bit of [`Flow::marks`]: in the range that an encrypted session has opened to its client.
 pub const IN_RANGE: u8 = 8;
 
-impl Flow {
-    /// Whether its packets are counted at this interface and hook. On the loopback interface each
-    /// packet passes both hooks; elsewhere the two directions pass one each.
-    #[inline(always)]
-    #[must_use]
-    pub const fn counts_here(&self, interface: u32, egress: bool, loopback: bool, from_opener: bool) -> bool {
-        let first = (self.opened_at_egress != 0) == egress;
-        self.interface == interface && first == (loopback || from_opener)
-    }
+/// Bit of [`Flow::marks`]: more bytes passed than were counted.
+pub const AT_LEAST: u8 = 32;
 
+/// The most bytes that pass between two looks at a flow, whose packets are looked at wherever they cross a border of
+/// [`LOOK`] bytes; a number further away is forged, or much was not seen.
+const FARTHEST: u32 = 16 << 20;
+/// Bits of a sequence number within which bytes are not counted at once: 64 KiB.
+const LOOK: u32 = 16;
+/// An acknowledgement without data is looked at where its number lies in the first 4 KiB of 64.
+const ACKNOWLEDGED: u32 = 0xf000;
+
+/// Whether a segment is neither the beginning nor the end of a connection.
+#[inline(always)]
+#[must_use]
+pub const fn is_inner(flags: u8) -> bool {
+    flags & (tcp::SYN | tcp::FIN | tcp::RST | tcp::ACK) == tcp::ACK
+}
+
+/// Whether a server's inner segment says so much more than those before it that its flow is worth a look: its payload
+/// crosses a border of 64 KiB of the sequence numbers; or it has none and acknowledges, perhaps, that the client's did.
+#[inline(always)]
+#[must_use]
+pub const fn is_worth_a_look(seq: u32, ack: u32, length: u32) -> bool {
+    if length == 0 { ack & ACKNOWLEDGED == 0 } else { (seq ^ seq.wrapping_add(length)) >> LOOK != 0 }
+}
+
+impl Flow {
     /// Whether it is established and neither end has closed: a segment without SYN, FIN and RST changes nothing.
     #[inline(always)]
     #[must_use]
@@ -93,13 +113,49 @@ impl Flow {
         self.state == state::ESTABLISHED && self.marks & 3 == 0
     }
 
-    /// Counts packets and their payload. `now`: nanoseconds of `CLOCK_MONOTONIC`.
+    /// Counts what a genuine segment of the server's says, in both directions.
     #[inline(always)]
-    pub const fn account(&mut self, from_client: bool, packets: u32, bytes: u32, now: u64) {
-        let way = !from_client as usize;
-        self.packets[way] += packets as u64;
-        self.bytes[way] += bytes as u64;
-        self.last_seen = now;
+    pub const fn account(&mut self, segment: &Segment) {
+        self.advance(1, segment.seq.wrapping_add(segment.length));
+        if segment.has(tcp::ACK) {
+            // The client's FIN has a number, and is no byte.
+            let has_fin = self.marks & Self::fin_mark(true) != 0 && segment.ack == self.client_fin.wrapping_add(1);
+            self.advance(0, segment.ack.wrapping_sub(has_fin as u32));
+        }
+    }
+
+    #[inline(always)]
+    const fn advance(&mut self, way: usize, next: u32) {
+        let more = next.wrapping_sub(self.next(way));
+        if more <= FARTHEST {
+            self.bytes[way] += more as u64;
+        } else if more >> 31 == 0 {
+            self.marks |= AT_LEAST;
+        }
+    }
+
+    /// It ends by this segment: marks that bytes passed, perhaps, of which the server has said nothing.
+    #[inline(always)]
+    pub const fn settle(&mut self, from_client: bool, segment: &Segment) {
+        let client_end = if from_client && segment.has(tcp::FIN) {
+            segment.end()
+        } else if self.marks & Self::fin_mark(true) != 0 {
+            self.client_fin
+        } else {
+            self.next(0)
+        };
+        let server_is_done = !from_client || self.marks & Self::fin_mark(false) != 0;
+        if !server_is_done || client_end != self.next(0) {
+            self.marks |= AT_LEAST;
+        }
+    }
+
+    /// Sequence number behind the last byte from the client, or from the server, that is counted.
+    #[inline(always)]
+    const fn next(&self, way: usize) -> u32 {
+        let from_opener = (self.mode == Mode::Passive.number()) == (way == 0);
+        let first = if from_opener { self.syn_seq } else { self.syn_ack_seq };
+        first.wrapping_add(1).wrapping_add(self.bytes[way] as u32)
     }
 
     /// Whether a segment with these flags ends an established flow: by RST, or as the second of two FINs.
@@ -118,7 +174,7 @@ impl Flow {
     }
 }
 
-const _: () = assert!(size_of::<Flow>() == 80);
+const _: () = assert!(size_of::<Flow>() == 56);
 
 #[cfg(test)]
 mod tests {
@@ -127,20 +183,26 @@ mod tests {
 
     const SYN_SENT: Flow = Flow {
         session_id: 1,
-        since: 0,
-        last_seen: 0,
-        packets: [0; 2],
-        bytes: [0; 2],
-        serial: 0,
         syn_seq: 100,
-        syn_ack_seq: 0,
-        interface: 7,
-        control_client_port: 0,
         control_server_port: 21,
         state: state::SYN_SENT,
         mode: 1,
-        opened_at_egress: 0,
+        ..ZERO
+    };
+    const ZERO: Flow = Flow {
+        session_id: 0,
+        since: 0,
+        bytes: [0; 2],
+        serial: 0,
+        syn_seq: 0,
+        syn_ack_seq: 0,
+        client_fin: 0,
+        control_client_port: 0,
+        control_server_port: 0,
+        state: 0,
+        mode: 0,
         marks: 0,
+        zero: 0,
     };
     const SYN_RECV: Flow = Flow { syn_ack_seq: 500, state: state::SYN_RECV, ..SYN_SENT };
     const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..SYN_RECV };
@@ -179,29 +241,82 @@ mod tests {
         assert_eq!((Flow::fin_mark(true), Flow::fin_mark(false)), (1, 2));
     }
 
-    #[test]
-    fn packets_and_payload_are_counted_by_their_sender() {
-        let mut flow = ESTABLISHED;
-        flow.account(true, 2, 30, 5);
-        flow.account(false, 1, 7, 6);
-        flow.account(true, 1, 3, 9);
-        assert_eq!((flow.packets, flow.bytes, flow.last_seen), ([3, 1], [33, 7], 9));
+    fn server(seq: u32, ack: u32, length: u32, flags: u8) -> Segment {
+        Segment { seq, ack, length, flags, hides_a_byte: false }
     }
 
     #[test]
-    fn an_ordinary_interface_counts_each_direction_at_the_hook_that_it_passes() {
-        let counted = |egress, from_opener| SYN_SENT.counts_here(7, egress, false, from_opener);
-        assert!(counted(false, true) && counted(true, false));
-        assert!(!counted(true, true) && !counted(false, false));
-        assert!(!SYN_SENT.counts_here(8, false, false, true), "another interface sees it too");
-    }
-
-    #[test]
-    fn the_loopback_interface_counts_each_packet_at_egress_only() {
-        let flow = Flow { opened_at_egress: 1, ..SYN_SENT };
-        for from_opener in [true, false] {
-            assert!(flow.counts_here(7, true, true, from_opener));
-            assert!(!flow.counts_here(7, false, true, from_opener));
+    fn bytes_are_counted_by_the_servers_numbers_however_often_it_says_them() {
+        for (mode, client, own) in [(1, 100, 500), (2, 500, 100)] {
+            let mut flow = Flow { mode, ..ESTABLISHED };
+            for said in [server(own + 1, client + 31, 7, ACK), server(own + 4, client + 1, 2, ACK)] {
+                flow.account(&said);
+                flow.account(&said);
+            }
+            assert_eq!((flow.bytes, flow.marks), ([30, 7], 0));
+            flow.account(&server(own + 8, 0, 0, RST));
+            assert_eq!(flow.bytes, [30, 7], "a reset may acknowledge nothing");
         }
+    }
+
+    #[test]
+    fn a_clients_fin_is_no_byte() {
+        let mut flow = ESTABLISHED;
+        flow.account(&server(501, 111, 0, ACK));
+        flow.account(&server(501, 112, 0, ACK));
+        assert_eq!(flow.bytes, [11, 0], "nobody said FIN");
+        (flow.client_fin, flow.marks) = (120, Flow::fin_mark(true));
+        flow.account(&server(501, 120, 0, ACK));
+        flow.account(&server(501, 121, 0, ACK));
+        assert_eq!(flow.bytes, [19, 0]);
+    }
+
+    #[test]
+    fn a_number_far_ahead_adds_nothing_and_one_behind_is_an_old_one() {
+        let mut flow = ESTABLISHED;
+        flow.account(&server(501, 101 + (16 << 20), 16 << 20, ACK));
+        assert_eq!((flow.bytes, flow.marks), ([16 << 20, 16 << 20], 0));
+        let at = [flow.next(0), flow.next(1)];
+        for [client, own] in [[at[0] - 1, at[1] - 1], [at[0] ^ 1 << 31, at[1] ^ 1 << 31]] {
+            flow.account(&server(own, client, 0, ACK));
+            assert_eq!((flow.bytes, flow.marks), ([16 << 20, 16 << 20], 0));
+        }
+        flow.account(&server(at[1], at[0] + (16 << 20) + 1, 0, ACK));
+        assert_eq!((flow.bytes, flow.marks), ([16 << 20, 16 << 20], AT_LEAST));
+        let mut flow = Flow { marks: 0, ..flow };
+        flow.account(&server(at[1] + 2, at[0], 16 << 20, ACK));
+        assert_eq!((flow.bytes, flow.marks), ([16 << 20, 16 << 20], AT_LEAST));
+        flow.account(&server(at[1], at[0], 5, ACK));
+        assert_eq!(flow.bytes, [16 << 20, (16 << 20) + 5], "what goes on where it was counts");
+    }
+
+    #[test]
+    fn what_the_server_has_not_spoken_of_at_the_end_may_be_more() {
+        let (client, own) = (Flow::fin_mark(true), Flow::fin_mark(false));
+        // What was marked; who ends it, how, and where: 9 bytes of each were counted.
+        for (marks, from_client, flags, seq, length, at_least) in [
+            (own, true, FIN | ACK, 110, 0, false),
+            (own, true, FIN | ACK, 110, 1, true),
+            (own, true, RST, 110, 0, false),
+            (0, true, RST, 110, 0, true),
+            (client, false, FIN | ACK, 510, 0, false),
+            (0, false, RST, 510, 0, false),
+            (AT_LEAST, false, RST, 510, 0, true),
+        ] {
+            let mut flow = Flow { bytes: [9; 2], marks, client_fin: 110, ..ESTABLISHED };
+            flow.settle(from_client, &server(seq, 0, length, flags));
+            assert_eq!(flow.marks & AT_LEAST != 0, at_least, "{marks} {from_client} {flags}");
+        }
+        let mut flow = Flow { bytes: [9; 2], marks: client, client_fin: 111, ..ESTABLISHED };
+        flow.settle(false, &server(510, 0, 0, FIN | ACK));
+        assert_eq!(flow.marks, client | AT_LEAST, "a byte of the client's was not acknowledged");
+    }
+
+    #[test]
+    fn a_flow_is_looked_at_where_bytes_cross_a_border_and_acknowledgements_lie_behind_one() {
+        assert!(is_worth_a_look(0xfffe, 0x5000, 2) && is_worth_a_look(u32::MAX, 0x5000, 1));
+        assert!(!is_worth_a_look(0xfffe, 0, 1) && !is_worth_a_look(0, 0, 0xffff));
+        assert!(is_worth_a_look(1, 0, 0) && is_worth_a_look(1, 0x7000_0fff, 0));
+        assert!(!is_worth_a_look(0xffff, 0x1000, 0) && !is_worth_a_look(0xffff, 0xffff, 0));
     }
 }

@@ -43,7 +43,7 @@ pub struct HalfOpenFlow {
     pub flow: Flow,
 }
 
-const _: () = assert!(size_of::<HalfOpenFlow>() == 144);
+const _: () = assert!(size_of::<HalfOpenFlow>() == 120);
 
 /// What a packet means for a half-open flow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -302,17 +302,33 @@ pub fn remove<T: Table>(table: &T, id: Id) -> bool {
     true
 }
 
-/// The bucket of a connection. `seed`: secret, so that nobody can fill a bucket that he has chosen.
+/// What a connection's place in tables is made of. `seed`: secret, so that nobody can fill a place that he has chosen.
 #[inline(always)]
 #[must_use]
-pub const fn bucket(key: &ConnectionKey, seed: u64) -> u32 {
-    let (c, s) = (&key.client.0, &key.server.0);
-    let ports = (key.client_port as u64) << 16 | key.server_port as u64;
-    let mut hash = mix(seed, (c[0] as u64) << 32 | c[1] as u64);
-    hash = mix(hash, (c[2] as u64) << 32 | c[3] as u64);
-    hash = mix(hash, (s[0] as u64) << 32 | s[1] as u64);
-    hash = mix(hash, (s[2] as u64) << 32 | s[3] as u64);
-    hash = mix(hash, (key.scope as u64) << 32 | ports);
+pub const fn hash(client: &Address, server: &Address, ports: [u16; 2], scope: u32, seed: u64) -> u64 {
+    let (c, s) = (&client.0, &server.0);
+    let mut hash = seed;
+    // Of IPv4 addresses the rest is always the same: a data packet asks for this.
+    if !(client.is_v4() && server.is_v4()) {
+        hash = mix(hash, (c[0] as u64) << 32 | c[1] as u64);
+        hash = mix(hash, (s[0] as u64) << 32 | s[1] as u64);
+        hash = mix(hash, (c[2] as u64) << 32 | s[2] as u64);
+    }
+    hash = mix(hash, (c[3] as u64) << 32 | s[3] as u64);
+    mix(hash, (scope as u64) << 32 | (ports[0] as u64) << 16 | ports[1] as u64)
+}
+
+/// The [`hash`] of a connection.
+#[inline(always)]
+#[must_use]
+pub const fn hash_of(key: &ConnectionKey, seed: u64) -> u64 {
+    hash(&key.client, &key.server, [key.client_port, key.server_port], key.scope, seed)
+}
+
+/// The bucket of connections of that [`hash`].
+#[inline(always)]
+#[must_use]
+pub const fn bucket(hash: u64) -> u32 {
     (hash >> 40) as u32 & (BUCKETS - 1)
 }
 

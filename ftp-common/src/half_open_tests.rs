@@ -120,6 +120,10 @@ fn the_listener_confirms_by_more_than_a_bare_acknowledgement_of_the_syn() {
     assert_eq!(step(flow(state::DENIED, ANSWERED), ACK, 102, 10), Handshake::Same);
 }
 
+fn bucket_of(key: &ConnectionKey, seed: u64) -> u32 {
+    bucket(hash_of(key, seed))
+}
+
 #[test]
 fn each_word_of_a_connection_moves_it_to_another_bucket() {
     let key = ConnectionKey {
@@ -129,20 +133,20 @@ fn each_word_of_a_connection_moves_it_to_another_bucket() {
         server_port: 10,
         scope: 11,
     };
-    let mut buckets = HashSet::from([bucket(&key, 7)]);
+    let mut buckets = HashSet::from([bucket_of(&key, 7)]);
     for word in 0..4 {
         for bit in [0, 13, 31] {
             let (mut client, mut server) = (key, key);
             client.client.0[word] ^= 1 << bit;
             server.server.0[word] ^= 1 << bit;
-            buckets.extend([bucket(&client, 7), bucket(&server, 7)]);
+            buckets.extend([bucket_of(&client, 7), bucket_of(&server, 7)]);
         }
     }
-    buckets.insert(bucket(&ConnectionKey { client_port: 8, ..key }, 7));
-    buckets.insert(bucket(&ConnectionKey { server_port: 11, ..key }, 7));
-    buckets.insert(bucket(&ConnectionKey { client_port: 10, server_port: 9, ..key }, 7));
-    buckets.insert(bucket(&ConnectionKey { scope: 12, ..key }, 7));
-    buckets.insert(bucket(&key, 7 ^ 1 << 63));
+    buckets.insert(bucket_of(&ConnectionKey { client_port: 8, ..key }, 7));
+    buckets.insert(bucket_of(&ConnectionKey { server_port: 11, ..key }, 7));
+    buckets.insert(bucket_of(&ConnectionKey { client_port: 10, server_port: 9, ..key }, 7));
+    buckets.insert(bucket_of(&ConnectionKey { scope: 12, ..key }, 7));
+    buckets.insert(bucket_of(&key, 7 ^ 1 << 63));
     assert!(buckets.len() > 28, "{} of 30", buckets.len());
 }
 
@@ -152,11 +156,17 @@ fn buckets_depend_on_all_of_a_connection_and_on_the_seed() {
         let address = |last| Address::from_v4_word(u32::from_ne_bytes([10, 0, 0, last]));
         ConnectionKey { client: address(2), server: address(1), client_port: port, server_port: 20, scope: low }
     };
-    let spread: HashSet<u32> = (1..=1000).map(|port| bucket(&key(0, port), 7)).collect();
+    let spread: HashSet<u32> = (1..=1000).map(|port| bucket_of(&key(0, port), 7)).collect();
     assert!(spread.len() > 850, "{} of 1000", spread.len());
-    assert!((1..=1000).filter(|port| bucket(&key(0, *port), 7) == bucket(&key(0, *port), 8)).count() < 10);
-    assert_ne!(bucket(&key(0, 1), 7), bucket(&key(1, 1), 7));
-    assert!((1..=1000).all(|port| bucket(&key(0, port), 7) < BUCKETS));
+    assert!((1..=1000).filter(|port| bucket_of(&key(0, *port), 7) == bucket_of(&key(0, *port), 8)).count() < 10);
+    assert_ne!(bucket_of(&key(0, 1), 7), bucket_of(&key(1, 1), 7));
+    assert!((1..=1000).all(|port| bucket_of(&key(0, port), 7) < BUCKETS));
+    let hosts = (0..=255).flat_map(|last| {
+        let of = |client, server| ConnectionKey { client, server, ..key(0, 1) };
+        let (other, usual) = (Address::from_v4_word(u32::from_ne_bytes([10, 0, 0, last])), key(0, 1).client);
+        [bucket_of(&of(other, usual), 7), bucket_of(&of(usual, other), 7)]
+    });
+    assert!(hosts.collect::<HashSet<_>>().len() > 450, "of 511");
 }
 
 /// The maps; `own` is whose entry is in question, `until` what a new one gets.

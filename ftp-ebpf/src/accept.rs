@@ -183,10 +183,6 @@ fn make_flow(packet: &Packet, key: &ConnectionKey, now: u64, scratch: &mut Scrat
     scratch.half_open.until = now + LIFE;
     let flow = &mut scratch.half_open.flow;
     flow.since = now;
-    flow.last_seen = now;
     flow.syn_seq = packet.segment.seq;
-    flow.interface = packet.interface;
-    flow.opened_at_egress = u8::from(packet.egress);
-    flow.packets[usize::from(flow.mode != Mode::Passive.number())] = 1;
     if half_open_table::half_open_insert() != 0 { Ok(()) } else { Err(Counter::DeniedHalfOpenFull) }
 }

@@ -3,12 +3,13 @@
 use aya_ebpf::bindings::__sk_buff;
 use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, RST, SYN};
+use ftp_common::flow::{is_inner, is_worth_a_look};
 use ftp_common::keys::{ConnectionKey, Mode};
 use ftp_common::policy::{class, option};
+use ftp_common::segment::Segment;
 
 use crate::clock::now;
 use crate::control::is_right_direction;
-use crate::globals::LOOPBACK;
 use crate::half_open;
 use crate::maps::FLOWS;
 use crate::packet::Packet;
@@ -46,17 +47,17 @@ pub(crate) fn data(
 /// A segment that is no first SYN. It is denied only if its connection was not accepted.
 #[inline(never)]
 fn segment(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation: u32, from_client: bool) -> i32 {
-    let accounts = servers::options() & option::NO_ACCOUNTING == 0;
-    let mut counted = false;
-    if let Some(entry) = half_open_table::find(now()) {
+    let mut promoted = false;
+    // The clock is read where there is something to ask it for.
+    if !half_open_table::is_empty(half_open_table::bucket(key))
+        && let Some(entry) = half_open_table::find(now())
+    {
         let mode = entry.flow.mode;
-        let opener = is_opener(mode, from_client);
-        counted = accounts && entry.flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, opener);
-        let what = if from_client { half_open::FROM_CLIENT } else { 0 } | if counted { half_open::ACCOUNTS } else { 0 };
-        match half_open::segment(skb, packet, key, entry, what) {
+        match half_open::segment(packet, key, entry, from_client) {
             // Another CPU may have made it an established flow meanwhile: it may end that.
             half_open::PASSES if FLOWS.get_ptr(key).is_none() => return passed(skb, packet, key, generation, true),
-            half_open::PASSES | half_open::PROMOTED => {}
+            half_open::PASSES => {}
+            half_open::PROMOTED => promoted = true,
             reason => {
                 return match servers::policy(generation, &key.server) {
                     Some(policy) => deny_by_index(policy, reason, key, mode, packet.interface),
@@ -80,11 +81,13 @@ fn segment(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, generation
         // SAFETY: valid until the program returns. Its memory may be reused for another flow: then a
         // count goes astray, and nothing is let in that wasn't.
         let flow = unsafe { &mut *flow };
-        let opener = is_opener(flow.mode, from_client);
-        if !counted && accounts && flow.counts_here(packet.interface, packet.egress, LOOPBACK.load() != 0, opener) {
-            flow.account(from_client, flows::segments(skb), packet.segment.length, now());
-        }
         if genuine {
+            // The same as on the fast path, whatever has led here.
+            let Segment { seq, ack, length, flags, .. } = packet.segment;
+            let has_news = promoted || !is_inner(flags) || is_worth_a_look(seq, ack, length);
+            if !from_client && has_news && servers::options() & option::NO_ACCOUNTING == 0 {
+                flow.account(&packet.segment);
+            }
             flows::follow(packet, key, flow, from_client);
         }
     }
@@ -108,12 +111,6 @@ fn begins_nothing(packet: &Packet, key: &ConnectionKey, from_client: bool, known
         return true;
     }
     flows::closed_denies(segment.seq, segment.ack, now()) == 0
-}
-
-/// Whether a segment's sender opened the connection.
-#[inline(always)]
-fn is_opener(mode: u8, from_client: bool) -> bool {
-    (mode == Mode::Passive.number()) == from_client
 }
 
 /// A packet passes; `known`: of a connection that was accepted.

@@ -1,17 +1,17 @@
 //! Established data connections, packet by packet.
 
-use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
-use ftp_common::closed::{Closed, FIN_WAIT};
+use aya_ebpf::bindings::BPF_ANY;
+use ftp_common::closed::{self, Closed, FIN_WAIT};
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::{FIN, RST};
-use ftp_common::flow::{Flow, state};
+use ftp_common::flow::{AT_LEAST, Flow, state};
 use ftp_common::keys::{ConnectionKey, Mode};
 
-use crate::clock::now;
-use crate::maps::{CLOSED, FLOWS, session};
+use crate::clock::{jiffies, now};
+use crate::maps::{CLOSED, CLOSED_UNTIL, FLOWS, session};
 use crate::packet::Packet;
-use crate::report;
+use crate::{half_open_table, report};
 use crate::scratch::{Scratch, current, scratch};
 
 /// A segment of an established flow, which has been counted: it may end it.
@@ -29,20 +29,22 @@ pub(crate) fn follow(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from
                 closed.await_last(&packet.segment, now());
             }
         }
-        flow.marks |= Flow::fin_mark(from_client);
+        note_fin(packet, flow, from_client);
     }
 }
 
-/// How many packets a packet stands for: the kernel keeps several of a flow as one.
+/// Notes the FIN of an end that goes on receiving.
 #[inline(always)]
-pub(crate) fn segments(skb: *mut __sk_buff) -> u32 {
-    // SAFETY: the context is valid for the whole run.
-    let segments = unsafe { (*skb).gso_segs };
-    if segments > 1 { segments } else { 1 }
+pub(crate) fn note_fin(packet: &Packet, flow: &mut Flow, from_client: bool) {
+    if from_client {
+        flow.client_fin = packet.segment.end();
+    }
+    flow.marks |= Flow::fin_mark(from_client);
 }
 
 #[inline(always)]
 fn end(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from_client: bool) {
+    flow.settle(from_client, &packet.segment);
     flow.state = state::ENDED;
     note_closed(flow, 0);
     if let Some(closed) = closed(key) {
@@ -88,6 +90,11 @@ extern "C" fn closed_add(distance: u32, now: u64, from: u64) -> u32 {
     let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let key = unsafe { &(*current).key };
+    // First, so that who finds the connection closed finds the place marked.
+    if let Some(until) = CLOSED_UNTIL.get_ptr_mut(closed::place(half_open_table::hash(key))) {
+        // SAFETY: a value of an array map lives as long as the program; another CPU writes nearly the same.
+        unsafe { *until = closed::until(jiffies()) };
+    }
     scratch.closed = closed(key).map_or(Closed::default(), |known| *known);
     scratch.closed.add(distance, now, from);
     if CLOSED.insert(key, &scratch.closed, u64::from(BPF_ANY)).is_err() {
@@ -122,7 +129,7 @@ pub(crate) fn report_flow(packet: &Packet, key: &ConnectionKey, flow: &Flow, kin
     report::event(scratch, kind, key, packet.interface);
     scratch.event.session = flow.session_id;
     scratch.event.mode = flow.mode;
-    scratch.event.packets = flow.packets;
     scratch.event.bytes = flow.bytes;
+    scratch.event.flag = u8::from(flow.marks & AT_LEAST != 0);
     report::send();
 }

@@ -8,6 +8,3 @@ pub(crate) static SIDE: Global<u8> = Global::new(1);
 /// Bytes of link header in front of the network header: 14 on ethernet, 0 where there is none.
 #[unsafe(no_mangle)]
 pub(crate) static LINK_HEADER: Global<u8> = Global::new(14);
-/// 1 on the loopback interface, where each packet passes egress and then ingress.
-#[unsafe(no_mangle)]
-pub(crate) static LOOPBACK: Global<u8> = Global::new(0);

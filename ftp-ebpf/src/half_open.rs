@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::bindings::{__sk_buff, BPF_ANY};
+use aya_ebpf::bindings::BPF_ANY;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
@@ -15,7 +15,7 @@ use ftp_common::session::Session;
 
 use crate::clock::now;
 use crate::control::is_right_direction;
-use crate::flows::{report_flow, segments};
+use crate::flows::report_flow;
 use crate::maps::{EXPECTATIONS, FLOWS, USED, session};
 use crate::packet::Packet;
 use crate::scratch::{Scratch, scratch};
@@ -25,22 +25,10 @@ use crate::{atomic, expectations, flows, half_open_table, report};
 pub(crate) const PASSES: u32 = 0x100;
 /// It passes, and the flow is now among the established ones: it may end it, too.
 pub(crate) const PROMOTED: u32 = 0x101;
-/// Of what [`segment`] is told: the client sent it.
-pub(crate) const FROM_CLIENT: u32 = 1;
-/// It is counted here.
-pub(crate) const ACCOUNTS: u32 = 2;
 
-/// A segment, no SYN of the opener, of a half-open flow. `what`: bits of the above, as five arguments are the most
-/// that a function can have.
+/// A segment, no SYN of the opener, of a half-open flow.
 #[inline(never)]
-pub(crate) fn segment(
-    skb: *mut __sk_buff,
-    packet: &Packet,
-    key: &ConnectionKey,
-    entry: &mut HalfOpenFlow,
-    what: u32,
-) -> u32 {
-    let (from_client, accounts) = (what & FROM_CLIENT != 0, what & ACCOUNTS != 0);
+pub(crate) fn segment(packet: &Packet, key: &ConnectionKey, entry: &mut HalfOpenFlow, from_client: bool) -> u32 {
     let passive = entry.flow.mode == Mode::Passive.number();
     let from_opener = passive == from_client;
     // What comes from where its sender can't be is forged: it says nothing, and begins nothing.
@@ -58,12 +46,9 @@ pub(crate) fn segment(
         let denied = entry.flow.state == state::DENIED;
         return if denied { Counter::DeniedUsed.index() } else { Counter::DeniedHandshake.index() };
     }
-    if accounts {
-        entry.flow.account(from_client, segments(skb), segment.length, now());
-    }
     // The listener's FIN confirms the connection, and counts when that is among the established ones.
     if entry.flow.state == state::UNCONFIRMED && segment.has(FIN) && from_opener {
-        entry.flow.marks |= Flow::fin_mark(from_client);
+        flows::note_fin(packet, &mut entry.flow, from_client);
     }
     match step {
         Handshake::Answered => {

@@ -83,7 +83,13 @@ impl Table for Maps<'_> {
 /// The bucket of a connection.
 #[inline(always)]
 pub(crate) fn bucket(key: &ConnectionKey) -> u32 {
-    half_open::bucket(key, servers::config().map_or(0, |config| config.seed))
+    half_open::bucket(hash(key))
+}
+
+/// What the connection's places in tables are made of.
+#[inline(always)]
+pub(crate) fn hash(key: &ConnectionKey) -> u64 {
+    half_open::hash_of(key, servers::config().map_or(0, |config| config.seed))
 }
 
 /// Whether a bucket has no entry.

@@ -53,8 +53,8 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use ftp_common::counter::Counter;
+use ftp_common::flow::is_inner;
 use ftp_common::keys::ConnectionKey;
-use ftp_common::policy::Config;
 
 use packet::{Layout, Located, Memory};
 use scratch::Current;
@@ -75,28 +75,29 @@ pub(crate) fn ftptrack_egress(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
-    let Some(&Config { generation, options, .. }) = servers::config() else { return PASS };
-    let Some(current) = scratch::current() else { return PASS };
+    let Some(config) = servers::config() else { return PASS };
+    let generation = config.generation;
     let classes = match packet::fast_path(Memory { skb }) {
         Located::Tcp(layout, header) => {
             let classes = servers::classes(generation, header.source, header.destination);
             if classes == 0 {
                 return PASS; // most packets end here
             }
-            // SAFETY: this CPU's own value, valid for the whole run.
-            unsafe { (*current).layout = layout };
-            if transfer::is_inner(&header) && transfer::passes(skb, current, classes | options << 16, egress) {
+            if is_inner(header.flags) && transfer::passes(skb, &layout, &header, classes, config) {
                 return PASS;
             }
+            let Some(current) = scratch::current() else { return PASS };
+            // SAFETY: this CPU's own value, valid for the whole run.
+            unsafe { (*current).layout = layout };
             classes
         }
         Located::Other => return PASS,
-        Located::SlowPath => slow_path_classes(skb, current, generation, egress),
+        Located::SlowPath => slow_path_classes(skb, generation, egress),
     };
     match classes {
         0 => PASS,
         UNCLASSIFIABLE_DENIED => DROP,
-        classes => handle_tracked(skb, current, generation, classes, egress),
+        classes => handle_tracked(skb, generation, classes, egress),
     }
 }
 
@@ -105,7 +106,8 @@ const UNCLASSIFIABLE_DENIED: u32 = 1 << 16;
 
 /// Finds a packet's TCP header on the slow path: the classes of its ports, or [`UNCLASSIFIABLE_DENIED`].
 #[inline(never)]
-fn slow_path_classes(skb: *mut __sk_buff, current: *mut Current, generation: u32, egress: bool) -> u32 {
+fn slow_path_classes(skb: *mut __sk_buff, generation: u32, egress: bool) -> u32 {
+    let Some(current) = scratch::current() else { return 0 };
     let found = slow_path::locate(skb, current);
     if found == found::OTHER {
         return 0;
@@ -128,7 +130,8 @@ fn slow_path_classes(skb: *mut __sk_buff, current: *mut Current, generation: u32
 /// A packet to or from a port with a meaning. A function of its own, so that the common packet's path
 /// saves no registers and the verifier forgets what led here.
 #[inline(never)]
-fn handle_tracked(skb: *mut __sk_buff, current: *mut Current, generation: u32, classes: u32, egress: bool) -> i32 {
+fn handle_tracked(skb: *mut __sk_buff, generation: u32, classes: u32, egress: bool) -> i32 {
+    let Some(current) = scratch::current() else { return PASS };
     let (source, destination) = ((classes >> 8 & 0xff) as u8, (classes & 0xff) as u8);
     // SAFETY: as in `handle`; nothing else refers to it yet.
     let Current { layout, packet, key } = unsafe { &mut *current };

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
-use ftp_common::closed::Closed;
+use ftp_common::closed::{self, Closed};
 use ftp_common::counter::Counter;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
@@ -36,6 +36,9 @@ pub(crate) static RANGES: LruHashMap<ExpectationKey, Range> = LruHashMap::with_m
 pub(crate) static FLOWS: LruHashMap<ConnectionKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
 #[map]
 pub(crate) static CLOSED: LruHashMap<ConnectionKey, Closed> = LruHashMap::with_max_entries(65_536, 0);
+/// Until when CLOSED may have connections, by [`closed::place`]: 0 or [`closed::until`].
+#[map]
+pub(crate) static CLOSED_UNTIL: Array<u32> = Array::with_max_entries(closed::PLACES, 0);
 /// BPF_F_NO_PREALLOC: it is empty most of the time.
 #[map]
 pub(crate) static HALF_OPEN: HashMap<Id, HalfOpenFlow> = HashMap::with_max_entries(BUCKETS * WAYS, 1);

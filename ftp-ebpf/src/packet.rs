@@ -128,8 +128,8 @@ pub(crate) struct Ipv6Front {
 pub(crate) struct TcpHeader {
     pub(crate) source: u16,
     pub(crate) destination: u16,
-    seq: u32,
-    ack: u32,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
     offset: u8,
     pub(crate) flags: u8,
     window: u16,

@@ -1,7 +1,7 @@
 //! The pinned maps: their names and shapes, and access to them.
 
 use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, RingBuf};
-use ftp_common::closed::Closed;
+use ftp_common::closed::{Closed, PLACES};
 use ftp_common::counter::Counter;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
@@ -65,6 +65,7 @@ const VERSIONS: Shape = array::<u32>("VERSIONS", BUCKETS * WAYS);
 const COUNTS: Shape = array::<u32>("COUNTS", BUCKETS);
 const USED: Shape = lru::<ExpectationKey, Used>("USED");
 const CLOSED: Shape = lru::<ConnectionKey, Closed>("CLOSED");
+const CLOSED_UNTIL: Shape = array::<u32>("CLOSED_UNTIL", PLACES);
 const CLIENTS: Shape = lru::<SlotKey, Slot>("CLIENTS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
@@ -73,7 +74,7 @@ const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 19] = [
+pub const SHARED: [Shape; 20] = [
     CONFIG,
     PORTS,
     POLICIES,
@@ -88,6 +89,7 @@ pub const SHARED: [Shape; 19] = [
     COUNTS,
     USED,
     CLOSED,
+    CLOSED_UNTIL,
     CLIENTS,
     STATS,
     EVENTS,

@@ -33,20 +33,19 @@ pub const fn program_name(direction: Direction) -> &'static str {
 pub struct Constants {
     side: SideName,
     link_header: u8,
-    loopback: u8,
 }
 
 impl Constants {
     /// Of an interface.
     #[must_use]
     pub const fn of(interface: &Interface, side: SideName) -> Self {
-        Self { side, link_header: interface.link_header, loopback: interface.loopback as u8 }
+        Self { side, link_header: interface.link_header }
     }
 
     /// Of an ethernet interface, which most are.
     #[must_use]
     pub const fn ethernet(side: SideName) -> Self {
-        Self { side, link_header: 14, loopback: 0 }
+        Self { side, link_header: 14 }
     }
 }
 
@@ -145,7 +144,7 @@ pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> R
 ///
 /// The kernel's or its verifier's refusal.
 pub fn apart(sizes: Sizes) -> Result<Ebpf, Failure> {
-    let globals = Globals { side: Side::Both.number(), link_header: 14, loopback: 1, log_level: 0 };
+    let globals = Globals { side: Side::Both.number(), link_header: 14, log_level: 0 };
     let mut ebpf = globals.loader(sizes).load(OBJECT).or_fail("kernel object", HINT)?;
     program(&mut ebpf, Direction::Ingress)?.load().map_err(|error| refused(&error))?;
     Ok(ebpf)
@@ -155,14 +154,13 @@ pub fn apart(sizes: Sizes) -> Result<Ebpf, Failure> {
 struct Globals {
     side: u8,
     link_header: u8,
-    loopback: u8,
     log_level: u8,
 }
 
 impl Globals {
     fn of(constants: Constants, log_level: u8) -> Self {
-        let Constants { side, link_header, loopback } = constants;
-        Self { side: Side::from(side).number(), link_header, loopback, log_level }
+        let Constants { side, link_header } = constants;
+        Self { side: Side::from(side).number(), link_header, log_level }
     }
 
     fn loader(&self, sizes: Sizes) -> EbpfLoader<'_> {
@@ -172,7 +170,6 @@ impl Globals {
             .btf(None)
             .override_global("SIDE", &self.side, true)
             .override_global("LINK_HEADER", &self.link_header, true)
-            .override_global("LOOPBACK", &self.loopback, true)
             .override_global(LEVEL, &self.log_level, false);
         let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "CLIENTS"].map(|name| (name, sizes.sessions));
         let of_flows = ["FLOWS", "CLOSED"].map(|name| (name, sizes.flows));

@@ -50,12 +50,12 @@ pub struct EventRow {
     pub code: Option<u32>,
     /// Index of the interface.
     pub interface: u32,
-    /// Packets each way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub packets: Option<BothWays>,
     /// TCP payload bytes each way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<BothWays>,
+    /// More bytes may have passed than were counted.
+    #[serde(skip_serializing_if = "is_false")]
+    pub at_least: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -84,8 +84,8 @@ impl EventRow {
             verb: (kind == EventKind::Command).then(|| verb(event.detail)).flatten(),
             code: (kind == EventKind::Reply).then_some(event.detail),
             interface: event.interface,
-            packets: ended.then(|| event.packets.into()),
             bytes: ended.then(|| event.bytes.into()),
+            at_least: ended && event.flag != 0,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
-use ftp_common::flow::{Flow, state};
+use ftp_common::flow::{AT_LEAST, Flow, state};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::session::Session;
 use ftp_common::session::kind;
@@ -68,10 +68,11 @@ pub struct FlowRow {
     pub mode: &'static str,
     /// `syn_sent`, `syn_recv`, `established`, `ended` or `denied`.
     pub state: &'static str,
-    /// Packets each way.
-    pub packets: BothWays,
-    /// TCP payload bytes each way.
+    /// TCP payload bytes each way, by the server's numbers: of an open flow up to 64 KiB behind.
     pub bytes: BothWays,
+    /// More bytes passed than were counted.
+    #[serde(skip_serializing_if = "is_false")]
+    pub at_least: bool,
     /// Since its first SYN.
     pub age_seconds: f64,
     /// Its control connection, `client:port-server:port`.
@@ -217,12 +218,17 @@ impl FlowRow {
                 state::ENDED => "ended",
                 _ => "denied",
             },
-            packets: flow.packets.into(),
             bytes: flow.bytes.into(),
+            at_least: flow.marks & AT_LEAST != 0,
             age_seconds: clock::seconds_since(flow.since, now),
             control: pair(key.client, flow.control_client_port, key.server, flow.control_server_port),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[cfg(test)]

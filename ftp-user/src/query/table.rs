@@ -180,8 +180,8 @@ mod tests {
             server: "10.0.0.1:10241".to_owned(),
             mode: "passive",
             state: "established",
-            packets: BothWays { client: 3, server: 4 },
             bytes: BothWays { client: 0, server: 67_108_864 },
+            at_least: false,
             age_seconds: 2.0,
             control: "10.0.0.2:39999-10.0.0.1:21".to_owned(),
         };

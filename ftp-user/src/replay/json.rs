@@ -85,12 +85,12 @@ pub struct EntryRow {
     /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// Packets each way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub packets: Option<BothWays>,
     /// TCP payload bytes each way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<BothWays>,
+    /// More bytes may have passed than were counted.
+    #[serde(skip_serializing_if = "is_false")]
+    pub at_least: bool,
     /// Of `missing`: who sent the bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
@@ -201,8 +201,8 @@ impl EntryRow {
                     reason: row.reason,
                     monitored: row.monitored,
                     count: row.count,
-                    packets: row.packets,
                     bytes: row.bytes,
+                    at_least: row.at_least,
                     ..Self::at(time, row.event)
                 }
             }
@@ -226,8 +226,8 @@ impl EntryRow {
             reason: None,
             monitored: false,
             count: None,
-            packets: None,
             bytes: None,
+            at_least: false,
             sender: None,
             missing: None,
         }

@@ -122,7 +122,7 @@ mod tests {
             server: "10.0.0.1:10241".to_owned(),
             mode: "passive",
             state,
-            packets: BothWays::default(),
+            at_least: false,
             bytes: BothWays { client, server },
             age_seconds: 1.0,
             control: "10.0.0.2:39999-10.0.0.1:21".to_owned(),

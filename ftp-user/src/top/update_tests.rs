@@ -23,7 +23,7 @@ fn flow(port: u16, bytes: u64) -> FlowRow {
         server: "10.0.0.1:10241".to_owned(),
         mode: "passive",
         state: "established",
-        packets: BothWays::default(),
+        at_least: false,
         bytes: BothWays { client: 0, server: bytes },
         age_seconds: 1.0,
         control: "10.0.0.2:40000-10.0.0.1:21".to_owned(),

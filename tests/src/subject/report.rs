@@ -96,8 +96,6 @@ pub struct Flow {
     pub mode: String,
     /// `established`, `ended`, …
     pub state: String,
-    /// Packets each way.
-    pub packets: Sides,
     /// TCP payload bytes each way.
     pub bytes: Sides,
     /// `client-server` of the control connection.

@@ -268,13 +268,49 @@ fn a_guessed_acknowledgement_does_not_use_an_expectation_up() {
     assert_eq!(flows, [state::SYN_RECV]);
 }
 
+/// By the server's numbers, however often it says them: what confirms the connection, what crosses 64 KiB, and what ends.
 #[test]
-fn packets_and_bytes_are_counted_each_way() {
+fn bytes_are_counted_each_way() {
     let mut harness = Harness::new();
     let _control = harness.expecting(INSIDE);
     all_pass(&harness, &harness.handshake(50000, INSIDE));
-    all_pass(&harness, &[harness.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000])]);
-    all_pass(&harness, &[harness.to_server(50000, INSIDE).at(1001, 6001).says("data")]);
-    let flows: Vec<_> = harness.kernel.flows.all().into_values().collect();
-    assert_eq!((flows[0].packets, flows[0].bytes), ([3, 2], [4, 1000]));
+    let counted = |harness: &Harness| harness.kernel.flows.all().into_values().map(|flow| flow.bytes).next();
+    let server = |seq, ack, length| harness.to_client(INSIDE, 50000).at(seq, ack).says(vec![0; length]);
+    all_pass(&harness, &[server(5001, 1005, 1000), server(5001, 1005, 1000)]);
+    assert_eq!(counted(&harness), Some([4, 1000]));
+    all_pass(&harness, &[server(6001, 5001, 1000), harness.to_server(50000, INSIDE).at(5001, 7001).says("data")]);
+    assert_eq!(counted(&harness), Some([4, 1000]), "it can wait");
+    all_pass(&harness, &[server(65_530, 5001, 6)]);
+    assert_eq!(counted(&harness), Some([4000, 60_535]));
+    all_pass(&harness, &[server(65_536, 65_535, 0)]);
+    assert_eq!(counted(&harness), Some([4000, 60_535]), "an acknowledgement in front of a border");
+    all_pass(&harness, &[server(65_536, 65_537, 0), server(u32::MAX / 2, 65_537, 0)]);
+    assert_eq!(counted(&harness), Some([64_536, 60_535]), "and behind one");
+    all_pass(&harness, &[server(65_546, 65_537, 0).flags(ACK | FIN)]);
+    assert_eq!(counted(&harness), Some([64_536, 60_545]), "the end");
+}
+
+/// A data packet looks up what the server has closed where its place says that there is something: from the server's
+/// FIN on, for as long as a cookie can live.
+#[test]
+fn what_opens_a_closed_connection_again_is_looked_for_while_its_place_says_so() {
+    let mut harness = Harness::new();
+    let _control = harness.expecting(INSIDE);
+    let [syn, syn_ack, ack] = harness.handshake(50000, INSIDE);
+    all_pass(&harness, &[syn, syn_ack, ack.clone()]);
+    all_pass(&harness, &[harness.to_client(INSIDE, 50000).at(5001, 1001).says("data")]);
+    let key = *harness.kernel.flows.all().keys().next().expect("a flow");
+    assert_eq!(harness.kernel.closed_until(&key), 0);
+    all_pass(&harness, &[harness.to_client(INSIDE, 50000).at(5005, 1001).flags(ACK | FIN)]);
+    all_pass(&harness, &[harness.to_server(50000, INSIDE).at(1001, 5006).flags(ACK | FIN)]);
+    harness.kernel.age(Duration::from_secs(6));
+    assert_eq!(harness.pass(&ack), IS_DENIED);
+    let until = harness.kernel.closed_until(&key);
+    harness.kernel.set_closed_until(&key, 0);
+    assert_eq!(harness.pass(&ack), PASSES, "the place says that there is nothing");
+    // Jiffies of some kernel; at least 130 seconds, and 26 minutes at most.
+    for (before, verdict) in [(130 * 100, IS_DENIED), (130 * 1200 + 1000, PASSES)] {
+        harness.kernel.set_closed_until(&key, until.wrapping_sub(before) | 1);
+        assert_eq!(harness.pass(&ack), verdict, "{before}");
+    }
 }

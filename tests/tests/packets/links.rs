@@ -213,8 +213,10 @@ fn on_loopback_every_packet_passes_both_hooks_and_is_read_and_counted_once() {
     }
     let counts = [Counter::Commands, Counter::Replies, Counter::ExpectationsPassive, Counter::FlowsEstablished];
     assert_eq!(harness.counts(), counts.map(|counter| (counter, 1)));
-    let flows: Vec<_> = harness.kernel.half_open.all().into_values().map(|entry| entry.flow.packets).collect();
-    assert_eq!(flows, [[2, 1]]);
+    let data = harness.to_client(15000, 50000).at(5001, 1001).says("data");
+    assert_eq!(both_hooks(&harness, &data), [PASSES; 2]);
+    let flows: Vec<_> = harness.kernel.flows.all().into_values().map(|flow| flow.bytes).collect();
+    assert_eq!(flows, [[0, 4]]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn snapshot(time: u64, bytes: u64) -> Snapshot {
             server: "10.0.0.1:10241".to_owned(),
             mode: "passive",
             state: "established",
-            packets: BothWays::default(),
+            at_least: false,
             bytes: BothWays { client: 0, server: bytes },
             age_seconds: 2.0,
             control,

@@ -20,12 +20,12 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use ftp_common::SECOND;
 use ftp_common::address::Address;
-use ftp_common::closed::Closed;
+use ftp_common::closed::{self, Closed};
 use ftp_common::counter::Counter;
 use ftp_common::event::Event;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
-use ftp_common::half_open::{HalfOpenFlow, Id, WAYS};
+use ftp_common::half_open::{HalfOpenFlow, Id, WAYS, hash_of};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class};
@@ -120,6 +120,7 @@ pub struct Kernel {
     closed: Table<ConnectionKey, Closed>,
     versions: Array<MapData, u32>,
     counts: Array<MapData, u32>,
+    closed_until: Array<MapData, u32>,
     /// The entries of SERVERS that the policy in force made.
     prefixes: Vec<Key<Value<ServerKey>>>,
     /// What the counters were when the maps were last emptied: they only rise.
@@ -144,13 +145,12 @@ impl Kernel {
     /// As [`Self::load`].
     #[must_use]
     pub fn load_sized(setup: Setup, sessions: u32, flows: u32) -> Self {
-        let (side, loopback) = (setup.side.number(), u8::from(setup.loopback));
+        let side = setup.side.number();
         let mut loader = EbpfLoader::new();
         loader
             .btf(None)
             .override_global("SIDE", &side, true)
-            .override_global("LINK_HEADER", &setup.link_header, true)
-            .override_global("LOOPBACK", &loopback, true);
+            .override_global("LINK_HEADER", &setup.link_header, true);
         for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"] {
             loader.map_max_entries(name, sessions);
         }
@@ -183,6 +183,7 @@ impl Kernel {
             closed: Table::new(map("CLOSED")),
             versions: map("VERSIONS").try_into().unwrap(),
             counts: map("COUNTS").try_into().unwrap(),
+            closed_until: map("CLOSED_UNTIL").try_into().unwrap(),
             ebpf,
             prefixes: Vec::new(),
             zero: Counters::default(),
@@ -254,6 +255,9 @@ impl Kernel {
         self.flows.empty();
         self.clients.empty();
         self.used.empty();
+        for key in self.closed.all().into_keys() {
+            self.set_closed_until(&key, 0);
+        }
         self.closed.empty();
         for slot in self.half_open.all().into_keys().map(|id| (id >> 32) as u32) {
             self.versions.set(slot, 0, 0).unwrap();
@@ -261,6 +265,25 @@ impl Kernel {
         }
         self.half_open.empty();
         self.zero = self.totals();
+    }
+
+    /// What the place of a connection says: see [`ftp_common::closed::until`].
+    ///
+    /// # Panics
+    ///
+    /// If the map can't be read.
+    #[must_use]
+    pub fn closed_until(&self, key: &ConnectionKey) -> u32 {
+        self.closed_until.get(&closed::place(hash_of(key, SEED)), 0).unwrap()
+    }
+
+    /// Sets that.
+    ///
+    /// # Panics
+    ///
+    /// If the map can't be written.
+    pub fn set_closed_until(&mut self, key: &ConnectionKey, until: u32) {
+        self.closed_until.set(closed::place(hash_of(key, SEED)), until, 0).unwrap();
     }
 
     /// Runs the program of a hook on a frame.

@@ -5,14 +5,15 @@ use ftp_common::closed::{Closed, FIN_WAIT};
 use ftp_common::counter::Counter;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::tcp::{FIN, RST};
-use ftp_common::flow::{Flow, PROMISCUOUS, state};
+use ftp_common::flow::{Flow, PROMISCUOUS, is_inner, is_worth_a_look, state};
 use ftp_common::half_open::{ANSWERED, HalfOpenFlow, Handshake, LIFE, Syn};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::flag;
 
 use super::control::{FAST_OPEN, has_option};
 use super::{Model, Packet};
-use crate::subject::test_run::{Hook, INTERFACE, Verdict};
+use crate::subject::test_run::frame::Tcp;
+use crate::subject::test_run::{Hook, Verdict};
 
 /// The expectation that a connection would be by.
 fn expected(key: &ConnectionKey, mode: Mode, any_client: bool) -> ExpectationKey {
@@ -152,15 +153,11 @@ impl Model {
         let flow = Flow {
             session_id: expectation.session_id,
             since: now,
-            last_seen: now,
-            packets: if passive { [1, 0] } else { [0, 1] },
             serial: expectation.serial,
             syn_seq: packet.tcp.seq,
-            interface: INTERFACE,
             control_client_port: session.client_port,
             control_server_port: session.server_port,
             mode: mode.number(),
-            opened_at_egress: u8::from(hook != Hook::Ingress),
             marks: if any_client { PROMISCUOUS } else { 0 },
             ..Flow::default()
         };
@@ -178,11 +175,10 @@ impl Model {
     fn segment(&mut self, hook: Hook, packet: &Packet, from_client: bool) -> Verdict {
         let key = if from_client { packet.as_client() } else { packet.as_server() };
         self.forget_expired();
-        let mut counted = false;
+        let mut promoted = false;
         if let Some(entry) = self.half_open.get(&key).copied() {
-            counted = self.counts(&entry.flow, hook, from_client);
-            match self.of_half_open(hook, packet, entry, from_client, counted) {
-                Ok(true) => {}
+            match self.of_half_open(hook, packet, entry, from_client) {
+                Ok(true) => promoted = true,
                 Ok(false) => return Verdict::Pass,
                 Err(reason) if self.is_server(key.server) => return self.deny(reason),
                 Err(_) => return Verdict::Pass,
@@ -198,12 +194,12 @@ impl Model {
             return self.deny(Counter::DeniedHandshake);
         }
         let Some(mut flow) = found else { return Verdict::Pass };
-        if !counted && self.counts(&flow, hook, from_client) {
-            flow.account(from_client, 1, packet.tcp.length(), self.now);
-        }
         if !genuine {
-            self.flows.insert(key, flow);
             return Verdict::Pass;
+        }
+        let Tcp { seq, ack, flags, .. } = packet.tcp;
+        if !from_client && (promoted || !is_inner(flags) || is_worth_a_look(seq, ack, packet.tcp.length())) {
+            flow.account(&packet.segment());
         }
         if flow.is_ended_by(from_client, packet.tcp.flags) {
             self.flows.remove(&key);
@@ -225,7 +221,7 @@ impl Model {
                     closed.await_last(&packet.segment(), self.now);
                 }
             }
-            flow.marks |= Flow::fin_mark(from_client);
+            note_fin(packet, &mut flow, from_client);
         }
         self.flows.insert(key, flow);
         Verdict::Pass
@@ -259,11 +255,6 @@ impl Model {
         }
     }
 
-    fn counts(&self, flow: &Flow, hook: Hook, from_client: bool) -> bool {
-        let from_opener = (flow.mode == Mode::Passive.number()) == from_client;
-        flow.counts_here(INTERFACE, hook != Hook::Ingress, self.setup.loopback, from_opener)
-    }
-
     /// Whether the flow is established now; or why the segment is denied.
     fn of_half_open(
         &mut self,
@@ -271,7 +262,6 @@ impl Model {
         packet: &Packet,
         mut entry: HalfOpenFlow,
         from_client: bool,
-        counted: bool,
     ) -> Result<bool, Counter> {
         let key = entry.key;
         let from_opener = (entry.flow.mode == Mode::Passive.number()) == from_client;
@@ -290,11 +280,8 @@ impl Model {
             let denied = entry.flow.state == state::DENIED;
             return Err(if denied { Counter::DeniedUsed } else { Counter::DeniedHandshake });
         }
-        if counted {
-            entry.flow.account(from_client, 1, tcp.length(), self.now);
-        }
         if unconfirmed && packet.has(FIN) && from_opener {
-            entry.flow.marks |= Flow::fin_mark(from_client);
+            note_fin(packet, &mut entry.flow, from_client);
         }
         let mut result = Ok(false);
         match step {
@@ -393,6 +380,13 @@ impl Model {
         self.count(Counter::FlowsEstablished);
         true
     }
+}
+
+fn note_fin(packet: &Packet, flow: &mut Flow, from_client: bool) {
+    if from_client {
+        flow.client_fin = packet.segment().end();
+    }
+    flow.marks |= Flow::fin_mark(from_client);
 }
 
 fn control_of(flow: &Flow, key: ConnectionKey) -> ConnectionKey {

@@ -280,7 +280,7 @@ impl View {
             let control =
                 ConnectionKey { client_port: of.control_client_port, server_port: of.control_server_port, ..key };
             let lives = lives(&control, of.session_id);
-            (key, (Flow { session_id: 0, since: 0, last_seen: 0, ..of }, lives))
+            (key, (Flow { session_id: 0, since: 0, ..of }, lives))
         };
         let mut seen: HashMap<u64, usize> = HashMap::new();
         for session in sessions.values() {
@@ -295,7 +295,7 @@ impl View {
                 .into_iter()
                 .filter(|(_, entry)| left(entry.until) > 0)
                 .map(|(key, entry)| {
-                    let flow = Flow { session_id: 0, since: 0, last_seen: 0, ..entry.flow };
+                    let flow = Flow { session_id: 0, since: 0, ..entry.flow };
                     (key, HalfOpenFlow { until: 0, flow, ..entry })
                 })
                 .collect(),
