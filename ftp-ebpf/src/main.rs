@@ -92,7 +92,7 @@ fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
             classes
         }
         Located::Other => return PASS,
-        Located::SlowPath => slow_path_classes(skb, generation, egress),
+        Located::SlowPath => slow_path_classes(skb, generation),
     };
     match classes {
         0 => PASS,
@@ -106,14 +106,14 @@ const UNCLASSIFIABLE_DENIED: u32 = 1 << 16;
 
 /// Finds a packet's TCP header on the slow path: the classes of its ports, or [`UNCLASSIFIABLE_DENIED`].
 #[inline(never)]
-fn slow_path_classes(skb: *mut __sk_buff, generation: u32, egress: bool) -> u32 {
+fn slow_path_classes(skb: *mut __sk_buff, generation: u32) -> u32 {
     let Some(current) = scratch::current() else { return 0 };
     let found = slow_path::locate(skb, current);
     if found == found::OTHER {
         return 0;
     }
     if found == found::TOO_MANY_TAGS {
-        return if !egress && verdict::deny_tags() == DROP { UNCLASSIFIABLE_DENIED } else { 0 };
+        return if verdict::deny_tags() == DROP { UNCLASSIFIABLE_DENIED } else { 0 };
     }
     let memory = Memory { skb };
     // SAFETY: this CPU's own value, valid for the whole run; nothing writes it meanwhile.

@@ -91,7 +91,7 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
 }
 
 /// Bytes of a piece of the packet, from the beginning of the word that the first one lies in; a power of two.
-pub(crate) const PIECE: usize = 1024;
+pub(crate) const PIECE: usize = 4096;
 /// A piece as words, and one more: the verifier sees only that [`PIECE`] bytes from some byte of the first
 /// word on are written.
 pub(crate) type Piece = [u64; PIECE / 8 + 1];

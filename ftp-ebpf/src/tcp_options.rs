@@ -40,30 +40,44 @@ pub(crate) fn has(skb: *mut __sk_buff, packet: &Packet, scratch: &mut Scratch, k
     has_option(u32::from(kind)) != 0
 }
 
-/// Whether the options in `scratch` have one of this kind. A global function (see [`crate::control_stream`]): the
-/// verifier follows its loop once, not at each call.
+/// Whether the options in `scratch` have one of this kind. Global functions (see [`crate::control_stream`]): the
+/// verifier follows the loop once, not at each call, and what is done with an option once, not at each turn.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn has_option(kind: u32) -> u32 {
-    let Some(Scratch { options, .. }) = scratch() else { return 0 };
-    let kind = kind as u8;
     let mut turn = 0;
     while turn < LONGEST {
         turn += 1;
-        let options = black_box(&mut *options);
-        let at = options.at & 63;
-        let length = u32::from(options.bytes[(at as usize + 1) & 63]);
-        let step = match options.bytes[at as usize] {
-            END => return 0,
-            found if found == kind => return 1,
-            EXPERIMENT if kind == FAST_OPEN && is_fast_open_experiment(options) => return 1,
-            NO_OPERATION => 1,
-            _ if length < 2 || at + length > LONGEST => return 0,
-            _ => length,
-        };
-        options.at = at + step;
+        let found = option_is(kind);
+        if found != GO_ON {
+            return found;
+        }
     }
-    0
+    NOT
+}
+
+const NOT: u32 = 0;
+const FOUND: u32 = 1;
+const GO_ON: u32 = 2;
+
+/// Whether the next option is of this kind; one of the above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn option_is(kind: u32) -> u32 {
+    let Some(Scratch { options, .. }) = scratch() else { return NOT };
+    let kind = kind as u8;
+    let at = options.at & 63;
+    let length = u32::from(options.bytes[(at as usize + 1) & 63]);
+    let step = match options.bytes[at as usize] {
+        END => return NOT,
+        found if found == kind => return FOUND,
+        EXPERIMENT if kind == FAST_OPEN && is_fast_open_experiment(options) => return FOUND,
+        NO_OPERATION => 1,
+        _ if length < 2 || at + length > LONGEST => return NOT,
+        _ => length,
+    };
+    options.at = at + step;
+    GO_ON
 }
 
 #[inline(always)]

@@ -75,6 +75,7 @@ fn whatever_attackers_send_the_server_accepts_what_was_negotiated_once() {
         Counter::DeniedTupleInUse,
         Counter::DeniedFastOpen,
         Counter::DeniedSessionGone,
+        Counter::DeniedVlanTags,
     ] {
         assert!(often(counter), "{counter:?} in {total:?}");
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, RST, SYN};
-use ftp_common::policy::{flag, option};
+use ftp_common::policy::flag;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::subject::test_run::frame::{SERVICE_VLAN, Tcp, VLAN, of_vlans, tagged};
 use ftptrack_tests::subject::test_run::harness::{Addresses, Harness, usual_policy};
@@ -42,7 +42,6 @@ fn a_third_vlan_tag_hides_a_packet_that_no_host_takes_for_its_own() {
 #[test]
 fn priority_tags_are_followed_and_too_many_of_them_are_denied() {
     let mut harness = Harness::new();
-    harness.kernel.set_options(option::ENFORCES);
     let mut control = harness.expecting(INSIDE);
     let stack =
         |count: usize| -> Vec<_> { [(VLAN, 0), (SERVICE_VLAN, 5 << 13)].into_iter().cycle().take(count).collect() };
@@ -55,9 +54,10 @@ fn priority_tags_are_followed_and_too_many_of_them_are_denied() {
         assert_eq!(harness.pass_frame(true, &of_vlans(&noop.packet(), &stack(count))), PASSES);
         assert_eq!(harness.counts(), [(Counter::Commands, 1)]);
     }
-    for count in 9..=12 {
+    // Going out as well: where servers are beyond, and a bridge takes frames as they come.
+    for (count, ingress) in (9..=12).flat_map(|count| [(count, true), (count, false)]) {
         for tcp in [harness.syn(INSIDE + 1), harness.syn(INSIDE), harness.syn(80)] {
-            assert_eq!(harness.pass_frame(true, &of_vlans(&tcp.packet(), &stack(count))), IS_DENIED);
+            assert_eq!(harness.pass_frame(ingress, &of_vlans(&tcp.packet(), &stack(count))), IS_DENIED);
             assert_eq!(harness.counts(), [(Counter::DeniedVlanTags, 1)], "{count}");
         }
     }

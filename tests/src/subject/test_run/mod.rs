@@ -28,7 +28,7 @@ use ftp_common::flow::Flow;
 use ftp_common::half_open::{HalfOpenFlow, Id, WAYS, hash_of};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::{Slot, SlotKey};
-use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class};
+use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy, Side, class, flag, option};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
 use ftp_user::ebpf::object::{EGRESS, INGRESS, OBJECT};
@@ -210,7 +210,7 @@ impl Kernel {
         }
         self.ports.set(GENERATION & 1, Value(classes(policy)), 0).unwrap();
         self.policies.set((GENERATION & 1) * MAX_POLICIES, Value(*policy), 0).unwrap();
-        self.set_options(0);
+        self.set_options(if policy.has(flag::MONITOR) { 0 } else { option::ENFORCES });
         self.empty();
     }
 

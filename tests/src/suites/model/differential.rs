@@ -17,7 +17,6 @@ use super::script::{Script, Setting};
 use super::world::{Network, World};
 use super::{Model, Packet};
 use crate::subject::test_run::counters::Counters;
-use crate::subject::test_run::frame::ethernet;
 use crate::subject::test_run::{Hook, Kernel, LOCAL, Setup, Verdict};
 
 /// Real time that a script may take: less than the shortest time that means something.
@@ -132,10 +131,7 @@ impl<'k> Differential<'k> {
         let before = self.model.clone();
         let model = self.model.packet(hook, packet);
         let verdict = match &self.kernel {
-            Some(kernel) => {
-                let bytes = if packet.fragmented { packet.tcp.first_fragment() } else { packet.tcp.packet() };
-                kernel.run(hook, &ethernet(&bytes))
-            }
+            Some(kernel) => kernel.run(hook, &packet.frame()),
             None => model,
         };
         self.trace.push((hook, packet.clone(), verdict));
@@ -193,13 +189,14 @@ impl<'k> Differential<'k> {
             let tcp = &packet.tcp;
             let _ = writeln!(
                 report,
-                "{:3} {hook:?} {} > {} seq {} ack {} flags {:#04x} {}\"{}\" {verdict:?}",
+                "{:3} {hook:?} {} > {} seq {} ack {} flags {:#04x} vlans {:?} {}\"{}\" {verdict:?}",
                 at + 1,
                 tcp.source,
                 tcp.destination,
                 tcp.seq,
                 tcp.ack,
                 tcp.flags,
+                packet.vlans,
                 if packet.fragmented { "fragment " } else { "" },
                 tcp.payload.escape_ascii()
             );

@@ -49,6 +49,9 @@ impl Judge {
         if dropped && setting.policy.has(flag::MONITOR) {
             return Err("monitor mode dropped a packet".into());
         }
+        if packet.is_hidden() {
+            return if dropped { Ok(()) } else { Err("a hidden packet passed".into()) };
+        }
         if dropped && !packet.opens() && !of_control && !is_restricted(packet, before) {
             return Err("a packet was dropped that begins nothing".into());
         }

@@ -45,7 +45,7 @@ use ftp_common::segment::Segment;
 use ftp_common::session::{Handshake, Session};
 
 use crate::subject::test_run::counters::Counters;
-use crate::subject::test_run::frame::Tcp;
+use crate::subject::test_run::frame::{SERVICE_VLAN, Tcp, VLAN, of_vlans};
 use crate::subject::test_run::{Hook, INTERFACE, Setup, Verdict};
 
 /// A packet that the program has found a whole TCP header in.
@@ -55,9 +55,37 @@ pub struct Packet {
     pub tcp: Tcp,
     /// It is the first fragment of several.
     pub fragmented: bool,
+    /// The VLANs of its tags, the outermost first; 0: a priority only.
+    pub vlans: &'static [u16],
 }
 
 impl Packet {
+    /// A whole packet without tags.
+    #[must_use]
+    pub const fn of(tcp: Tcp) -> Self {
+        Self { tcp, fragmented: false, vlans: &[] }
+    }
+
+    /// The ethernet frame.
+    #[must_use]
+    pub fn frame(&self) -> Vec<u8> {
+        let packet = if self.fragmented { self.tcp.first_fragment() } else { self.tcp.packet() };
+        let kinds = [VLAN, SERVICE_VLAN].into_iter().cycle();
+        of_vlans(&packet, &kinds.zip(self.vlans.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// Whether the interface's host gets it at this very interface.
+    #[must_use]
+    pub fn is_for_this_interface(&self) -> bool {
+        self.vlans.iter().all(|vlan| *vlan == 0)
+    }
+
+    /// Whether more priority tags than are followed hide what it is.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.is_for_this_interface() && self.vlans.len() > 8
+    }
+
     fn source(&self) -> Address {
         self.tcp.source.ip().into()
     }
@@ -173,6 +201,9 @@ impl Model {
     /// The verdict on a packet.
     pub fn packet(&mut self, hook: Hook, packet: &Packet) -> Verdict {
         self.now += 1000;
+        if packet.is_hidden() {
+            return self.deny(Counter::DeniedVlanTags);
+        }
         let (from, to) = (packet.tcp.source.port(), packet.tcp.destination.port());
         if self.is_control(packet.destination(), to) {
             self.client_speaks(hook, packet)

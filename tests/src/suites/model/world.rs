@@ -204,7 +204,7 @@ impl World {
                 self.say(network, at, SERVER, b"220 hello\r\n", 0, 0);
             }
             29 => match a % 4 {
-                3 => network.evict(&Packet { tcp: self.segment(at, CLIENT, &(0..0)), fragmented: false }.as_client()),
+                3 => network.evict(&Packet::of(self.segment(at, CLIENT, &(0..0))).as_client()),
                 which => network.age(Duration::from_secs([1, 2, 301][usize::from(which)])),
             },
             30 => self.unrelated(network, step),
@@ -213,7 +213,7 @@ impl World {
     }
 
     fn send(&self, network: &mut impl Network, to_server: bool, tcp: Tcp) -> Verdict {
-        network.packet(self.setting.hook(to_server), Packet { tcp, fragmented: false })
+        network.packet(self.setting.hook(to_server), Packet::of(tcp))
     }
 
     fn handshake(&self, network: &mut impl Network, at: usize, multipath: bool) {

@@ -20,6 +20,9 @@ use crate::suites::model::world::Network as _;
 /// TCP Fast Open with a cookie, padded.
 const FAST_OPEN: [u8; 12] = [34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1];
 const SESSIONS: usize = 8;
+/// As many priority tags as are followed, and one more; and tags of another interface, whose packets the host doesn't
+/// get at this one.
+const TAGS: [&[u16]; 5] = [&[0], &[0; 8], &[0; 9], &[42], &[0, 42]];
 
 /// A control connection.
 struct Control {
@@ -49,6 +52,8 @@ pub(super) struct Player<'k> {
     /// What clients have sent to data ports.
     sent: Vec<Tcp>,
     stranger: IpAddr,
+    /// Behind which tags the step's packets are; see [`Packet::vlans`].
+    vlans: &'static [u16],
 }
 
 type Played = Result<(), String>;
@@ -68,6 +73,7 @@ impl<'k> Player<'k> {
             known: HashMap::new(),
             sent: Vec::new(),
             stranger,
+            vlans: &[],
         }
     }
 
@@ -77,7 +83,9 @@ impl<'k> Player<'k> {
 
     pub(super) fn step(&mut self, step: Step) -> Played {
         self.truth.now.1 += 1;
-        let [what, who, ..] = step;
+        let [what, who, .., last] = step;
+        // One step in four.
+        self.vlans = if last & 3 == 3 { TAGS[usize::from(last >> 2) % TAGS.len()] } else { &[] };
         match what % 32 {
             0 => self.open_session(self.setting.clients[usize::from(who % 2)])?,
             1 => self.negotiate(usize::from(who), INSIDE + u16::from(step[2] % 2))?,
@@ -110,14 +118,19 @@ impl<'k> Player<'k> {
     }
 
     fn pass(&mut self, hook: Hook, tcp: &Tcp) -> Verdict {
-        self.differential.packet(hook, Packet { tcp: tcp.clone(), fragmented: false })
+        self.differential.packet(hook, Packet::of(tcp.clone()))
+    }
+
+    /// As who is on the wire sends it: perhaps behind tags.
+    fn pass_from_the_wire(&mut self, hook: Hook, tcp: &Tcp) -> Verdict {
+        self.differential.packet(hook, Packet { vlans: self.vlans, ..Packet::of(tcp.clone()) })
     }
 
     /// A client, or who pretends to be one, sends a packet to a data port; and the server answers.
     fn client_sends(&mut self, tcp: &Tcp) -> Played {
         self.sent.push(tcp.clone());
         let tuple = (tcp.source, tcp.destination.port());
-        if self.pass(self.setting.hook(true), tcp) == Verdict::Drop {
+        if self.pass_from_the_wire(self.setting.hook(true), tcp) == Verdict::Drop {
             return Ok(());
         }
         if tcp.flags & (SYN | ACK) == SYN {
@@ -126,6 +139,9 @@ impl<'k> Player<'k> {
             && self.knows(tuple).any(|numbers| numbers.syn_ack_seq == tcp.ack.wrapping_sub(1))
         {
             self.truth.acknowledged(tuple);
+        }
+        if self.vlans.iter().any(|vlan| *vlan != 0) {
+            return Ok(());
         }
         let (answers, accepted) = self.host.receive(tcp);
         if let Some(accepted) = accepted {
@@ -367,7 +383,7 @@ impl<'k> Player<'k> {
             (Hook::Ingress, _) => Hook::Egress { came_in_by: INTERFACE },
             (hook, _) => hook,
         };
-        let _verdict = self.pass(hook, &tcp);
+        let _verdict = self.pass_from_the_wire(hook, &tcp);
         Ok(())
     }
 
@@ -391,6 +407,7 @@ impl<'k> Player<'k> {
     /// However the story went: a client of another address opens a session and gets its connection.
     pub(super) fn an_honest_client_is_served(&mut self) -> Played {
         self.truth.now.1 += 1;
+        self.vlans = &[];
         self.controls.truncate(SESSIONS - 1);
         self.truth.alive.truncate(SESSIONS - 1);
         self.open_session(self.stranger)?;

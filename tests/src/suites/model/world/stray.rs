@@ -35,7 +35,7 @@ impl World {
         }
         let right = self.setting.hook(sender == CLIENT);
         let hook = if f & 7 == 7 { self.setting.hook_of(right != Hook::Ingress) } else { right };
-        network.packet(hook, Packet { tcp, fragmented: f & 0x38 == 0x38 });
+        network.packet(hook, Packet { fragmented: f & 0x38 == 0x38, ..Packet::of(tcp) });
     }
 
     pub(super) fn reset(&self, network: &mut impl Network, at: usize, a: u8) {
@@ -95,7 +95,7 @@ impl World {
             let to_server = tcp.destination.ip() == setting.server;
             let right = self.setting.hook(to_server);
             let hook = if f & 15 == 15 { self.setting.hook_of(right != Hook::Ingress) } else { right };
-            if network.packet(hook, Packet { tcp, fragmented: false }) == Verdict::Drop {
+            if network.packet(hook, Packet::of(tcp)) == Verdict::Drop {
                 break;
             }
         }
