@@ -3,7 +3,6 @@
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';
-const IAC: u8 = 255;
 
 const fn repeated(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])

@@ -18,7 +18,7 @@ use ftp_common::session::{ClientState, RECENT, Session, opaque};
 
 use crate::maps::session;
 use crate::report::emit_line;
-use crate::scratch::{PIECE, Piece, Progress, Scratch, current, scratch};
+use crate::scratch::{PIECE, Piece, Scratch, current, scratch};
 
 /// Bytes that are copied at a time.
 const LONGEST: u32 = PIECE as u32 - 8;
@@ -34,6 +34,8 @@ const GO_ON: u32 = 0;
 const STOP: u32 = 1;
 /// The current piece is used up.
 const DONE: u32 = 2;
+/// A line ends.
+const LINE: u32 = 3;
 
 /// Parses the client's payload as described by `scratch.progress`.
 ///
@@ -201,7 +203,7 @@ extern "C" fn client_piece(length: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn client_steps(length: u32) -> u32 {
-    some(length, client_step)
+    some(length, client_step, client_line_ends)
 }
 
 /// Parses a piece of the server's payload; stops where what follows is encrypted.
@@ -214,7 +216,7 @@ extern "C" fn server_piece(length: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn server_steps(length: u32) -> u32 {
-    some(length, server_step)
+    some(length, server_step, server_line_ends)
 }
 
 /// Compares a piece with what was read at its positions; stops at a byte that differs.
@@ -227,7 +229,7 @@ extern "C" fn compare_piece(length: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn compare_steps(length: u32) -> u32 {
-    some(length, compare_step)
+    some(length, compare_step, compare_line)
 }
 
 /// Takes a piece of `length` bytes some steps at a time. The verifier follows each turn of a loop: two, one in the
@@ -245,13 +247,17 @@ fn all(length: u32, steps: extern "C" fn(u32) -> u32) -> u32 {
     GO_ON
 }
 
-/// Takes some steps. At least one byte goes with each.
+/// Takes some steps, with what is to be done at a line's end: not in the step, as eight functions at most may call one
+/// another. At least one byte goes with each.
 #[inline(always)]
-fn some(length: u32, step: extern "C" fn(u32) -> u32) -> u32 {
+fn some(length: u32, step: extern "C" fn(u32) -> u32, line_ends: extern "C" fn() -> u32) -> u32 {
     let mut turn = 0;
     while turn < STEPS {
         turn += 1;
-        let result = step(length);
+        let mut result = step(length);
+        if result == LINE {
+            result = line_ends();
+        }
         if result != GO_ON {
             return result;
         }
@@ -277,7 +283,7 @@ extern "C" fn client_step(length: u32) -> u32 {
         }
     }
     progress.at = at + 1;
-    if command.push(byte(piece, at)) { client_line_ends() } else { GO_ON }
+    if command.push(byte(piece, at)) { LINE } else { GO_ON }
 }
 
 #[unsafe(no_mangle)]
@@ -308,7 +314,7 @@ extern "C" fn server_step(length: u32) -> u32 {
         return GO_ON;
     }
     progress.at = at + 1;
-    if reply.push(byte(piece, at)) { server_line_ends() } else { GO_ON }
+    if reply.push(byte(piece, at)) { LINE } else { GO_ON }
 }
 
 #[unsafe(no_mangle)]
@@ -343,7 +349,7 @@ extern "C" fn compare_step(length: u32) -> u32 {
         return STOP;
     }
     progress.at += 1;
-    if byte == b'\n' { compare_line() } else { GO_ON }
+    if byte == b'\n' { LINE } else { GO_ON }
 }
 
 /// Finds the line of the next byte to compare.

@@ -40,17 +40,11 @@ struct OfClient<'a> {
 impl Slots for OfClient<'_> {
     #[inline(always)]
     fn look(&mut self, slot: u32) -> Seen {
-        let Scratch { client, other, .. } = &mut *self.scratch;
-        client.slot = slot;
-        let Some(slot) = CLIENTS.get_ptr(&*client) else { return Seen::Free };
-        // SAFETY: valid until the program returns; a value of another client by then only miscounts.
-        let slot = unsafe { &*slot };
-        if self.now.wrapping_sub(slot.full_since) < FULL {
-            Seen::Full
-        } else if is_alive(other, slot, self.now) {
-            Seen::Taken
-        } else {
-            Seen::Free
+        self.scratch.client.slot = slot;
+        match slot_has(self.now) {
+            FULL_SINCE => Seen::Full,
+            ALIVE => Seen::Taken,
+            _ => Seen::Free,
         }
     }
 
@@ -68,6 +62,28 @@ impl Slots for OfClient<'_> {
             // SAFETY: valid until the program returns; a value of another client by then makes that one wait a second.
             unsafe { (*first).full_since = self.now };
         }
+    }
+}
+
+const NOTHING: u32 = 0;
+const ALIVE: u32 = 1;
+const FULL_SINCE: u32 = 2;
+
+/// What is in the slot in `scratch.client`: one of the above. A global function, too: the verifier follows it once, and
+/// not for each slot.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn slot_has(now: u64) -> u32 {
+    let Some(Scratch { client, other, .. }) = scratch() else { return NOTHING };
+    let Some(slot) = CLIENTS.get_ptr(&*client) else { return NOTHING };
+    // SAFETY: valid until the program returns; a value of another client by then only miscounts.
+    let slot = unsafe { &*slot };
+    if now.wrapping_sub(slot.full_since) < FULL {
+        FULL_SINCE
+    } else if is_alive(other, slot, now) {
+        ALIVE
+    } else {
+        NOTHING
     }
 }
 

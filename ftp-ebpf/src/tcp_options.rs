@@ -1,7 +1,5 @@
 //! Which TCP options a segment has.
 
-use core::hint::black_box;
-
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::bpf_skb_load_bytes;
 

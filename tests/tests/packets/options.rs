@@ -2,6 +2,7 @@
 
 use ftp_common::counter::Counter;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
+use ftp_common::keys::Mode;
 use ftp_common::policy::{flag, option};
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::subject::test_run::frame::Tcp;

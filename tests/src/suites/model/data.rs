@@ -86,12 +86,12 @@ impl Model {
         } else if !self.is_right_direction(hook, !passive) {
             Judgement::Denied(Counter::DeniedWrongDirection)
         } else {
-            self.accept(hook, packet, key, mode).map_or_else(Judgement::Denied, Judgement::Accepted)
+            self.accept(packet, key, mode).map_or_else(Judgement::Denied, Judgement::Accepted)
         }
     }
 
     /// Has a SYN make a half-open flow, with a slot of the expectation; or what is against it.
-    fn accept(&mut self, hook: Hook, packet: &Packet, key: ConnectionKey, mode: Mode) -> Result<bool, Counter> {
+    fn accept(&mut self, packet: &Packet, key: ConnectionKey, mode: Mode) -> Result<bool, Counter> {
         let passive = mode == Mode::Passive;
         let own = expected(&key, mode, false);
         let anyone = expected(&key, mode, true);

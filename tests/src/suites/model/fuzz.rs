@@ -4,12 +4,17 @@
 
 use ftp_common::command::CommandParser;
 use ftp_common::host_port::HostPort;
-use ftp_common::plain::is_plain;
+use ftp_common::plain::others;
 use ftp_common::reply::{Reply, ReplyParser};
 
 use super::orderly;
 use super::script::Script;
 use super::{attack, differential, reference};
+
+/// Whether a byte may be skipped, by what says it of eight.
+const fn is_plain(byte: u8) -> bool {
+    others(u64::from_ne_bytes([byte, 0, 0, 0, 0, 0, 0, 0]), 0) == 0
+}
 
 /// A client's stream: the parser comes to the same commands as a reading line by line, whether it skips
 /// what can be skipped or not.
