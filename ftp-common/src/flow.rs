@@ -181,14 +181,8 @@ mod tests {
     use super::tcp::{ACK, FIN, RST};
     use super::*;
 
-    const SYN_SENT: Flow = Flow {
-        session_id: 1,
-        syn_seq: 100,
-        control_server_port: 21,
-        state: state::SYN_SENT,
-        mode: 1,
-        ..ZERO
-    };
+    const SYN_SENT: Flow =
+        Flow { session_id: 1, syn_seq: 100, control_server_port: 21, state: state::SYN_SENT, mode: 1, ..ZERO };
     const ZERO: Flow = Flow {
         session_id: 0,
         since: 0,

@@ -11,8 +11,8 @@ use ftp_common::keys::{ConnectionKey, Mode};
 use crate::clock::{jiffies, now};
 use crate::maps::{CLOSED, CLOSED_UNTIL, FLOWS, session};
 use crate::packet::Packet;
-use crate::{half_open_table, report};
 use crate::scratch::{Scratch, current, scratch};
+use crate::{half_open_table, report};
 
 /// A segment of an established flow, which has been counted: it may end it.
 #[inline(always)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ftp_common::counter::Counter;
+use ftp_common::event::EventKind;
 use ftp_common::flow::state;
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::policy::flag;
@@ -278,8 +279,9 @@ fn bytes_are_counted_each_way() {
     let server = |seq, ack, length| harness.to_client(INSIDE, 50000).at(seq, ack).says(vec![0; length]);
     all_pass(&harness, &[server(5001, 1005, 1000), server(5001, 1005, 1000)]);
     assert_eq!(counted(&harness), Some([4, 1000]));
-    all_pass(&harness, &[server(6001, 5001, 1000), harness.to_server(50000, INSIDE).at(5001, 7001).says("data")]);
-    assert_eq!(counted(&harness), Some([4, 1000]), "it can wait");
+    let client = |seq| harness.to_server(50000, INSIDE).at(seq, 7001).says("data");
+    all_pass(&harness, &[server(6001, 5001, 1000), client(5001), client(65_534), client(70_000)]);
+    assert_eq!(counted(&harness), Some([4, 1000]), "it can wait, and a client can say what it likes");
     all_pass(&harness, &[server(65_530, 5001, 6)]);
     assert_eq!(counted(&harness), Some([4000, 60_535]));
     all_pass(&harness, &[server(65_536, 65_535, 0)]);
@@ -288,6 +290,27 @@ fn bytes_are_counted_each_way() {
     assert_eq!(counted(&harness), Some([64_536, 60_535]), "and behind one");
     all_pass(&harness, &[server(65_546, 65_537, 0).flags(ACK | FIN)]);
     assert_eq!(counted(&harness), Some([64_536, 60_545]), "the end");
+}
+
+#[test]
+fn a_flow_that_its_client_resets_has_sent_at_least_what_was_counted() {
+    let mut harness = Harness::new();
+    harness.kernel.view_until(u64::MAX);
+    let mut control = harness.control(40000);
+    let mut ended = |harness: &mut Harness, end: Tcp| {
+        control.exchange(harness, "EPSV\r\n", &format!("229 Entering (|||{INSIDE}|)\r\n"));
+        let port = if end.source.port() == INSIDE { end.destination.port() } else { end.source.port() };
+        all_pass(harness, &harness.handshake(port, INSIDE));
+        all_pass(harness, &[harness.to_client(INSIDE, port).at(5001, 1001).says("data"), end]);
+        let viewed = harness.kernel.viewed();
+        let ended = viewed.iter().find(|event| event.kind == EventKind::FlowEnded.number()).expect("it ended");
+        (ended.bytes, ended.flag)
+    };
+    let by_client = harness.to_server(50000, INSIDE).at(1001, 5005).flags(ACK | RST);
+    assert_eq!(ended(&mut harness, by_client), ([0, 4], 1));
+    let by_server = harness.to_client(INSIDE, 50001).at(5005, 1001).flags(ACK | RST);
+    assert_eq!(ended(&mut harness, by_server), ([0, 4], 0));
+    harness.kernel.view_until(0);
 }
 
 /// A data packet looks up what the server has closed where its place says that there is something: from the server's

@@ -147,10 +147,7 @@ impl Kernel {
     pub fn load_sized(setup: Setup, sessions: u32, flows: u32) -> Self {
         let side = setup.side.number();
         let mut loader = EbpfLoader::new();
-        loader
-            .btf(None)
-            .override_global("SIDE", &side, true)
-            .override_global("LINK_HEADER", &setup.link_header, true);
+        loader.btf(None).override_global("SIDE", &side, true).override_global("LINK_HEADER", &setup.link_header, true);
         for name in ["HANDSHAKES", "SESSIONS", "EXPECTATIONS"] {
             loader.map_max_entries(name, sessions);
         }
