@@ -3,6 +3,7 @@
 use ftp_common::event::{Event, EventKind};
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::subject::test_run::harness::Harness;
+use ftptrack_tests::subject::test_run::{Kernel, Setup};
 
 use crate::IS_DENIED;
 
@@ -27,9 +28,14 @@ fn play(harness: &Harness) {
     assert_eq!(harness.pass(&harness.syn(INSIDE + 1)), IS_DENIED);
 }
 
+/// A program of its own: so many denials a second are shown, and those of other tests count.
+fn alone() -> Harness {
+    Harness::alone(Kernel::load(Setup::SERVERS_BEHIND))
+}
+
 #[test]
 fn who_views_is_shown_verbs_and_codes_and_all_events_in_their_order() {
-    let mut harness = Harness::new();
+    let mut harness = alone();
     harness.kernel.view_until(u64::MAX);
     play(&harness);
     let events = harness.kernel.viewed();
@@ -59,7 +65,7 @@ fn who_views_is_shown_verbs_and_codes_and_all_events_in_their_order() {
 
 #[test]
 fn nothing_is_shown_when_nobody_views_any_more() {
-    let mut harness = Harness::new();
+    let mut harness = alone();
     // A viewer that was killed: the time that it asked for is over.
     harness.kernel.view_until(1);
     play(&harness);
