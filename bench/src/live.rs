@@ -24,7 +24,6 @@ use ftptrack_tests::subject::test_run::harness::Harness;
 use ftptrack_tests::subject::test_run::tables::Table;
 use ftptrack_tests::subject::{conntrack, ftptrack};
 use ftptrack_tests::support::process;
-use rustix::net::netdevice::name_to_index;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::filter::Filter;
@@ -80,7 +79,7 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
                 series.add(filter.name(), flood(hosts, count, packets));
             }
         }
-        flows.assert_used();
+        flows.assert_kept();
         assert_eq!(conntrack::count(&tracked.server), u64::from(count), "all were known, and none was forgotten");
         done.push(series);
         queries.push(query(tracked, ours, count));
@@ -135,24 +134,19 @@ impl Flows {
         // As the program makes one.
         let mut harness = Harness::new();
         let (key, flow) = open_flow(&mut harness);
-        let index = hosts.server.namespace.run(|| {
-            let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("any may");
-            name_to_index(&socket, INTERFACE).expect("it is there")
-        });
         let server = hosts.server.address(Family::V4).into();
         Self {
             pins,
             table: Table::new(Map::LruHashMap(map)),
             key: ConnectionKey { server, ..key },
-            flow: Flow { interface: index, ..flow },
+            flow,
         }
     }
 
-    /// The first of them has counted packets.
-    fn assert_used(&self) {
-        let first =
-            self.table.get(&ConnectionKey { client: client_address(0), ..self.key }).expect("none was forgotten");
-        assert_ne!(first.packets, self.flow.packets, "it is counted");
+    /// None was forgotten. What a client sends changes nothing that could be seen.
+    fn assert_kept(&self) {
+        let first = self.table.get(&ConnectionKey { client: client_address(0), ..self.key });
+        assert!(first.is_some(), "it was put there first");
     }
 
     fn fill(&mut self, clients: Range<u32>) {
