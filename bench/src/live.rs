@@ -135,12 +135,7 @@ impl Flows {
         let mut harness = Harness::new();
         let (key, flow) = open_flow(&mut harness);
         let server = hosts.server.address(Family::V4).into();
-        Self {
-            pins,
-            table: Table::new(Map::LruHashMap(map)),
-            key: ConnectionKey { server, ..key },
-            flow,
-        }
+        Self { pins, table: Table::new(Map::LruHashMap(map)), key: ConnectionKey { server, ..key }, flow }
     }
 
     /// None was forgotten. What a client sends changes nothing that could be seen.
