@@ -237,7 +237,15 @@ impl<'k> Player<'k> {
             self.server_acts([17, step[1], step[6] >> 1, 0, 0, 0, 0, 0])?;
             self.client_segment([11, step[1], step[7], 0, 0, 0, step[7] >> 3, 0])?;
         }
-        if step[6] % 4 == 3 { self.client_segment([11, step[1], 0, 0, 0, 0, 1, 0]) } else { Ok(()) }
+        match step[6] % 8 {
+            // Before the client has shown anything, a session ends, mostly its own; and the server goes on.
+            1 => {
+                self.ends(step)?;
+                self.server_acts([17, step[1], 0, 0, 0, 0, 0, 0])
+            }
+            3 | 7 => self.client_segment([11, step[1], 0, 0, 0, 0, 1, 0]),
+            _ => Ok(()),
+        }
     }
 
     fn negotiate_and_open(&mut self, step: Step) -> Played {
