@@ -163,9 +163,12 @@ impl HalfOpenFlow {
         // A host that has only half a connection answers segments outside of its window, too, by a bare
         // acknowledgement of the SYN (Linux: tcp_check_req): that shows nothing.
         let shows = length != 0 || flags & tcp::FIN != 0 || acks && after(ack, first);
+        // What a client says of a server's SYN shows nothing: the server's own acknowledgement does.
+        let is_trusted = flow.mode != Mode::Active.number();
         match flow.state {
-            state::SYN_SENT => Handshake::Ignored,
-            state::SYN_RECV | state::UNCONFIRMED if shows => Handshake::Confirmed,
+            state::SYN_SENT if is_trusted => Handshake::Ignored,
+            state::SYN_RECV if is_trusted && shows => Handshake::Confirmed,
+            state::UNCONFIRMED if shows => Handshake::Confirmed,
             _ => Handshake::Same,
         }
     }

@@ -125,6 +125,20 @@ fn bucket_of(key: &ConnectionKey, seed: u64) -> u32 {
 }
 
 #[test]
+fn a_client_that_listens_is_believed_nothing_before_the_server_has_acknowledged_its_syn_ack() {
+    let active = |mut entry: HalfOpenFlow| {
+        entry.flow.mode = Mode::Active.number();
+        entry
+    };
+    let step = |entry: HalfOpenFlow, flags, ack, length| active(entry).on_segment(LISTENER, flags, 501, ack, length);
+    for (flags, ack, length) in [(ACK, 7000, 0), (ACK, 101, 0), (ACK, 101, 10), (ACK, 102, 0), (FIN, 0, 0)] {
+        assert_eq!(step(syn_sent(), flags, ack, length), Handshake::Same);
+        assert_eq!(step(syn_recv(), flags, ack, length), Handshake::Same);
+    }
+    assert_eq!(step(flow(state::UNCONFIRMED, ANSWERED), ACK, 101, 10), Handshake::Confirmed);
+}
+
+#[test]
 fn each_word_of_a_connection_moves_it_to_another_bucket() {
     let key = ConnectionKey {
         client: Address([1, 2, 3, 4]),

@@ -12,7 +12,7 @@ use crate::control::is_right_direction;
 use crate::data::passed;
 use crate::packet::Packet;
 use crate::servers;
-use crate::verdict::{DROP, PASS, deny_by_index};
+use crate::verdict::{DROP, PASS, deny, deny_by_index};
 
 /// What [`judge`] says of a SYN, if it is not the counter's index of a denial that is to be carried out yet. A number,
 /// as a function has room for five arguments and not for a result in memory.
@@ -34,6 +34,17 @@ const LATER: u8 = 0x80;
 pub(crate) fn syn(skb: *mut __sk_buff, packet: &Packet, key: &mut ConnectionKey, generation: u32, classes: u32) -> i32 {
     let (source, destination) = ((classes >> 8) as u8, classes as u8);
     let to_passive = destination & class::PASSIVE != 0;
+    if destination & class::ACTIVE != 0 {
+        packet.as_client(key);
+        if let Some(policy) = policy(skb, packet, key, generation, Mode::Passive)
+            && policy.active_port == key.server_port
+            && !policy.is_passive(key.server_port)
+        {
+            // Nobody listens there. It would cross a SYN of the server's, one that was denied, too: both ends had a
+            // connection then (RFC 9293 §3.5).
+            return deny(policy, Counter::DeniedActive, key, Mode::Active.number(), packet.interface);
+        }
+    }
     let mut active = UNGUARDED;
     if source & class::ACTIVE != 0 || destination & class::EXPECTED != 0 {
         packet.as_server(key);

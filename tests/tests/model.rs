@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use ftp_common::counter::Counter;
+use ftp_common::keys::Mode;
 use ftptrack_tests::suites::fuzzing::corpus::{self, config};
 use ftptrack_tests::suites::model::differential::{self, Coverage, Kernels};
 use ftptrack_tests::suites::model::script::Script;
@@ -48,14 +49,14 @@ fn the_compiled_program_and_the_model_agree_on_random_dialogues() {
     }
 }
 
-#[test]
-fn whatever_attackers_send_the_server_accepts_what_was_negotiated_once() {
+/// Plays stories of attack; each of these counters must have been met now and then.
+fn play_stories(mode: Mode, counters: &[Counter]) {
     let config = config(2_000);
     let cases = u64::from(config.cases);
     let kernels = RefCell::new(Kernels::load());
     let total = RefCell::new(Coverage::default());
     let result = TestRunner::new(config).run(&scripts(), |story| {
-        let coverage = attack::both(&story, &mut kernels.borrow_mut()).map_err(TestCaseError::fail)?;
+        let coverage = attack::both(mode, &story, &mut kernels.borrow_mut()).map_err(TestCaseError::fail)?;
         total.borrow_mut().add(&coverage);
         Ok(())
     });
@@ -64,21 +65,49 @@ fn whatever_attackers_send_the_server_accepts_what_was_negotiated_once() {
     }
     let total = total.into_inner();
     println!("{cases} stories: {total:#?}");
-    let often = |counter| total.counters.of(counter) > cases / 200;
-    for counter in [
-        Counter::FlowsEstablished,
-        Counter::FlowsEnded,
-        Counter::FlowsRefused,
-        Counter::DeniedPassive,
-        Counter::DeniedUsed,
-        Counter::DeniedHandshake,
-        Counter::DeniedTupleInUse,
-        Counter::DeniedFastOpen,
-        Counter::DeniedSessionGone,
-        Counter::DeniedVlanTags,
-    ] {
-        assert!(often(counter), "{counter:?} in {total:?}");
+    for counter in counters {
+        assert!(total.counters.of(*counter) > cases / 200, "{counter:?} in {total:?}");
     }
+}
+
+#[test]
+fn whatever_attackers_send_the_server_accepts_what_was_negotiated_once() {
+    play_stories(
+        Mode::Passive,
+        &[
+            Counter::FlowsEstablished,
+            Counter::FlowsEnded,
+            Counter::FlowsRefused,
+            Counter::DeniedPassive,
+            Counter::DeniedUsed,
+            Counter::DeniedHandshake,
+            Counter::DeniedTupleInUse,
+            Counter::DeniedFastOpen,
+            Counter::DeniedSessionGone,
+            Counter::DeniedVlanTags,
+        ],
+    );
+}
+
+#[test]
+fn whatever_peers_answer_the_server_opens_what_was_asked_for_once() {
+    play_stories(
+        Mode::Active,
+        &[
+            Counter::ExpectationsActive,
+            Counter::ExpectationsWithdrawn,
+            Counter::FlowsEstablished,
+            Counter::FlowsEnded,
+            Counter::FlowsRefused,
+            Counter::DeniedActive,
+            Counter::DeniedUsed,
+            Counter::DeniedHandshake,
+            Counter::DeniedTupleInUse,
+            Counter::DeniedWrongDirection,
+            Counter::DeniedSessionGone,
+            Counter::DeniedVlanTags,
+        ],
+    );
 }
 
 /// Plays the corpus, and pieces of it.

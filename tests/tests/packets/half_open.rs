@@ -68,6 +68,62 @@ fn a_server_that_opened_a_connection_may_reset_it_and_open_another() {
     }
 }
 
+/// A host answers a SYN by an acknowledgement where it has an open connection. A client may say so of a SYN that the
+/// server's host still waits with.
+#[test]
+fn a_client_that_acknowledges_something_else_gets_no_connection_beside_its_expectation() {
+    for (number, ends) in [(1001, false), (7000, false), (1001, true), (7000, true)] {
+        let mut harness = Harness::new();
+        let control = accepted_port(&mut harness);
+        let [syn, syn_ack, ack] = active_handshake(&harness, 1000);
+        all_pass(&harness, &[syn, harness.to_server(40001, 20).at(5000, number)]);
+        if !ends {
+            all_pass(&harness, &[syn_ack, ack]);
+            assert_eq!(harness.counts(), [(Counter::FlowsEstablished, 1)], "{number}");
+            continue;
+        }
+        all_pass(&harness, &[control.client_segment(&harness, "").flags(RST | ACK)]);
+        harness.forget();
+        all_pass(&harness, &[syn_ack]);
+        assert_eq!(harness.pass(&ack), IS_DENIED, "its session has ended");
+        assert_eq!(harness.counts(), [(Counter::DeniedUsed, 1)]);
+    }
+}
+
+/// With bad checksums the server's TCP takes neither of the two, and may be told a right SYN-ACK when the session is over.
+#[test]
+fn a_client_s_data_before_the_server_s_acknowledgement_uses_nothing_up() {
+    for flags in [ACK, FIN] {
+        let mut harness = Harness::new();
+        let control = accepted_port(&mut harness);
+        let [syn, syn_ack, ack] = active_handshake(&harness, 1000);
+        let data = harness.to_server(40001, 20).at(5001, 1001).flags(flags).says("data");
+        all_pass(&harness, &[syn, syn_ack.clone(), data, control.client_segment(&harness, "").flags(RST | ACK)]);
+        harness.forget();
+        all_pass(&harness, &[syn_ack]);
+        assert_eq!(harness.pass(&ack), IS_DENIED, "its session has ended");
+        assert_eq!(harness.counts(), [(Counter::DeniedUsed, 1)]);
+    }
+}
+
+/// Two SYNs that cross make a connection, too, of one that was denied as well: the server's TCP still waits.
+#[test]
+fn no_syn_of_a_client_s_crosses_the_server_s() {
+    let mut harness = Harness::new();
+    let [syn, ..] = active_handshake(&harness, 1000);
+    let crossing = harness.to_server(40001, 20).at(5000, 0).flags(SYN);
+    assert_eq!([harness.pass(&syn), harness.pass(&crossing)], [IS_DENIED; 2]);
+    assert_eq!(harness.counts(), [(Counter::DeniedActive, 2)]);
+    let _control = accepted_port(&mut harness);
+    all_pass(&harness, &[syn]);
+    assert_eq!(harness.pass(&crossing), IS_DENIED);
+    assert_eq!(harness.counts(), [(Counter::DeniedActive, 1)]);
+    // Of another server, or to another port, it is nobody's business.
+    let elsewhere = Tcp { destination: (harness.who.other, 20).into(), ..crossing.clone() };
+    let beside = Tcp { destination: (harness.who.server, 2020).into(), ..crossing };
+    all_pass(&harness, &[elsewhere, beside]);
+}
+
 /// The numbers of a handshake that was completed and confirmed, while the connection goes on and when it has ended.
 #[test]
 fn a_completed_handshake_begins_nothing_when_the_server_has_closed() {

@@ -57,6 +57,11 @@ impl Model {
     }
 
     fn syn(&mut self, hook: Hook, packet: &Packet) -> Verdict {
+        let ConnectionKey { server, server_port: port, .. } = packet.as_client();
+        let is_active = self.policy.active_port != 0 && port == self.policy.active_port;
+        if is_active && self.is_server(server) && !self.policy.is_passive(port) {
+            return self.deny(Counter::DeniedActive);
+        }
         let active = self.judge(hook, packet, Mode::Active);
         if active == Judgement::Accepted(true) {
             return Verdict::Pass;

@@ -4,6 +4,7 @@
 
 use ftp_common::command::CommandParser;
 use ftp_common::host_port::HostPort;
+use ftp_common::keys::Mode;
 use ftp_common::plain::others;
 use ftp_common::reply::{Reply, ReplyParser};
 
@@ -63,10 +64,12 @@ pub fn dialogue(bytes: &[u8]) {
     }
 }
 
-/// A story of attack: what the server's TCP accepts was negotiated.
+/// A story of attack, of either mode: what the server's TCP accepts or opens was negotiated.
 pub fn flow_machine(bytes: &[u8]) {
-    if let Err(wrong) = attack::alone(&Script::from_bytes(bytes)) {
-        panic!("{wrong}");
+    for mode in [Mode::Passive, Mode::Active] {
+        if let Err(wrong) = attack::alone(mode, &Script::from_bytes(bytes)) {
+            panic!("{mode:?}: {wrong}");
+        }
     }
 }
 

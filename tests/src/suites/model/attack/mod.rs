@@ -1,5 +1,5 @@
 //! Stories of attack: clients and a neighbour on the wire who send what they like, and a server whose TCP says what
-//! came of it. Whatever they do:
+//! came of it. Whatever they do in passive mode ([`passive`]):
 //!
 //! * no connection is accepted that no expectation named when its SYN passed;
 //! * one expectation, one accepted connection;
@@ -7,19 +7,30 @@
 //! * an expectation is used up only by who knows the number of the server's SYN-ACK;
 //! * a client who does nothing wrong gets its connection.
 //!
+//! And in active mode ([`active`]), where the server opens and they answer:
+//!
+//! * the server has no connection that no expectation named when its SYN passed;
+//! * one use of an expectation, one connection on which the server says anything;
+//! * nothing of a session outlives it but its open transfers;
+//! * a client who does nothing wrong gets its connection.
+//!
 //! The compiled program and the model must agree on every packet besides ([`super::differential`]).
 
+mod active;
 pub mod host;
-mod player;
-mod truth;
+mod matching;
+mod passive;
+mod scene;
 
 use std::net::IpAddr;
 use std::time::Instant;
 
+use ftp_common::keys::Mode;
+
 use super::differential::{Coverage, Differential, Kernels, PATIENCE};
 use super::script::{Script, Setting};
 use crate::subject::test_run::{Kernel, Setup};
-use player::Player;
+use scene::Scene;
 
 /// Where a story takes place: that of a script with calm sessions of no one, as the story begins its own.
 /// Byte 0 of the head: the interface; 1: what the server's TCP does.
@@ -40,8 +51,8 @@ fn setting(head: [u8; 8]) -> Setting {
 /// # Errors
 ///
 /// What doesn't hold, and the packets that led there.
-pub fn alone(story: &Script) -> Result<Coverage, String> {
-    play(story, None)
+pub fn alone(mode: Mode, story: &Script) -> Result<Coverage, String> {
+    play(mode, story, None)
 }
 
 /// Plays a story on the model and the compiled program; they must agree after every packet.
@@ -49,10 +60,10 @@ pub fn alone(story: &Script) -> Result<Coverage, String> {
 /// # Errors
 ///
 /// What doesn't hold, and the packets that led there.
-pub fn both(story: &Script, kernels: &mut Kernels) -> Result<Coverage, String> {
+pub fn both(mode: Mode, story: &Script, kernels: &mut Kernels) -> Result<Coverage, String> {
     loop {
         let begun = Instant::now();
-        let result = play(story, Some(kernels.of(setting(story.head).setup)));
+        let result = play(mode, story, Some(kernels.of(setting(story.head).setup)));
         // A machine that stood still in between proves nothing.
         if begun.elapsed() < PATIENCE {
             return result;
@@ -60,11 +71,20 @@ pub fn both(story: &Script, kernels: &mut Kernels) -> Result<Coverage, String> {
     }
 }
 
-fn play(story: &Script, kernel: Option<&mut Kernel>) -> Result<Coverage, String> {
+fn play(mode: Mode, story: &Script, kernel: Option<&mut Kernel>) -> Result<Coverage, String> {
     let setting = setting(story.head);
     let stranger: IpAddr = "10.0.1.4".parse().expect("an address");
     let differential = Differential::new(setting.clone(), kernel);
-    let mut player = Player::new(setting, stranger, differential, story.head);
+    let scene = Scene::new(setting, differential, story.head);
+    if mode == Mode::Active {
+        let mut player = active::Player::new(scene, stranger);
+        for step in &story.steps {
+            player.step(*step)?;
+        }
+        player.honest_clients_are_served()?;
+        return Ok(player.coverage());
+    }
+    let mut player = passive::Player::new(scene, stranger);
     for step in &story.steps {
         player.step(*step)?;
     }

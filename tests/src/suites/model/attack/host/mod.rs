@@ -1,6 +1,8 @@
 //! The server's TCP, as Linux has it: which packets of a client it takes, and what it answers. It decides what a filter
 //! has let in.
 
+mod opens;
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
@@ -16,12 +18,19 @@ pub type Tuple = (SocketAddr, u16);
 const WINDOW: u32 = 65_535;
 /// Segment sizes that a cookie can say.
 const SIZES: u32 = 4;
-/// How long a connection lives in some states, seconds: `tcp_synack_retries` of 5, `tcp_fin_timeout`, TIME_WAIT.
+/// How long a connection lives in some states, seconds: `tcp_syn_retries` of 6, `tcp_synack_retries` of 5,
+/// `tcp_fin_timeout` and TIME_WAIT.
+const SYN_SENT_LIFE: u64 = 127;
 const SYN_RECV_LIFE: u64 = 63;
 const FIN_LIFE: u64 = 60;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
+    /// The server opens.
+    SynSent,
+    /// A SYN of the client has crossed that.
+    Crossed,
+    /// A client opens.
     SynRecv,
     Open,
     /// The server has closed; since then, seconds.
@@ -36,26 +45,29 @@ struct Connection {
     state: State,
     /// Since when it is in that state, seconds.
     since: u64,
-    syn_seq: u32,
-    syn_ack_seq: u32,
+    /// Since when the server's program wants it, if that opens it.
+    begun: u64,
+    /// The numbers of the two SYNs; one of them may acknowledge the other.
+    client_seq: u32,
+    server_seq: u32,
     receives: u32,
     sends: u32,
     client_closed: bool,
 }
 
 impl Connection {
-    const fn new(state: State, since: u64, syn_seq: u32, syn_ack_seq: u32) -> Self {
-        let (receives, sends) = (syn_seq.wrapping_add(1), syn_ack_seq.wrapping_add(1));
-        Self { state, since, syn_seq, syn_ack_seq, receives, sends, client_closed: false }
+    const fn new(state: State, since: u64, client_seq: u32, server_seq: u32) -> Self {
+        let (receives, sends) = (client_seq.wrapping_add(1), server_seq.wrapping_add(1));
+        Self { state, since, begun: since, client_seq, server_seq, receives, sends, client_closed: false }
     }
 }
 
-/// A connection that the host has accepted.
+/// A connection that the host has accepted, or opened: its handshake is complete for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
     /// Of whom.
     pub tuple: Tuple,
-    /// The number of its SYN.
+    /// The number of its opener's SYN.
     pub syn_seq: u32,
 }
 
@@ -67,10 +79,14 @@ pub struct Host {
     pub cookies: bool,
     /// It takes data with a SYN that has the option.
     pub fast_open: bool,
+    /// It acknowledges a SYN-ACK by what it has to say, if it has, or a little later.
+    pub delays: bool,
     /// Seconds.
     pub now: u64,
     listening: BTreeSet<u16>,
     connections: HashMap<Tuple, Connection>,
+    /// Those whose SYN-ACK it has not acknowledged.
+    owes: BTreeSet<Tuple>,
     next_number: u32,
     /// How many SYNs came: cookies depend on a SYN's options.
     syns: u32,
@@ -84,9 +100,11 @@ impl Host {
             address,
             cookies: false,
             fast_open: false,
+            delays: false,
             now: 1000,
             listening: BTreeSet::new(),
             connections: HashMap::new(),
+            owes: BTreeSet::new(),
             next_number: 0x4000_0000,
             syns: 0,
         }
@@ -134,7 +152,8 @@ impl Host {
     fn forget(&mut self, tuple: Tuple) {
         let Some(connection) = self.connections.get(&tuple) else { return };
         let life = match connection.state {
-            State::SynRecv => SYN_RECV_LIFE,
+            State::SynSent => SYN_SENT_LIFE,
+            State::SynRecv | State::Crossed => SYN_RECV_LIFE,
             State::Open => return,
             State::FinWait | State::LastAck | State::TimeWait => FIN_LIFE,
         };
@@ -152,9 +171,13 @@ impl Host {
         self.forget(tuple);
         match self.connections.get(&tuple).copied() {
             None => self.no_connection(tuple, packet),
-            Some(connection) if connection.state == State::SynRecv => self.syn_recv(tuple, connection, packet),
-            Some(connection) if connection.state == State::TimeWait => self.time_wait(tuple, connection, packet),
-            Some(connection) => (self.open(tuple, connection, packet), None),
+            Some(connection) => match connection.state {
+                State::SynSent => self.syn_sent(tuple, connection, packet),
+                State::Crossed => self.crossed(tuple, connection, packet),
+                State::SynRecv => self.syn_recv(tuple, connection, packet),
+                State::TimeWait => self.time_wait(tuple, connection, packet),
+                State::Open | State::FinWait | State::LastAck => (self.open(tuple, connection, packet), None),
+            },
         }
     }
 
@@ -213,7 +236,7 @@ impl Host {
 
     /// Linux: `tcp_check_req`.
     fn syn_recv(&mut self, tuple: Tuple, connection: Connection, packet: &Tcp) -> (Vec<Tcp>, Option<Accepted>) {
-        let Connection { syn_seq, syn_ack_seq, receives, sends, .. } = connection;
+        let Connection { client_seq: syn_seq, server_seq: syn_ack_seq, receives, sends, .. } = connection;
         let flags = packet.flags & (SYN | ACK | RST | FIN);
         if flags == SYN && packet.seq == syn_seq {
             return (vec![self.to(tuple).at(syn_ack_seq, receives).flags(SYN | ACK)], None);
