@@ -37,12 +37,18 @@ pub(crate) fn segment(packet: &Packet, key: &ConnectionKey, entry: &mut HalfOpen
     }
     let segment = &packet.segment;
     let step = entry.on_segment(from_opener, segment.flags, segment.seq, segment.ack, segment.length);
-    if entry.flow.state == state::UNCONFIRMED && from_opener && step == Handshake::Same && !is_owned(key, entry) {
-        // Its session ended before the listening host took it: with a bad checksum, for instance, it never did.
-        entry.flow.state = state::DENIED;
-        return Counter::DeniedSessionGone.index();
-    }
-    if step == Handshake::Unfit {
+    // Its session ended before the listening host took it: with a bad checksum, for instance, it never did.
+    let is_orphan =
+        entry.flow.state == state::UNCONFIRMED && from_opener && step == Handshake::Same && !is_owned(key, entry);
+    if is_orphan || step == Handshake::Unfit {
+        // A server that opens may hold its end for longer than a handshake lasts, and go on where it was.
+        if !passive {
+            entry.until = now() + LIFE;
+        }
+        if is_orphan {
+            entry.flow.state = state::DENIED;
+            return Counter::DeniedSessionGone.index();
+        }
         let denied = entry.flow.state == state::DENIED;
         return if denied { Counter::DeniedUsed.index() } else { Counter::DeniedHandshake.index() };
     }

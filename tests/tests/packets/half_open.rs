@@ -106,6 +106,23 @@ fn a_client_s_data_before_the_server_s_acknowledgement_uses_nothing_up() {
     }
 }
 
+/// The server's TCP may hold its end of a connection for longer than a handshake is remembered, and repeat what it says.
+#[test]
+fn what_a_server_opened_besides_is_denied_for_as_long_as_it_goes_on() {
+    let mut harness = Harness::new();
+    let _control = accepted_port(&mut harness);
+    all_pass(&harness, &active_handshake(&harness, 1000));
+    // Its session is gone before the client has shown anything: the server's segments are denied from now on.
+    harness.kernel.sessions.empty();
+    let word = harness.to_client(20, 40001).at(1001, 5001).says("data");
+    for _ in 0..3 {
+        assert_eq!(harness.pass(&word), IS_DENIED);
+        harness.kernel.age(Duration::from_secs(100));
+    }
+    harness.kernel.age(Duration::from_secs(131));
+    assert_eq!(harness.pass(&word), PASSES, "nobody has heard of it for long");
+}
+
 /// Two SYNs that cross make a connection, too, of one that was denied as well: the server's TCP still waits.
 #[test]
 fn no_syn_of_a_client_s_crosses_the_server_s() {

@@ -278,10 +278,11 @@ impl Model {
         let unconfirmed = entry.flow.state == state::UNCONFIRMED;
         if unconfirmed && from_opener && step == Handshake::Same && !self.is_owned(&entry) {
             entry.flow.state = state::DENIED;
-            self.half_open.insert(key, entry);
+            self.denied(&mut entry);
             return Err(Counter::DeniedSessionGone);
         }
         if step == Handshake::Unfit {
+            self.denied(&mut entry);
             let denied = entry.flow.state == state::DENIED;
             return Err(if denied { Counter::DeniedUsed } else { Counter::DeniedHandshake });
         }
@@ -338,6 +339,14 @@ impl Model {
         }
         self.half_open.insert(key, entry);
         result
+    }
+
+    /// A segment of the opener was denied; a server may go on for long.
+    fn denied(&mut self, entry: &mut HalfOpenFlow) {
+        if entry.flow.mode == Mode::Active.number() {
+            entry.until = self.now + LIFE;
+        }
+        self.half_open.insert(entry.key, *entry);
     }
 
     fn is_owned(&self, entry: &HalfOpenFlow) -> bool {
