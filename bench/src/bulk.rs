@@ -28,7 +28,8 @@ pub(crate) const PROCESSOR: &str = "CPU s/GiB";
 pub(crate) fn measure(length: Length) -> Vec<Series> {
     let (bytes, rounds) = length.pick((256 << 20, 3), (4 << 30, 7));
     let hosts = Hosts::new();
-    // Each end and its part of the network on a CPU of its own: where the scheduler happens to put them makes more difference than any filter.
+    // Each end and its part of the network on a CPU of its own: where the scheduler happens to put them makes more
+    // difference than any filter.
     hosts.steer();
     let vsftpd = on_cpu(1, || testbed::vsftpd(&hosts.server, bytes));
     let processors = Processors::new();
