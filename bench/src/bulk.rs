@@ -28,7 +28,9 @@ pub(crate) const PROCESSOR: &str = "CPU s/GiB";
 pub(crate) fn measure(length: Length) -> Vec<Series> {
     let (bytes, rounds) = length.pick((256 << 20, 3), (4 << 30, 7));
     let hosts = Hosts::new();
-    // Each end on a CPU of its own: where the scheduler happens to put them makes more difference than any filter.
+    // Each end and its part of the network on a CPU of its own: where the scheduler happens to put them makes more
+    // difference than any filter.
+    hosts.steer();
     let vsftpd = on_cpu(1, || testbed::vsftpd(&hosts.server, bytes));
     let processors = Processors::new();
     let mut done = Vec::new();
@@ -41,7 +43,7 @@ pub(crate) fn measure(length: Length) -> Vec<Series> {
             })
             .collect();
         for round in 0..=rounds {
-            for filter in Filter::in_round(round) {
+            for filter in Filter::in_round(Filter::ALL, round) {
                 let _in_force = filter.put(&hosts.server, &hosts.pins);
                 for (way, download) in [true, false].into_iter().enumerate() {
                     let before = processors.used();

@@ -42,6 +42,13 @@ pub(crate) fn data_name(count: u32) -> String {
     format!("packet on a veth pair, flows: {}", grouped(count))
 }
 
+/// Of the most flows.
+pub(crate) const AMONG_A_MILLION: &str = "packet on a veth pair, flows: 1,000,000";
+
+pub(crate) fn query_name(count: u32) -> String {
+    format!("list all, flows: {}", grouped(count))
+}
+
 pub(crate) const FLOW_BYTES: &str = "memory of a flow or entry";
 pub(crate) const SESSION_BYTES: &str = "memory of a session";
 
@@ -176,7 +183,7 @@ fn track(server: &Host, clients: Range<u32>) {
 
 /// How long it takes to list all.
 fn query(tracked: &Hosts, ours: &Hosts, count: u32) -> Series {
-    let mut series = Series::new("query", format!("list all, flows: {}", grouped(count)), "ms");
+    let mut series = Series::new("query", query_name(count), "ms");
     for _ in 0..3 {
         series
             .add(CONNTRACK, elapsed(|| drop(process::finish(tracked.server.namespace.command("conntrack").arg("-L")))));

@@ -4,15 +4,19 @@
 //! |---|---|
 //! | [`measure`] | numbers in rounds, their medians, their ratios |
 //! | [`programs`], [`packets`] | the cost of one packet, by BPF_PROG_TEST_RUN |
-//! | [`filter`], [`testbed`] | the four filters, and the hosts that they are measured on |
+//! | [`filter`], [`reader`], [`testbed`] | the filters, who reads their events, and the hosts that they are measured on |
+//! | [`transfer`], [`account`], [`stopwatch`] | the cost of a whole transfer, live, and of each of its packets |
 //! | [`bulk`], [`rate`], [`client`] | large files; many transfers and sessions |
+//! | [`flood`] | SYNs to the passive range, dropped by ftptrack and by others |
 //! | [`scale`], [`live`] | few and very many flows, sessions and policies |
 //! | [`start`] | from the command to the first denied packet; changing a policy |
 //! | [`goals`], [`report`], [`plot`], [`machine`] | what is said of the numbers |
 
+mod account;
 mod bulk;
 mod client;
 mod filter;
+mod flood;
 mod goals;
 mod live;
 mod machine;
@@ -21,10 +25,13 @@ mod packets;
 mod plot;
 mod programs;
 mod rate;
+mod reader;
 mod report;
 mod scale;
 mod start;
+mod stopwatch;
 mod testbed;
+mod transfer;
 
 use std::error::Error;
 use std::fs;
@@ -44,6 +51,10 @@ const EMPTY: &str = "empty";
 const CONNTRACK: &str = "conntrack";
 /// ftptrack.
 const FTPTRACK: &str = "ftptrack";
+/// The same, and `ftptrack watch`.
+const WATCH: &str = "watch";
+/// `ftptrack run`.
+const RUN: &str = "run";
 
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", about = "Measures what ftptrack costs")]
@@ -68,6 +79,8 @@ struct Arguments {
 enum Part {
     /// The cost of a packet.
     Packet,
+    /// The cost of a transfer, live.
+    Transfer,
     /// Large files.
     Bulk,
     /// Transfers and sessions a second.
@@ -76,6 +89,8 @@ enum Part {
     Scale,
     /// Many flows, between two hosts.
     Live,
+    /// SYNs to the passive range.
+    Flood,
     /// Attaching, changing a policy.
     Start,
 }
@@ -108,12 +123,14 @@ struct Results {
 type Measure = fn(Length) -> Vec<Series>;
 
 /// Parts in the order of the report, and how each is measured.
-const PARTS: [(Part, Measure); 6] = [
+const PARTS: [(Part, Measure); 8] = [
     (Part::Packet, packets::measure),
+    (Part::Transfer, transfer::measure),
     (Part::Bulk, bulk::measure),
     (Part::Rate, rate::measure),
     (Part::Scale, scale::measure),
     (Part::Live, live::measure),
+    (Part::Flood, flood::measure),
     (Part::Start, start::measure),
 ];
 

@@ -80,9 +80,10 @@ impl Series {
         Self { part: part.to_owned(), what: what.into(), unit: unit.to_owned(), columns: Vec::new() }
     }
 
-    /// Adds a round's number: five digits of it, more are noise.
+    /// Adds a round's number: five digits of it, more are noise, but for what was counted.
     pub(crate) fn add(&mut self, filter: &str, value: f64) {
-        let value = format!("{value:.4e}").parse().expect("a number");
+        let is_whole = value.fract() == 0.0;
+        let value = if is_whole { value } else { format!("{value:.4e}").parse().expect("a number") };
         match self.columns.iter_mut().find(|column| column.filter == filter) {
             Some(column) => column.rounds.push(value),
             None => self.columns.push(Column { filter: filter.to_owned(), rounds: vec![value] }),

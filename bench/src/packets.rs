@@ -17,11 +17,12 @@ use ftp_common::flow::tcp::SYN;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::policy::option;
 use ftp_common::session::Session;
+use ftp_common::unfinished::MAX_UNFINISHED;
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::packets::ip::Ipv4;
 use ftptrack_tests::subject::test_run::frame::{Tcp, ethernet};
 use ftptrack_tests::subject::test_run::harness::{Control, Harness};
-use ftptrack_tests::subject::test_run::{Hook, Kernel, LOCAL, Setup};
+use ftptrack_tests::subject::test_run::{Hook, Kernel, LOCAL, Setup, Verdict};
 
 use crate::measure::{Series, Spread};
 use crate::programs::{self, Drive, Pattern};
@@ -34,9 +35,9 @@ pub(crate) const CLIENTS: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
 /// Flows among which random packets choose.
 const FLOWS: u32 = 10_000;
 /// Packets of one control connection in a row: all are new commands, or answers to commands that wait (16 at most).
-const IN_A_ROW: u32 = 8;
-/// Connections that are expected at a time.
-const EXPECTED: u32 = 256;
+pub(crate) const IN_A_ROW: u32 = 8;
+/// Connections that are expected at a time: a session may have so many that are half-open.
+const EXPECTED: u32 = MAX_UNFINISHED;
 
 /// A command of 25 bytes.
 pub(crate) const NOOP: &str = "NOOP 012345678901234567\r\n";
@@ -45,12 +46,14 @@ pub(crate) const NOOP: &str = "NOOP 012345678901234567\r\n";
 pub(crate) mod name {
     pub(crate) const UNRELATED: &str = "unrelated TCP";
     pub(crate) const DATA: &str = "data of an open flow";
-    pub(crate) const DATA_UNCOUNTED: &str = "data of an open flow, no accounting";
-    pub(crate) const DATA_OUT_UNCOUNTED: &str = "data of an open flow, going out, no accounting";
+    pub(crate) const DATA_OUT: &str = "data of an open flow, going out";
+    pub(crate) const ACKNOWLEDGEMENT: &str = "acknowledgement on a control connection";
     pub(crate) const FIRST_SYN: &str = "first SYN of an expectation";
     pub(crate) const DENIED_SYN: &str = "denied SYN";
     pub(crate) const COMMAND: &str = "command of 25 bytes";
+    pub(crate) const PORT: &str = "PORT";
     pub(crate) const REPLY: &str = "reply of 25 bytes";
+    pub(crate) const ENTERED: &str = "227 that answers a PASV";
     pub(crate) const CLIENT_TEXT: &str = "1,400 bytes of a client's text, one line";
     pub(crate) const SERVER_TEXT: &str = "1,400 bytes of a server's text, lines of 70";
 }
@@ -82,7 +85,7 @@ impl Bench {
         Self { harness, empty, rounds, packets, batches, done: Vec::new() }
     }
 
-    /// Packets that may be repeated as they are.
+    /// Packets that may be repeated as they are, and a file's.
     fn repeated(&mut self) {
         let v6 = Tcp::new("[fd00::3]:50000", "[fd00::1]:443").says([0; 100]);
         let udp = {
@@ -102,19 +105,18 @@ impl Bench {
         self.same("ARP", Hook::Ingress, &arp, 0);
 
         let control = self.harness.expecting(INSIDE);
-        for tcp in self.harness.handshake(50000, INSIDE) {
-            let _ = self.harness.pass(&tcp);
-        }
-        let upload = self.harness.to_server(50000, INSIDE).at(1001, 5001).says([0; 1000]).frame();
-        let download = self.harness.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000]).frame();
-        self.same(name::DATA, Hook::Ingress, &upload, 0);
-        self.same("data of an open flow, going out", LOCAL, &download, 0);
-        self.same(name::DATA_UNCOUNTED, Hook::Ingress, &upload, option::NO_ACCOUNTING);
-        self.same(name::DATA_OUT_UNCOUNTED, LOCAL, &download, option::NO_ACCOUNTING);
+        open_data_connection(&self.harness);
+        let upload = self.harness.to_server(50000, INSIDE).at(1001, 6001).says([0; 1000]);
+        let download = self.harness.to_client(INSIDE, 50000).at(6001, 1001).says([0; 1000]);
+        self.in_sequence(name::DATA, Hook::Ingress, &upload);
+        self.in_sequence(name::DATA_OUT, LOCAL, &download);
+        let [upload, download] = [upload, download].map(|tcp| tcp.frame());
+        self.same("data of an open flow, no accounting", Hook::Ingress, &upload, option::NO_ACCOUNTING);
+        self.same("data of an open flow, going out, no accounting", LOCAL, &download, option::NO_ACCOUNTING);
         let denied = self.harness.syn(INSIDE + 1).frame();
         self.same(name::DENIED_SYN, Hook::Ingress, &denied, 0);
         let acknowledgement = control.client_segment(&self.harness, "").frame();
-        self.same("acknowledgement on a control connection", Hook::Ingress, &acknowledgement, 0);
+        self.same(name::ACKNOWLEDGEMENT, Hook::Ingress, &acknowledgement, 0);
     }
 
     fn same(&mut self, what: &str, hook: Hook, frame: &[u8], options: u32) {
@@ -125,6 +127,19 @@ impl Bench {
             series.add(FTPTRACK, programs::run(self.harness.kernel.program(hook), frame, self.packets));
         }
         self.harness.kernel.set_options(0);
+        self.done.push(series);
+    }
+
+    /// Each packet the next of its connection, as in a file: what happens once in many packets is in it.
+    fn in_sequence(&mut self, what: &str, hook: Hook, tcp: &Tcp) {
+        let pattern = Pattern { advance: tcp.length(), first_sequence: tcp.seq, ..Pattern::default() };
+        let [mut floor, mut ours] = self.drives(hook, pattern);
+        let frame = tcp.frame();
+        let mut series = Series::new(PART, what, "ns");
+        for _ in 0..self.rounds {
+            series.add(EMPTY, floor.run(&frame, self.packets));
+            series.add(FTPTRACK, ours.run(&frame, self.packets));
+        }
         self.done.push(series);
     }
 
@@ -163,7 +178,9 @@ impl Bench {
     /// First SYNs, each of another client and each expected.
     fn begins(&mut self) {
         self.harness.kernel.empty();
-        let _control = self.harness.expecting(INSIDE);
+        let control = self.harness.expecting(INSIDE);
+        let session = control.session(&self.harness).expect("it is followed");
+        let session_key = self.key(&session);
         let all = self.harness.kernel.expectations.all();
         let (key, expectation) = all.into_iter().next().expect("it was negotiated");
         let expectation = Expectation { expires: expectation.expires + 3600 * SECOND, ..expectation };
@@ -173,15 +190,16 @@ impl Bench {
         let mut series = Series::new(PART, name::FIRST_SYN, "ns");
         for _ in 0..self.rounds {
             let [mut without, mut with] = [const { Vec::new() }; 2];
-            for _ in 0..self.batches / 25 {
-                self.harness.kernel.flows.empty();
+            for _ in 0..self.batches / 5 {
+                self.harness.kernel.empty();
+                self.harness.kernel.sessions.put(&session_key, &session);
                 for client in 0..EXPECTED {
                     let key = ExpectationKey { client: client_address(client), ..key };
                     self.harness.kernel.expectations.put(&key, &expectation);
                 }
                 without.push(floor.run(&frame, EXPECTED));
                 with.push(ours.run(&frame, EXPECTED));
-                assert_eq!(self.harness.kernel.flows.all().len(), EXPECTED as usize, "each SYN was expected");
+                assert_eq!(self.harness.kernel.half_open.all().len(), EXPECTED as usize, "each SYN was expected");
             }
             add(&mut series, without, with);
         }
@@ -198,7 +216,7 @@ impl Bench {
         for (what, text, counts) in [
             (name::COMMAND, NOOP, Some(Counter::Commands)),
             ("PASV", "PASV\r\n", Some(Counter::Commands)),
-            ("PORT", "PORT 10,0,1,2,156,65\r\n", Some(Counter::Commands)),
+            (name::PORT, "PORT 10,0,1,2,156,65\r\n", Some(Counter::Commands)),
             (name::CLIENT_TEXT, &line, Some(Counter::Commands)),
         ] {
             self.in_a_row(what, Hook::Ingress, idle, text, counts);
@@ -216,7 +234,7 @@ impl Bench {
         let listing = format!("{}\r\n", "x".repeat(68)).repeat(20);
         for (port, what, commands, begun, text, counts) in [
             (40001, name::REPLY, "NOOP\r\n", "", "200 NOOP command is fine\r\n", Some(Counter::Replies)),
-            (40002, "227 that answers a PASV", "PASV\r\n", "", entered, Some(Counter::ExpectationsPassive)),
+            (40002, name::ENTERED, "PASV\r\n", "", entered, Some(Counter::ExpectationsPassive)),
             (40003, name::SERVER_TEXT, "STAT\r\n", "213-Status\r\n", &listing, None),
         ] {
             let control = waiting(commands, begun, &self.harness, port);
@@ -266,10 +284,16 @@ impl Bench {
 /// A data connection from port 50000 to [`INSIDE`], negotiated and established; its flow.
 pub(crate) fn open_flow(harness: &mut Harness) -> (ConnectionKey, Flow) {
     let _control = harness.expecting(INSIDE);
-    for tcp in harness.handshake(50000, INSIDE) {
-        let _ = harness.pass(&tcp);
-    }
+    open_data_connection(harness);
     harness.kernel.flows.all().into_iter().next().expect("it was negotiated")
+}
+
+/// The same where it is expected. By its first bytes the server shows that it has taken the connection.
+fn open_data_connection(harness: &Harness) {
+    let first_bytes = harness.to_client(INSIDE, 50000).at(5001, 1001).says([0; 1000]);
+    for tcp in harness.handshake(50000, INSIDE).iter().chain([&first_bytes]) {
+        assert_eq!(harness.pass(tcp), Verdict::Pass);
+    }
 }
 
 fn add(series: &mut Series, without: Vec<f64>, with: Vec<f64>) {

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::measure::{Series, Spread};
-use crate::{CONNTRACK, EMPTY, FTPTRACK, NONE, live, rate, scale};
+use crate::{CONNTRACK, EMPTY, FTPTRACK, NONE, RUN, WATCH, live, rate, scale, transfer};
 
 /// One picture.
 pub(crate) struct Plot {
@@ -22,6 +22,8 @@ pub(crate) struct Plot {
 enum Kind {
     /// Nanoseconds over the empty program.
     Packets,
+    /// The same of each packet of a transfer.
+    Transfer,
     /// In relation to no filter: throughput, and processor time.
     Bulk,
     /// In relation to no filter: transfers and sessions a second.
@@ -30,12 +32,18 @@ enum Kind {
     Flows,
 }
 
-pub(crate) const PLOTS: [Plot; 4] = [
+pub(crate) const PLOTS: [Plot; 5] = [
     Plot {
         part: "packet",
         file: "packet",
         title: "ns that ftptrack takes more than an empty program",
         kind: Kind::Packets,
+    },
+    Plot {
+        part: transfer::PACKETS,
+        file: "transfer",
+        title: "ns of a transfer that ftptrack takes more than an empty program, live, by packet",
+        kind: Kind::Transfer,
     },
     Plot { part: "bulk", file: "bulk", title: "Large files, no filter = 1", kind: Kind::Bulk },
     Plot { part: "rate", file: "rate", title: "Transfers and sessions a second, no filter = 1", kind: Kind::Rate },
@@ -50,6 +58,8 @@ fn colour(filter: &str) -> RGBColor {
     match filter {
         EMPTY => RGBColor(0x99, 0x99, 0x99),
         CONNTRACK => RGBColor(0xd5, 0x5e, 0x00),
+        WATCH => RGBColor(0x56, 0xb4, 0xe9),
+        RUN => RGBColor(0xcc, 0x79, 0xa7),
         _ => RGBColor(0x00, 0x72, 0xb2),
     }
 }
@@ -64,11 +74,11 @@ pub(crate) fn all(series: &[Series], directory: &Path) -> Result<()> {
         let of_part = series.iter().filter(|series| series.part == plot.part);
         let file = directory.join(format!("{}.svg", plot.file));
         let groups: Vec<Bars> = match plot.kind {
+            Kind::Transfer => of_part.filter_map(over_empty).collect(),
             // Long text is a matter of bytes: next to it, nothing else would be seen.
-            Kind::Packets => of_part
-                .filter(|series| !series.what.starts_with("1,400 bytes"))
-                .filter_map(|series| Some((series.what.clone(), vec![(FTPTRACK, series.over(FTPTRACK, EMPTY)?)])))
-                .collect(),
+            Kind::Packets => {
+                of_part.filter(|series| !series.what.starts_with("1,400 bytes")).filter_map(over_empty).collect()
+            }
             Kind::Bulk => of_part.map(to_none).collect(),
             Kind::Rate => of_part.filter(|series| series.unit == rate::RATE).map(to_none).collect(),
             Kind::Flows => {
@@ -81,9 +91,13 @@ pub(crate) fn all(series: &[Series], directory: &Path) -> Result<()> {
     Ok(())
 }
 
+fn over_empty(series: &Series) -> Option<Bars> {
+    Some((series.what.clone(), vec![(FTPTRACK, series.over(FTPTRACK, EMPTY)?)]))
+}
+
 fn to_none(series: &Series) -> Bars {
     let of = |filter| series.ratio(filter, NONE).map(|ratio| (filter, ratio));
-    (series.what.clone(), [EMPTY, CONNTRACK, FTPTRACK].into_iter().filter_map(of).collect())
+    (series.what.clone(), [EMPTY, CONNTRACK, FTPTRACK, WATCH, RUN].into_iter().filter_map(of).collect())
 }
 
 /// Room for what the bars are, and for their numbers.
@@ -134,6 +148,8 @@ fn canvas<'a>(file: &'a Path, title: &str, filters: &[&str], height: u32) -> Res
         let name = match *filter {
             EMPTY => "an empty program",
             CONNTRACK => "nf_conntrack_ftp",
+            WATCH => "ftptrack watch",
+            RUN => "ftptrack run",
             other => other,
         };
         canvas.draw(&Rectangle::new([(x, 34), (x + 12, 46)], colour(filter).filled()))?;

@@ -1,17 +1,23 @@
 //! The programs that ftptrack's is measured by; see `bench/ebpf`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aya::maps::{Array, MapData, ProgramArray};
-use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use rustix::time::{ClockId, clock_gettime};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/measure.bpf.o"));
 
+/// All of them, and none in the kernel yet.
+pub(crate) fn object() -> Ebpf {
+    EbpfLoader::new().btf(None).load(OBJECT).expect("the object loads; it takes root")
+}
+
 /// The program that does nothing.
 pub(crate) fn empty() -> Ebpf {
-    let mut object = EbpfLoader::new().btf(None).load(OBJECT).expect("the object loads; it takes root");
+    let mut object = object();
     loaded(&mut object, "empty");
     object
 }
@@ -21,10 +27,30 @@ pub(crate) fn program<'a>(object: &'a Ebpf, name: &str) -> &'a SchedClassifier {
     object.program(name).expect("the object has it").try_into().expect("it is one")
 }
 
-fn loaded(object: &mut Ebpf, name: &str) {
+/// A program of an object, which the kernel has now.
+pub(crate) fn loaded<'a>(object: &'a mut Ebpf, name: &str) -> &'a mut SchedClassifier {
     let program: &mut SchedClassifier =
         object.program_mut(name).expect("the object has it").try_into().expect("it is one");
     program.load().expect("the verifier takes it");
+    program
+}
+
+/// The programs about a flood of SYNs to some ports, sent out of an interface: the one that makes it, and the one that
+/// drops it.
+pub(crate) fn flood(out_of: u32, ports: &RangeInclusive<u16>) -> Ebpf {
+    let (first, count) = (u32::from(*ports.start()), u32::from(ports.end() - ports.start()) + 1);
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(None)
+        .override_global("OUT_OF", &out_of, true)
+        .override_global("FIRST_PORT", &first, true)
+        .override_global("TO_PORTS", &count, true);
+    let mut object = loader.load(OBJECT).expect("the object loads; it takes root");
+    for name in ["flood", "refuse"] {
+        let program: &mut Xdp = object.program_mut(name).expect("the object has it").try_into().expect("it is one");
+        program.load().expect("the verifier takes it");
+    }
+    object
 }
 
 /// How one packet differs from the one before.

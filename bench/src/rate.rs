@@ -69,7 +69,7 @@ fn some(hosts: &Hosts, clients: usize, length: Length) -> Vec<Series> {
             .map(|(what, unit)| Series::new(PART, what, unit))
     });
     for round in 0..=rounds {
-        for filter in Filter::in_round(round) {
+        for filter in Filter::in_round(Filter::AND_READERS, round) {
             let _in_force = filter.put(&hosts.server, &hosts.pins);
             for (work, [rate, median, late]) in KINDS.into_iter().zip(&mut done) {
                 let times = if matches!(work, Work::Sessions) { sessions } else { transfers };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ftptrack_tests::INSIDE;
 use ftptrack_tests::hosts::network::{Family, INTERFACE};
-use ftptrack_tests::subject::ftptrack;
+use ftptrack_tests::subject::{ftptrack, verifier};
 
 use crate::bulk;
 use crate::filter::Filter;
@@ -23,11 +23,29 @@ const PART: &str = "start";
 
 pub(crate) const ATTACH: &str = "attach to the first denied SYN, default sizes";
 
+pub(crate) const VERIFIED: &str = "instructions that the verifier goes through";
+
+/// The same with room for the most.
+pub(crate) fn attach_sized() -> String {
+    let [flows, sessions] = [MOST_FLOWS, MOST_SESSIONS].map(grouped);
+    format!("attach to the first denied SYN, flows: {flows}, sessions: {sessions}")
+}
+
 pub(crate) fn measure(length: Length) -> Vec<Series> {
     let hosts = Hosts::new();
     let mut done = attach(&hosts, length);
     done.extend(apply(&hosts, length));
+    done.push(verified());
     done
+}
+
+/// What the programs cost the kernel's verifier: the same each time.
+fn verified() -> Series {
+    let mut series = Series::new(PART, VERIFIED, "instructions");
+    for (program, instructions) in verifier::costs() {
+        series.add(&program, f64::from(instructions));
+    }
+    series
 }
 
 fn attach(hosts: &Hosts, length: Length) -> Vec<Series> {
@@ -36,11 +54,7 @@ fn attach(hosts: &Hosts, length: Length) -> Vec<Series> {
     let text = format!("max-flows = {MOST_FLOWS}\nmax-sessions = {MOST_SESSIONS}\n");
     fs::write(large.path(), text).expect("our own");
     let mut default = Series::new(PART, ATTACH, "ms");
-    let mut sized = Series::new(
-        PART,
-        format!("attach to the first denied SYN, flows: {}, sessions: {}", grouped(MOST_FLOWS), grouped(MOST_SESSIONS)),
-        "ms",
-    );
+    let mut sized = Series::new(PART, attach_sized(), "ms");
     for _ in 0..rounds {
         default.add(CONNTRACK, until_denied(hosts, Filter::Conntrack, None));
         default.add(FTPTRACK, until_denied(hosts, Filter::Ftptrack, None));

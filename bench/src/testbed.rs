@@ -10,7 +10,8 @@ use ftptrack_tests::hosts::network::{Family, Host, INTERFACE};
 use ftptrack_tests::hosts::pair::Pair;
 use ftptrack_tests::subject::ftptrack::PinDirectory;
 use ftptrack_tests::support::process as run;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity, unshare_unsafe};
 
 /// Two hosts on one veth pair, without a bridge that would cost something too.
 pub(crate) struct Hosts {
@@ -25,6 +26,26 @@ impl Hosts {
         // Active data connections all come from port 20: ports of clients come round again within a minute.
         server.namespace.run(|| fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1")).expect("IPv4 is there");
         Self { server, client, pins: PinDirectory::new() }
+    }
+
+    /// Has what comes in at each host handled by a CPU of its own (receive packet steering), as if the cable were
+    /// between two machines: the server's by 1, the client's by 0. Else whoever sends does the receiver's work too.
+    pub(crate) fn steer(&self) {
+        for (host, mask) in [(&self.server, "2"), (&self.client, "1")] {
+            host.namespace.run(|| {
+                // The thread ends right after, and with it this view of the namespace's devices.
+                // SAFETY: no file descriptor table is unshared.
+                unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.expect("root may");
+                let own = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+                mount_change("/", own).expect("root may");
+                mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None).expect("root may");
+                let queue = format!("/sys/class/net/{INTERFACE}/queues/rx-0/rps_cpus");
+                // With one CPU there is nothing to steer.
+                if cpus() > 1 {
+                    fs::write(queue, mask).expect("the kernel can steer");
+                }
+            });
+        }
     }
 
     /// Switches segmentation and receive offloads at both ends.
@@ -62,6 +83,25 @@ pub(crate) fn on_cpu<T>(cpu: usize, work: impl FnOnce() -> T) -> T {
     let result = work();
     sched_setaffinity(None, &before).expect("our own");
     result
+}
+
+/// Does it on all CPUs, as far as this process may use them, from within [`on_cpu`] too.
+pub(crate) fn anywhere<T>(work: impl FnOnce() -> T) -> T {
+    let before = sched_getaffinity(None).expect("our own");
+    let mut all = CpuSet::new();
+    for cpu in 0..CpuSet::MAX_CPU {
+        all.set(cpu);
+    }
+    // The kernel leaves out those that aren't there.
+    sched_setaffinity(None, &all).expect("our own");
+    let result = work();
+    sched_setaffinity(None, &before).expect("our own");
+    result
+}
+
+/// How many CPUs this process may use.
+pub(crate) fn cpus() -> usize {
+    anywhere(|| sched_getaffinity(None).expect("our own").count() as usize)
 }
 
 /// The processor time of this process and all that it starts, softirqs that run in their time counted, and of the

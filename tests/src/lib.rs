@@ -17,6 +17,7 @@ pub mod actors;
 pub mod hosts;
 pub mod packets;
 pub mod subject;
+#[cfg(feature = "suites")]
 pub mod suites;
 pub mod support;
 

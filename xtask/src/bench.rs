@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{build, command, page, setup};
 
 /// All parts, in the order of the report.
-const PARTS: [&str; 6] = ["packet", "bulk", "rate", "scale", "live", "start"];
+const PARTS: [&str; 8] = ["packet", "transfer", "bulk", "rate", "scale", "live", "flood", "start"];
 
 /// `parts`: only these are measured anew, the others' numbers are those of the last time. Quick results are for the
 /// terminal alone, and so are those of some parts while others were never measured.

@@ -19,10 +19,29 @@ use crate::{
 /// The libraries of this machine are in the programs themselves: a server has older ones, perhaps, and a program asks
 /// for those that it was linked with or newer.
 const STATIC: &str = "build.rustflags=['-Ctarget-feature=+crt-static']";
-/// Panics say where they are. More is for debuggers, and would make programs that are copied around ten times as large.
-const DEBUG: &str = "profile.dev.debug='line-tables-only'";
 /// Where the processor is emulated, each instruction counts.
 const OPTIMISED: &str = "profile.dev.opt-level=1";
+
+/// What our programs are made of and what takes long, but for what setup installs first. Each brings others along.
+const LONG: [&str; 17] = [
+    "aya-log",
+    "clap_builder",
+    "clap_complete",
+    "clap_mangen",
+    "comfy-table",
+    "env_logger",
+    "etherparse",
+    "http-body-util",
+    "hyper-util",
+    "netlink-packet-sock-diag",
+    "pcap-parser",
+    "prometheus",
+    "ratatui",
+    "rtnetlink",
+    "serde_json",
+    "systemd-journal-logger",
+    "toml",
+];
 
 /// The kind of machine that this is, in cargo's words.
 const HOST: &str = "host-tuple";
@@ -48,6 +67,27 @@ pub(crate) fn command(release: bool, target: Option<&str>) -> Result<PathBuf> {
 /// Builds ftptrack for the tests and returns its path, wherever cargo is told to put it.
 pub(crate) fn ftptrack() -> Result<PathBuf> {
     program(of_all("build").args(["--bin", "ftptrack"]), "ftptrack")
+}
+
+/// Builds ftptrack and the demo, and returns their paths.
+pub(crate) fn demo() -> Result<[PathBuf; 2]> {
+    let mut build = of_all("build");
+    // Without the suites, most of the tests' package is not built.
+    build.args(["--no-default-features", "--bin", "ftptrack", "--bin", "demo"]);
+    let mut programs = programs(&mut build)?;
+    let mut take = |name: &str| programs.remove(name).with_context(|| format!("cargo did not say where it put {name}"));
+    Ok([take("ftptrack")?, take("demo")?])
+}
+
+/// Builds what takes long and needs neither the kernel's compiler nor bpf-linker, as the other builds want it.
+///
+/// Only time depends on it: should it fail, whoever builds the rest will say why.
+pub(crate) fn ahead() {
+    let mut build = cargo("build", HOST);
+    for package in LONG {
+        build.args(["--package", package]);
+    }
+    let _ = build.status();
 }
 
 /// Builds ftptrack as for a server and returns its path.
@@ -85,7 +125,7 @@ pub(crate) fn of_all(command: &str) -> Command {
 fn cargo(command: &str, target: &str) -> Command {
     let mut cargo = command::cargo();
     cargo.args([command, "--target", target]);
-    cargo.args(["--config", STATIC, "--config", DEBUG, "--config", OPTIMISED]);
+    cargo.args(["--config", STATIC, "--config", OPTIMISED]);
     // They would take the place of ours.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     cargo
@@ -131,4 +171,22 @@ pub(crate) fn programs(cargo: &mut Command) -> Result<HashMap<String, PathBuf>> 
         Some((message["target"]["name"].as_str()?.to_owned(), PathBuf::from(path)))
     };
     Ok(messages.filter_map(program).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_ahead_is_there_once() {
+        let lock = fs::read_to_string(command::workspace().join("Cargo.lock")).unwrap();
+        for package in LONG {
+            let name = format!("name = \"{package}\"");
+            assert_eq!(
+                lock.lines().filter(|line| **line == *name).count(),
+                1,
+                "{package}: cargo must know which is meant"
+            );
+        }
+    }
 }

@@ -86,7 +86,7 @@ enum Task {
         /// Fewer rounds and smaller files; writes no page.
         #[arg(long)]
         quick: bool,
-        /// Measure only these parts anew: packet, bulk, rate, scale, live, start.
+        /// Measure only these parts anew: packet, transfer, bulk, rate, scale, live, flood, start.
         parts: Vec<String>,
     },
     /// Build ftptrack and make the Debian package of it; print the package's path.

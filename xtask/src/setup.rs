@@ -184,11 +184,13 @@ impl Drop for NoServices {
 }
 
 /// Builds the pinned bpf-linker against the LLVM that the compiler uses: bitcode of a newer one can't be read.
+///
+/// Not optimised: LLVM does nearly all of its work, and to build it takes a third of the time so.
 fn install_linker(compiler: Compiler) -> Result<()> {
     let llvm = llvm_version(compiler).context("the kernel compiler does not tell its LLVM version")?;
     say("installing", &format!("bpf-linker {BPF_LINKER} for LLVM {llvm} (takes a minute)"));
     let mut cargo = command::cargo();
-    cargo.args(["install", "--quiet", "--force", "bpf-linker"]);
+    cargo.args(["install", "--quiet", "--force", "--debug", "bpf-linker"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
     cargo.args(["--version", BPF_LINKER, "--no-default-features"]);
     cargo.args(["--features", &format!("llvm-{llvm}")]);
     let prefix = llvm_prefix(llvm);
