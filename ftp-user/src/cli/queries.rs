@@ -17,6 +17,7 @@ use crate::events::output::Output;
 use crate::events::reader::Events;
 use crate::pins::Pins;
 use crate::query::flush::{What, flush};
+use crate::query::parts::in_parts;
 
 /// For whom something is shown.
 #[derive(Debug, Args)]
@@ -36,7 +37,7 @@ impl Format {
             return Ok(table(value));
         }
         let text = serde_json::to_string_pretty(value).or_fail("--json", "report this")?;
-        Ok(escape::json(&text) + "\n")
+        Ok(escape::json(text) + "\n")
     }
 }
 
@@ -51,6 +52,18 @@ pub(super) struct List {
 }
 
 impl List {
+    /// Shows a list of rows, of which there may be very many.
+    pub(super) async fn show_rows<T: Serialize + Sync>(
+        &self,
+        list: impl AsyncFn() -> Result<Vec<T>, Failure>,
+        table: impl Fn(&[T]) -> String,
+    ) -> Result<(), Failure> {
+        if self.format.json && self.watch.is_none() {
+            return print_rows(&list().await?);
+        }
+        self.show(list, |rows| table(rows)).await
+    }
+
     /// Shows a list, once or until nobody reads any more.
     pub(super) async fn show<T: Serialize>(
         &self,
@@ -73,6 +86,27 @@ impl List {
                 return Ok(());
             }
         }
+    }
+}
+
+/// As `serde_json::to_string_pretty` writes them all: a part at a time, so that they are written while the next ones are
+/// made.
+fn print_rows<T: Serialize + Sync>(rows: &[T]) -> Result<(), Failure> {
+    let (mut begin, end) = ("[", "\n]\n");
+    let text = |part: &[T]| serde_json::to_string_pretty(part).map(escape::json);
+    let printed = in_parts(rows, text, |text| {
+        let text = text.or_fail("--json", "report this").map_err(Some)?;
+        // Without the brackets around the part.
+        let inner = text.trim_start_matches('[').trim_end_matches("\n]");
+        let more = shown(begin).and_then(|more| Ok(more && shown(inner)?)).map_err(Some)?;
+        begin = ",";
+        if more { Ok(()) } else { Err(None) }
+    });
+    match printed {
+        // Nobody reads any more.
+        Err(None) => Ok(()),
+        Err(Some(failure)) => Err(failure),
+        Ok(()) => print(if rows.is_empty() { "[]\n" } else { end }),
     }
 }
 

@@ -54,7 +54,7 @@ impl Form {
         match (self, message) {
             (Self::Lines(lines), Message::Event(event)) => lines.line(event),
             (Self::Json, Message::Event(event)) => {
-                EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()).map(|line| escape::json(&line))
+                EventRow::new(event).and_then(|row| serde_json::to_string(&row).ok()).map(escape::json)
             }
             (Self::Lines(_), Message::Unreported(unreported)) => {
                 Some(format!("{} {unreported}", clock::wall(clock::monotonic())))
