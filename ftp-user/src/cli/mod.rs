@@ -79,7 +79,7 @@ enum Command {
     Expectations(List),
     /// List data connections that were let in
     Flows(List),
-    /// Show the events that are buffered; with --follow, also new ones as they happen
+    /// Show the events that are kept; with --follow, also new ones as they happen
     Events(EventsArguments),
     /// Show sessions, transfers with their rates, and denials, live and full-screen
     Top,

@@ -3,6 +3,7 @@
 use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, RingBuf};
 use ftp_common::closed::Closed;
 use ftp_common::counter::Counter;
+use ftp_common::event::READER_ENTRIES;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
 use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
@@ -69,11 +70,12 @@ const CLIENTS: Shape = lru::<SlotKey, Slot>("CLIENTS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
 const EVENTS: Shape = ring("EVENTS");
+const READER: Shape = array::<u64>("READER", READER_ENTRIES);
 const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 19] = [
+pub const SHARED: [Shape; 20] = [
     CONFIG,
     PORTS,
     POLICIES,
@@ -91,6 +93,7 @@ pub const SHARED: [Shape; 19] = [
     CLIENTS,
     STATS,
     EVENTS,
+    READER,
     VIEW,
     VIEWER,
 ];
@@ -203,6 +206,16 @@ impl<'a> PinnedMaps<'a> {
     pub fn events_id(self) -> Result<u32, Failure> {
         let info = self.open(EVENTS)?.info();
         Ok(info.or_fail(self.0.map(EVENTS.name).display(), "run as root")?.id())
+    }
+
+    /// Who reads the events: odd while somebody does, and another number each time that changes; and how many lost and
+    /// suppressed ones the last reader knew of.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn reader(self) -> Result<Array<MapData, u64>, Failure> {
+        self.typed(READER, Map::Array)
     }
 
     /// Events and what sessions say, while somebody views. There must be one reader only.
