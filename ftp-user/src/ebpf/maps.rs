@@ -1,5 +1,9 @@
 //! The pinned maps: their names and shapes, and access to them.
 
+use std::io;
+use std::os::fd::AsFd as _;
+use std::thread;
+
 use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, RingBuf};
 use ftp_common::closed::Closed;
 use ftp_common::counter::Counter;
@@ -16,6 +20,7 @@ use ftp_common::session::{Handshake, Session};
 use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
+use crate::sys::bpf;
 
 /// What a map must look like for this program to read it.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +104,12 @@ pub const SHARED: [Shape; 20] = [
 ];
 
 impl Shape {
+    /// Makes a table of this shape and so many entries, and pins it.
+    fn make_table(&self, pins: &Pins, entries: u32) -> io::Result<()> {
+        let map = bpf::create_lru(self.name, self.key as u32, self.value as u32, entries)?;
+        bpf::pin(map.as_fd(), &pins.map(self.name))
+    }
+
     /// Compares it to a map's. A pinned map of another shape would be reused without a word.
     fn check(&self, info: &MapInfo) -> Result<(), String> {
         let is = (info.map_type().ok(), info.key_size() as usize, info.value_size() as usize);
@@ -116,6 +127,17 @@ impl Shape {
             self.value
         ))
     }
+}
+
+/// Makes the tables of flows, if they are large and not there, each by a thread of its own: the kernel clears hundreds of
+/// megabytes for them. What can't be made here is made when the object is loaded, which says why it can't.
+pub fn make_large_tables(pins: &Pins, flows: Option<u32>) {
+    let Some(flows) = flows.filter(|_| !pins.map(FLOWS.name).exists()) else { return };
+    thread::scope(|scope| {
+        for table in [FLOWS, CLOSED] {
+            scope.spawn(move || table.make_table(pins, flows));
+        }
+    });
 }
 
 /// The shared maps of a pin directory. Each is opened when it is asked for.
