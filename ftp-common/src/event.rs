@@ -2,6 +2,9 @@
 
 use crate::address::Address;
 
+/// Entries of the READER map: who reads, and how many lost and suppressed events the last reader knew of.
+pub const READER_ENTRIES: u32 = 3;
+
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EventKind {

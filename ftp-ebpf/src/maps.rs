@@ -4,6 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use ftp_common::closed::{self, Closed};
 use ftp_common::counter::Counter;
+use ftp_common::event::READER_ENTRIES;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
 use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
@@ -52,6 +53,10 @@ pub(crate) static COUNTS: Array<u32> = Array::with_max_entries(BUCKETS, 0);
 pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+/// First, who reads EVENTS: odd while somebody does, and another number each time that changes. Then, for user space, how
+/// many lost and suppressed events the last reader knew of.
+#[map]
+pub(crate) static READER: Array<u64> = Array::with_max_entries(READER_ENTRIES, 0);
 /// All events and the lines of sessions, while a live view runs.
 #[map]
 pub(crate) static VIEW: RingBuf = RingBuf::with_byte_size(1 << 18, 0);

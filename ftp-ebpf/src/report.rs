@@ -6,7 +6,7 @@ use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::ConnectionKey;
 
 use crate::clock::now;
-use crate::maps::{EVENTS, STATS, VIEW, VIEWER};
+use crate::maps::{EVENTS, READER, STATS, VIEW, VIEWER};
 use crate::scratch::{Current, Scratch, current, scratch};
 
 /// Denials reported in one second on one CPU; the rest is counted only.
@@ -53,11 +53,28 @@ pub(crate) fn event(scratch: &mut Scratch, kind: EventKind, key: &ConnectionKey,
 #[inline(never)]
 pub(crate) extern "C" fn send() -> u32 {
     let Some(scratch) = scratch() else { return 0 };
-    if EVENTS.output::<Event>(&scratch.event, 0).is_err() {
-        count(Counter::EventsLost);
-    }
+    keep(scratch);
     view(scratch);
     0
+}
+
+/// Puts the event in `scratch` into EVENTS. Where nobody reads, that keeps what it has room for, and what comes then is
+/// nobody's loss.
+///
+/// The reader is woken when it has read all that was there before, and not otherwise: one that waits a moment before it
+/// reads is woken once for many. (`BPF_RB_FORCE_WAKEUP` would wake it at once; nobody needs that.)
+#[inline(always)]
+fn keep(scratch: &mut Scratch) {
+    let reader = READER.get(0).map_or(0, |reader| *reader);
+    let is_read = reader & 1 != 0;
+    if !is_read && scratch.full_since == reader.wrapping_add(1) {
+        return;
+    }
+    let is_full = EVENTS.output::<Event>(&scratch.event, 0).is_err();
+    if is_full && is_read {
+        count(Counter::EventsLost);
+    }
+    scratch.full_since = if is_full { reader.wrapping_add(1) } else { 0 };
 }
 
 /// Shows the event in `scratch` to a live view, if one runs.

@@ -80,6 +80,8 @@ pub(crate) struct Scratch {
     /// When the present second of denial events began, nanoseconds; and how many it had.
     pub(crate) denials_since: u64,
     pub(crate) denials: u64,
+    /// Who had read EVENTS last, one more, when it was full and nobody read it; else 0.
+    pub(crate) full_since: u64,
 }
 
 /// This CPU's scratch. Programs at TC run with softirqs off, so no other packet uses it meanwhile.

@@ -100,45 +100,6 @@ fn one_entry_or_all_can_be_flushed_and_what_they_opened_is_shut() {
 }
 
 #[test]
-fn events_have_one_reader_and_are_kept_for_the_next() {
-    let Network { server, client, .. } = &Network::new();
-    let pins = PinDirectory::new();
-    let ftptrack = Ftptrack::guarding(server, &pins);
-    let refused = finish(server, &pins, &["events"]);
-    let error = &refused.stderr;
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(error.starts_with("ftptrack: events: another process shows them already; "), "{error}");
-    ftptrack.kill();
-
-    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE)), Outcome::Silence);
-    let all = lines(server, &pins, &["events", "--json"]);
-    let denied: Value = serde_json::from_str(&all[0]).expect("JSON");
-    assert_eq!((&denied["event"], &denied["reason"]), (&"denied".into(), &"denied_passive".into()), "{denied}");
-    let no_more = lines(server, &pins, &["events", "--json"]);
-    assert!(!no_more.iter().any(|line| line.contains("denied_passive")), "{no_more:?}");
-
-    let mut follow = command(server, &pins);
-    follow.args(["events", "--follow"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut follow = process::start(&mut follow);
-    let mut told = BufReader::new(follow.stdout.take().expect("piped"));
-    assert_eq!(probe::to(client, server.at(Family::V4, INSIDE + 1)), Outcome::Silence);
-    let mut line = String::new();
-    while !line.contains(&format!(":{}: nobody negotiated it", INSIDE + 1)) {
-        line.clear();
-        assert_ne!(told.read_line(&mut line).expect("a line"), 0, "it ended by itself");
-    }
-    // Nobody reads any more: at the next event it ends, and that is no error. (A process that another test is just
-    // starting may hold the pipe for a moment: then it is the event after that.)
-    drop(told);
-    let ended = wait::within(wait::PATIENCE, || {
-        assert_eq!(probe::to(client, server.at(Family::V4, INSIDE + 2)), Outcome::Silence);
-        follow.try_wait().expect("our child")
-    });
-    assert!(ended.expect("it ends").success());
-    assert!(finish(server, &pins, &["detach", "--all"]).status.success());
-}
-
-#[test]
 fn a_list_is_shown_again_and_again_until_nobody_reads() {
     let Network { server, .. } = &Network::new();
     let pins = PinDirectory::new();

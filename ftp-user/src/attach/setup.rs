@@ -50,6 +50,7 @@ pub async fn install(
     if_missing: IfMissing,
     lifetime: Lifetime,
 ) -> Result<(Installed, PinDirLock), Failure> {
+    program::prepare();
     Features::now()?.check()?;
     let netlink = Netlink::open()?;
     // What doesn't need the directory is checked before it is made.
@@ -206,16 +207,16 @@ async fn activate(
 ) -> Result<Vec<Loaded>, Failure> {
     pins.make()?;
     Features::now()?.save(pins)?;
-    // The first object makes the maps, as it says; other sizes must be said before.
+    // The first object makes the maps.
     let sizes = asked.configuration.sizes;
-    if plan.attachments.is_empty() || sizes != Sizes::default() && !pins.map("CONFIG").exists() {
+    if plan.attachments.is_empty() {
         program::make_maps(pins, sizes)?;
     }
     let mut objects = Vec::new();
     for attachment in &plan.attachments {
         let level = level(asked.verbose);
         let constants = Constants::of(&attachment.interface, attachment.side);
-        objects.push((constants, program::load(constants, pins, level)?));
+        objects.push((constants, program::load(constants, pins, level, sizes)?));
     }
     Change::begin(pins).await?.apply(&plan.policy, own)?;
     for record in &plan.awaited {

@@ -79,7 +79,7 @@ enum Command {
     Expectations(List),
     /// List data connections that were let in
     Flows(List),
-    /// Show the events that are buffered; with --follow, also new ones as they happen
+    /// Show the events that are kept; with --follow, also new ones as they happen
     Events(EventsArguments),
     /// Show sessions, transfers with their rates, and denials, live and full-screen
     Top,
@@ -238,14 +238,13 @@ impl Cli {
             }
             Command::Stats(list) => list.show(async || query::stats(PinnedMaps::new(&pins()?)), table::stats).await,
             Command::Sessions(list) => {
-                list.show(async || query::sessions(PinnedMaps::new(&pins()?)), |rows| table::sessions(rows)).await
+                list.show_rows(async || query::sessions(PinnedMaps::new(&pins()?)), table::sessions).await
             }
             Command::Expectations(list) => {
-                list.show(async || query::expectations(PinnedMaps::new(&pins()?)), |rows| table::expectations(rows))
-                    .await
+                list.show_rows(async || query::expectations(PinnedMaps::new(&pins()?)), table::expectations).await
             }
             Command::Flows(list) => {
-                list.show(async || query::flows(PinnedMaps::new(&pins()?)), |rows| table::flows(rows)).await
+                list.show_rows(async || query::flows(PinnedMaps::new(&pins()?)), table::flows).await
             }
             Command::Events(arguments) => arguments.execute(pin_dir).await,
             Command::Top => top::top(pin_dir).await,

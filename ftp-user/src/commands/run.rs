@@ -1,6 +1,5 @@
 //! `ftptrack run`: check everything, attach, show what happens, and take everything out again.
 
-use std::io;
 use std::path::Path;
 
 use crate::attach::plan::Asked;
@@ -9,12 +8,12 @@ use crate::attach::reconcile::{Locking, Reconciler};
 use crate::attach::setup::{Installed, install};
 use crate::attach::teardown;
 use crate::ebpf::log;
-use crate::ebpf::maps::PinnedMaps;
-use crate::error::{Failure, OrFail as _};
+use crate::error::Failure;
+use crate::events::history::Reader;
+use crate::events::keeper::Keeper;
 use crate::events::line::EventLines;
 use crate::events::message::Form;
 use crate::events::output::Output;
-use crate::events::reader::Events;
 use crate::export::{Exporters, Open};
 use crate::pins::Pins;
 use crate::sys::bpffs::Lifetime;
@@ -51,9 +50,8 @@ async fn show(
     verbose: u8,
     exporters: Open,
 ) -> Result<(), Failure> {
-    let pins = Pins::new(pin_dir);
-    let lines = || Events::open(PinnedMaps::new(&pins), Form::Lines(EventLines::default()));
-    let mut events = (!exporters.has_journal()).then(lines).transpose()?;
+    let mut keeper = Keeper::start(pin_dir)?;
+    let mut events = (!exporters.has_journal()).then(|| Shown::of(keeper.reader()));
     let mut output = Output::default();
     for note in &installed.notes {
         eprintln!("note: {note}");
@@ -68,12 +66,12 @@ async fn show(
     }
     installed.lines.iter().for_each(|line| output.line(line));
     output.flush();
-    exporters.start(pin_dir, events.as_mut())?;
+    let writing = exporters.start(pin_dir, &keeper)?;
     let mut reconciler = Reconciler::new(pin_dir, changes, Locking::Already, objects)?;
     loop {
         tokio::select! {
-            () = stop.wait() => return Ok(()),
-            shown = next(events.as_mut(), &mut output) => shown.or_fail("EVENTS", "report this")?,
+            () = stop.wait() => break,
+            () = next(events.as_mut(), &mut output) => {}
             trigger = reconciler.trigger() => {
                 trigger?;
                 reconciler.reconcile().await.iter().for_each(|line| output.line(line));
@@ -81,12 +79,39 @@ async fn show(
             }
         }
     }
+    // What has just happened is shown, too.
+    keeper.end();
+    while events.as_mut().is_some_and(|events| events.show(&mut output)) {}
+    writing.finish();
+    Ok(())
 }
 
-/// Waits for events, for ever where others read them.
-async fn next(events: Option<&mut Events>, output: &mut Output) -> io::Result<()> {
-    match events {
-        Some(events) => events.next(output).await,
-        None => std::future::pending().await,
+/// Events that are shown.
+struct Shown {
+    reader: Reader,
+    form: Form,
+}
+
+impl Shown {
+    fn of(reader: Reader) -> Self {
+        Self { reader, form: Form::Lines(EventLines::default()) }
     }
+
+    /// Shows all that is there; false if nothing is.
+    fn show(&mut self, output: &mut Output) -> bool {
+        let messages = self.reader.take();
+        messages.iter().for_each(|message| output.emit(&mut self.form, message));
+        output.flush();
+        !messages.is_empty()
+    }
+}
+
+/// Waits for events and shows them; for ever where they go to the journal.
+async fn next(events: Option<&mut Shown>, output: &mut Output) {
+    let Some(events) = events else { return std::future::pending().await };
+    if !events.reader.more().await {
+        // Their thread has ended, which it has said.
+        return std::future::pending().await;
+    }
+    events.show(output);
 }

@@ -12,7 +12,9 @@ use crate::attach::setup::install;
 use crate::commands::policy;
 use crate::config::Flags;
 use crate::error::{Failure, OrFail as _};
+use crate::events::keeper::Keeper;
 use crate::export::Exporters;
+use crate::export::journal::Writing;
 use crate::pins::Pins;
 use crate::pins::lock;
 use crate::sys::bpffs::Lifetime;
@@ -40,7 +42,8 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, exporters: Export
         eprintln!("note: {note}");
     }
     say(&installed.lines);
-    exporters.start(pin_dir, None)?;
+    let keeper = Keeper::start(pin_dir)?;
+    let writing = exporters.start(pin_dir, &keeper)?;
     let mut reconciler = Reconciler::new(pin_dir, changes, Locking::WhileAttaching, installed.objects)?;
     say(&reconciler.reconcile().await);
     say(&["watching".to_owned()]);
@@ -50,6 +53,7 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, exporters: Export
         tokio::select! {
             () = stop.wait() => {
                 sd_notify::stopping();
+                finish(keeper, writing);
                 return Ok(());
             }
             _ = hangup.recv() => {
@@ -70,7 +74,14 @@ pub async fn watch(flags: &Flags, force: bool, pin_dir: &Path, exporters: Export
         }
     }
     say(&["everything was detached: nothing is left to watch".to_owned()]);
+    finish(keeper, writing);
     Ok(())
+}
+
+/// What has just happened goes to the journal, too; what comes later stays in the kernel, for the next.
+fn finish(keeper: Keeper, writing: Writing) {
+    drop(keeper);
+    writing.finish();
 }
 
 /// Reads all anew. What is wrong changes nothing.

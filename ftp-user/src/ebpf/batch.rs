@@ -12,6 +12,8 @@ use crate::sys::bpf;
 
 /// Entries asked for at a time, at first: a session is over a kilobyte.
 const CHUNK: usize = 256;
+/// And later, where there are very many.
+const LARGEST: usize = 8192;
 
 /// All entries of a map.
 ///
@@ -56,6 +58,10 @@ fn entries<K: Pod + Default, V: Pod + Default>(map: &MapData) -> io::Result<Vec<
         match next {
             Ok(position) => from = Some(position),
             Err(_) => return Ok(all),
+        }
+        if keys.len() < LARGEST && all.len() >= 4 * keys.len() {
+            keys.resize(keys.len() * 2, K::default());
+            values.resize(values.len() * 2, V::default());
         }
     }
 }

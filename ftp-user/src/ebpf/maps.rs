@@ -1,8 +1,13 @@
 //! The pinned maps: their names and shapes, and access to them.
 
+use std::io;
+use std::os::fd::AsFd as _;
+use std::thread;
+
 use aya::maps::{Array, LpmTrie, Map, MapData, MapInfo, MapType, PerCpuArray, RingBuf};
 use ftp_common::closed::{Closed, PLACES};
 use ftp_common::counter::Counter;
+use ftp_common::event::READER_ENTRIES;
 use ftp_common::expectation::{Expectation, Used};
 use ftp_common::flow::Flow;
 use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
@@ -15,6 +20,7 @@ use ftp_common::session::{Handshake, Session};
 use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
+use crate::sys::bpf;
 
 /// What a map must look like for this program to read it.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,7 @@ const CLIENTS: Shape = lru::<SlotKey, Slot>("CLIENTS");
 const STATS: Shape =
     Shape { name: "STATS", kind: MapType::PerCpuArray, key: 4, value: 8, entries: Some(Counter::COUNT) };
 const EVENTS: Shape = ring("EVENTS");
+const READER: Shape = array::<u64>("READER", READER_ENTRIES);
 const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
@@ -93,11 +100,18 @@ pub const SHARED: [Shape; 20] = [
     CLIENTS,
     STATS,
     EVENTS,
+    READER,
     VIEW,
     VIEWER,
 ];
 
 impl Shape {
+    /// Makes a table of this shape and so many entries, and pins it.
+    fn make_table(&self, pins: &Pins, entries: u32) -> io::Result<()> {
+        let map = bpf::create_lru(self.name, self.key as u32, self.value as u32, entries)?;
+        bpf::pin(map.as_fd(), &pins.map(self.name))
+    }
+
     /// Compares it to a map's. A pinned map of another shape would be reused without a word.
     fn check(&self, info: &MapInfo) -> Result<(), String> {
         let is = (info.map_type().ok(), info.key_size() as usize, info.value_size() as usize);
@@ -115,6 +129,17 @@ impl Shape {
             self.value
         ))
     }
+}
+
+/// Makes the tables of flows, if they are large and not there, each by a thread of its own: the kernel clears hundreds of
+/// megabytes for them. What can't be made here is made when the object is loaded, which says why it can't.
+pub fn make_large_tables(pins: &Pins, flows: Option<u32>) {
+    let Some(flows) = flows.filter(|_| !pins.map(FLOWS.name).exists()) else { return };
+    thread::scope(|scope| {
+        for table in [FLOWS, CLOSED] {
+            scope.spawn(move || table.make_table(pins, flows));
+        }
+    });
 }
 
 /// The shared maps of a pin directory. Each is opened when it is asked for.
@@ -205,6 +230,16 @@ impl<'a> PinnedMaps<'a> {
     pub fn events_id(self) -> Result<u32, Failure> {
         let info = self.open(EVENTS)?.info();
         Ok(info.or_fail(self.0.map(EVENTS.name).display(), "run as root")?.id())
+    }
+
+    /// Who reads the events: odd while somebody does, and another number each time that changes; and how many lost and
+    /// suppressed ones the last reader knew of.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::config`].
+    pub fn reader(self) -> Result<Array<MapData, u64>, Failure> {
+        self.typed(READER, Map::Array)
     }
 
     /// Events and what sessions say, while somebody views. There must be one reader only.

@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use aya::maps::MapData;
@@ -11,7 +12,7 @@ use aya_log::LEVEL;
 use ftp_common::policy::Side;
 
 use crate::ebpf::interface::Interface;
-use crate::ebpf::maps::{PinnedMaps, SHARED};
+use crate::ebpf::maps::{PinnedMaps, SHARED, make_large_tables};
 use crate::ebpf::object::OBJECT;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
@@ -50,13 +51,13 @@ impl Constants {
 }
 
 /// Loads the object for an interface, and verifies both programs. The shared maps are made and
-/// pinned by the first object that is loaded; later ones take them.
+/// pinned by the first object that is loaded, in these sizes; later ones take them.
 ///
 /// # Errors
 ///
 /// The kernel's or its verifier's refusal, or a pinned map of another shape.
-pub fn load(constants: Constants, pins: &Pins, log_level: u8) -> Result<Ebpf, Failure> {
-    let mut ebpf = open(constants, pins, log_level, Sizes::default())?;
+pub fn load(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
+    let mut ebpf = open(constants, pins, log_level, sizes)?;
     verify(&mut ebpf)?;
     Ok(ebpf)
 }
@@ -105,7 +106,7 @@ impl Stock {
         let index = match found {
             Some(index) => index,
             None => {
-                self.objects.push((constants, load(constants, pins, 0)?));
+                self.objects.push((constants, load(constants, pins, 0, Sizes::default())?));
                 self.objects.len() - 1
             }
         };
@@ -126,12 +127,14 @@ fn config_map(pins: &Pins) -> Result<u32, Failure> {
 /// The kernel's refusal, or a pinned map of another shape.
 pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
     let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
-    let globals = Globals::of(constants, log_level);
-    let mut loader = globals.loader(sizes);
-    for (name, path) in &paths {
-        loader.map_pin_path(name, path.as_path());
+    make_large_tables(pins, sizes.flows);
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    Globals::of(constants, log_level).set_in(&mut loader, sizes);
+    for (name, path) in paths {
+        loader.map_pin_path(name, path);
     }
     let ebpf = loader.load(OBJECT).or_fail("kernel object", HINT)?;
+    drop(loader);
     PinnedMaps::new(pins).check()?;
     Ok(ebpf)
 }
@@ -145,7 +148,9 @@ pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> R
 /// The kernel's or its verifier's refusal.
 pub fn apart(sizes: Sizes) -> Result<Ebpf, Failure> {
     let globals = Globals { side: Side::Both.number(), link_header: 14, log_level: 0 };
-    let mut ebpf = globals.loader(sizes).load(OBJECT).or_fail("kernel object", HINT)?;
+    let mut loader = new_loader();
+    globals.set_in(&mut loader, sizes);
+    let mut ebpf = loader.load(OBJECT).or_fail("kernel object", HINT)?;
     program(&mut ebpf, Direction::Ingress)?.load().map_err(|error| refused(&error))?;
     Ok(ebpf)
 }
@@ -163,14 +168,11 @@ impl Globals {
         Self { side: Side::from(side).number(), link_header, log_level }
     }
 
-    fn loader(&self, sizes: Sizes) -> EbpfLoader<'_> {
-        let mut loader = EbpfLoader::new();
+    fn set_in(&self, loader: &mut EbpfLoader<'static>, sizes: Sizes) {
         loader
-            // The object has nothing to relocate; parsing the kernel's BTF would take longer than all the rest.
-            .btf(None)
-            .override_global("SIDE", &self.side, true)
-            .override_global("LINK_HEADER", &self.link_header, true)
-            .override_global(LEVEL, &self.log_level, false);
+            .override_global("SIDE", byte(self.side), true)
+            .override_global("LINK_HEADER", byte(self.link_header), true)
+            .override_global(LEVEL, byte(self.log_level), false);
         let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "CLIENTS"].map(|name| (name, sizes.sessions));
         let of_flows = ["FLOWS", "CLOSED"].map(|name| (name, sizes.flows));
         for (name, size) in of_sessions.into_iter().chain(of_flows) {
@@ -178,8 +180,39 @@ impl Globals {
                 loader.map_max_entries(name, size);
             }
         }
-        loader
     }
+}
+
+/// The loader of all objects whose maps are pinned. Sizes stay set in it: in a process they are of one configuration, and
+/// maps that are pinned have theirs.
+static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| Mutex::new(new_loader()));
+
+/// Has [`LOADER`] made by a thread of its own, while something else is done.
+pub fn prepare() {
+    // Where there is no thread, it is made when it is needed.
+    let _ = thread::Builder::new().name("loader".to_owned()).spawn(|| drop(LOADER.lock()));
+}
+
+/// Making one takes longer than all the rest but for verifying: it parses the kernel's BTF, which nothing in the object
+/// needs.
+fn new_loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
+/// A byte that lives as long as any loader.
+fn byte(value: u8) -> &'static u8 {
+    static ALL: [u8; 256] = {
+        let mut all = [0; 256];
+        let mut value = 0;
+        while value < all.len() {
+            all[value] = value as u8;
+            value += 1;
+        }
+        all
+    };
+    &ALL[usize::from(value)]
 }
 
 /// Has the kernel verify all programs, side by side: it takes most of the time of starting.

@@ -24,3 +24,12 @@ pub fn parse(bytes: &[u8]) -> Option<Event> {
     // SAFETY: there are enough bytes, and any bytes make an `Event`: it consists of integers.
     Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
 }
+
+/// The bytes that [`parse`] takes.
+pub fn bytes(event: &Event) -> &[u8] {
+    // SAFETY: the slice is the event itself, which consists of integers without padding between them.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(event).cast(), size_of::<Event>()) }
+}
+
+/// Events that a ring buffer of 256 KiB has room for: each has a head of 8 bytes, and the last byte stays free.
+pub const ROOM: usize = ((1 << 18) - 1) / (8 + size_of::<Event>());

@@ -4,6 +4,9 @@ use std::io::{self, Write as _};
 
 use crate::events::message::{Form, Message};
 
+/// How much is written at once, at most.
+const ROOM: usize = 1 << 16;
+
 /// Standard output, line by line. When it fails (nobody reads any more, the disk is full), the guard
 /// goes on without: to stop would open the ports.
 #[derive(Debug)]
@@ -15,7 +18,7 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { out: Some(io::BufWriter::new(io::stdout())), guards: true }
+        Self { out: Some(io::BufWriter::with_capacity(ROOM, io::stdout())), guards: true }
     }
 }
 
@@ -26,7 +29,8 @@ impl Output {
         Self { guards: false, ..Self::default() }
     }
 
-    pub(super) fn emit(&mut self, form: &mut Form, message: &Message<'_>) {
+    /// Adds a message, see [`Self::line`].
+    pub fn emit(&mut self, form: &mut Form, message: &Message) {
         if let Some(line) = form.line(message) {
             self.line(&line);
         }

@@ -1,22 +1,22 @@
-//! The kernel's events, and the number of those that were not reported: as lines or objects on standard output, or for
-//! others.
+//! The kernel's events, and the number of those that were not reported, taken out of the ring buffer.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, MapError, PerCpuArray, RingBuf};
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::ebpf::maps::PinnedMaps;
-use crate::ebpf::ring::{parse, watch};
+use crate::ebpf::ring::{ROOM, parse, watch};
 use crate::error::{Failure, OrFail as _};
-use crate::events::message::{Form, Message, UNREPORTED, Unreported};
-use crate::events::output::Output;
-use crate::events::totals::EndedBytes;
+use crate::events::message::{Message, UNREPORTED, Unreported};
 use crate::pins::lock::{self, Lock};
+use crate::sys::clock;
 
+/// How long others are waited for when an event comes: the kernel wakes who has read all, and nobody else, so this is
+/// how often at most. A ring buffer has room for 125,000 events a second so.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long after an event these counters are looked at.
 const RECOUNT: Duration = Duration::from_secs(1);
 
@@ -24,10 +24,10 @@ const RECOUNT: Duration = Duration::from_secs(1);
 pub struct Events {
     ring: AsyncFd<RingBuf<MapData>>,
     stats: PerCpuArray<MapData, u64>,
-    form: Form,
+    /// Where the kernel program sees that somebody reads.
+    reader: Array<MapData, u64>,
     /// The kernel's number for the map.
     map: u32,
-    ended_bytes: Arc<EndedBytes>,
     _only: Lock,
     reported: [u64; UNREPORTED.len()],
     recount_at: Option<Instant>,
@@ -39,35 +39,23 @@ impl Events {
     /// # Errors
     ///
     /// A map can't be opened, or another process reads the events.
-    pub fn open(maps: PinnedMaps<'_>, form: Form) -> Result<Self, Failure> {
+    pub fn open(maps: PinnedMaps<'_>) -> Result<Self, Failure> {
         let only = lock::events(maps.pins())?;
         let map = maps.events_id()?;
         let ring = watch(maps.events()?).or_fail("EVENTS", "report this")?;
-        let stats = maps.stats()?;
-        let ended_bytes = Arc::default();
-        Ok(Self { ring, stats, form, map, ended_bytes, _only: only, reported: [0; UNREPORTED.len()], recount_at: None })
+        let (stats, mut reader) = (maps.stats()?, maps.reader()?);
+        // Odd from now on, and even when it is closed; one that was killed has left it odd.
+        let number = |reader: &Array<MapData, u64>| Ok::<_, MapError>((reader.get(&0, 0)? + 1) | 1);
+        number(&reader).and_then(|number| reader.set(0, number, 0)).or_fail("READER", "report this")?;
+        let known = |at: u32| reader.get(&(at + 1), 0).or_fail("READER", "report this");
+        let reported = [known(0)?, known(1)?];
+        Ok(Self { ring, stats, reader, map, _only: only, reported, recount_at: None })
     }
 
-    /// Counts what ended data connections have carried there, from now on.
-    pub fn count_in(&mut self, ended_bytes: Arc<EndedBytes>) {
-        self.ended_bytes = ended_bytes;
-    }
-
-    /// Writes the events that are there, without waiting for more.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal to be asked.
-    pub fn show_kept(&mut self, output: &mut Output) -> io::Result<()> {
-        let mut emit = |form: &mut Form, message: Message<'_>| output.emit(form, &message);
-        while let Some(item) = self.ring.get_mut().next() {
-            if let Some(event) = parse(&item) {
-                emit(&mut self.form, Message::Event(&event));
-            }
-        }
-        self.report_unreported(&mut emit)?;
-        output.flush();
-        Ok(())
+    /// The kernel's number for the map.
+    #[must_use]
+    pub const fn map(&self) -> u32 {
+        self.map
     }
 
     /// Whether the events of these pins are still the ones that are read here, and no others were put in their place.
@@ -76,35 +64,32 @@ impl Events {
         maps.events_id().is_ok_and(|map| map == self.map)
     }
 
-    /// Waits for events or for the time to count what was not reported, and writes lines.
+    /// Takes what is there, without waiting for more. Whether the ring buffer was full, so that what came then was not
+    /// kept, and not counted if nobody read before.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal to be asked.
+    pub fn take(&mut self, mut emit: impl FnMut(Message)) -> io::Result<bool> {
+        let count = drain(self.ring.get_mut(), &mut emit);
+        self.report_unreported(&mut emit)?;
+        Ok(count >= ROOM)
+    }
+
+    /// Waits for events or for the time to count what was not reported.
     ///
     /// Cancelling it loses nothing.
     ///
     /// # Errors
     ///
     /// The kernel's refusal to wait or to be asked.
-    pub async fn next(&mut self, output: &mut Output) -> io::Result<()> {
-        self.next_with(|form, message| output.emit(form, &message)).await?;
-        output.flush();
-        Ok(())
-    }
-
-    /// The same, for whoever does something else with them.
-    ///
-    /// # Errors
-    ///
-    /// See [`Self::next`].
-    pub async fn next_with(&mut self, mut emit: impl FnMut(&mut Form, Message<'_>)) -> io::Result<()> {
+    pub async fn next(&mut self, mut emit: impl FnMut(Message)) -> io::Result<()> {
         let recount_at = self.recount_at;
         tokio::select! {
             ready = self.ring.readable_mut() => {
                 let mut ready = ready?;
-                while let Some(item) = ready.get_inner_mut().next() {
-                    if let Some(event) = parse(&item) {
-                        self.ended_bytes.see(&event);
-                        emit(&mut self.form, Message::Event(&event));
-                    }
-                }
+                sleep(GATHER).await;
+                drain(ready.get_inner_mut(), &mut emit);
                 ready.clear_ready();
                 self.recount_at.get_or_insert_with(|| Instant::now() + RECOUNT);
             }
@@ -117,17 +102,39 @@ impl Events {
     }
 
     /// True if there were any, and may be more.
-    fn report_unreported(&mut self, emit: &mut impl FnMut(&mut Form, Message<'_>)) -> io::Result<bool> {
+    fn report_unreported(&mut self, emit: &mut impl FnMut(Message)) -> io::Result<bool> {
         let mut more = false;
-        for ((counter, text), reported) in UNREPORTED.into_iter().zip(&mut self.reported) {
+        for ((at, (counter, _)), reported) in (1..).zip(UNREPORTED).zip(&mut self.reported) {
             let values = self.stats.get(&counter.index(), 0).map_err(io::Error::other)?;
             let count: u64 = values.iter().sum();
             if count > *reported {
-                emit(&mut self.form, Message::Unreported(Unreported { counter, count: count - *reported, text }));
+                let time = clock::monotonic();
+                emit(Message::Unreported(Unreported { time, counter, count: count - *reported }));
+                // The next reader is told what comes after.
+                self.reader.set(at, count, 0).map_err(io::Error::other)?;
                 *reported = count;
                 more = true;
             }
         }
         Ok(more)
     }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Nobody reads any more: what finds no room is no loss. It makes no difference where the maps are gone.
+        let _ = self.reader.get(&0, 0).and_then(|number| self.reader.set(0, number + 1, 0));
+    }
+}
+
+/// Takes all that is there; how many.
+fn drain(ring: &mut RingBuf<MapData>, emit: &mut impl FnMut(Message)) -> usize {
+    let mut count = 0;
+    while let Some(item) = ring.next() {
+        count += 1;
+        if let Some(event) = parse(&item) {
+            emit(Message::Event(event));
+        }
+    }
+    count
 }

@@ -1,10 +1,9 @@
 //! `--journal`: events in the systemd journal, each with fields (systemd.journal-fields(7)), from a thread of their own.
 //!
-//! A journal that is slow delays nothing but this thread: events then stay in the kernel's buffer, and what finds no
-//! room there is counted, and reported when it goes on.
+//! A journal that is slow delays nothing but this thread: events are kept meanwhile, and those that found no room are
+//! counted, and reported when it goes on.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -12,21 +11,15 @@ use ftp_common::event::{Event, EventKind};
 use log::{Level, Record, warn};
 use serde_json::{Map, Value};
 use systemd_journal_logger::JournalLog;
-use tokio::time::sleep;
 
-use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
+use crate::events::history::Reader;
 use crate::events::json::EventRow;
 use crate::events::line::EventLines;
-use crate::events::message::{Form, Message};
-use crate::events::reader::Events;
-use crate::events::totals::EndedBytes;
-use crate::pins::Pins;
+use crate::events::message::Message;
 
-/// How long after events could not be read it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-/// How often it is checked whether other maps have replaced these: there is no notification.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// How long the journal is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The event of those that the journal did not take.
 const NOT_TAKEN: &str = "journal_lost";
 
@@ -51,48 +44,27 @@ impl Journal {
         Ok(Self { log, lines: EventLines::default(), lost: 0 })
     }
 
-    /// Writes what happens from now on, as long as the process lives. What ended data connections have carried is
-    /// counted in `ended_bytes`.
+    /// Writes what is read, from now on and until no more will come.
     ///
     /// # Errors
     ///
     /// A thread can't be had.
-    pub fn start(mut self, pin_dir: PathBuf, ended_bytes: Arc<EndedBytes>) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    pub fn start(mut self, mut reader: Reader) -> Result<Writing, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.or_fail("--journal", "free some memory or descriptors")?;
+        let (done, all) = mpsc::channel();
         let write = move || {
-            runtime.block_on(async {
-                let mut noted = None;
-                loop {
-                    let Err(failure) = self.write_all(&pin_dir, &ended_bytes).await else { continue };
-                    let text = failure.to_string();
-                    if noted.as_ref() != Some(&text) {
-                        warn!("{text}");
-                        noted = Some(text);
-                    }
-                    sleep(RETRY).await;
-                }
-            });
+            while runtime.block_on(reader.more()) {
+                reader.take().iter().for_each(|message| self.write(message));
+            }
+            // Nobody may wait.
+            let _ = done.send(());
         };
         thread::Builder::new().name("journal".to_owned()).spawn(write).or_fail("--journal", "free some memory")?;
-        Ok(())
+        Ok(Writing(Some(all)))
     }
 
-    /// Writes events until other maps are put in the place of these.
-    async fn write_all(&mut self, pin_dir: &Path, ended_bytes: &Arc<EndedBytes>) -> Result<(), Failure> {
-        let pins = Pins::attached(pin_dir)?;
-        let mut events = Events::open(PinnedMaps::new(&pins), Form::Json)?;
-        events.count_in(Arc::clone(ended_bytes));
-        while events.is_of(PinnedMaps::new(&pins)) {
-            tokio::select! {
-                shown = events.next_with(|_, message| self.write(&message)) => shown.or_fail("EVENTS", "report this")?,
-                () = sleep(INTERVAL) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, message: &Message<'_>) {
+    fn write(&mut self, message: &Message) {
         let Some(entry) = Entry::new(message, &mut self.lines) else { return };
         if self.lost != 0 {
             let lost = Entry::not_taken(self.lost);
@@ -109,6 +81,18 @@ impl Journal {
     }
 }
 
+/// The journal is being written to.
+#[derive(Debug, Default)]
+pub struct Writing(Option<Receiver<()>>);
+
+impl Writing {
+    /// Waits until all is written, or until the journal has been slow for too long.
+    pub fn finish(self) {
+        // It says nothing but that.
+        let _ = self.0.map(|all| all.recv_timeout(PATIENCE));
+    }
+}
+
 /// One entry: what people read, and what programs do.
 struct Entry {
     level: Level,
@@ -118,7 +102,7 @@ struct Entry {
 
 impl Entry {
     /// `None` for an event of a later version.
-    fn new(message: &Message<'_>, lines: &mut EventLines) -> Option<Self> {
+    fn new(message: &Message, lines: &mut EventLines) -> Option<Self> {
         match message {
             Message::Event(event) => {
                 let Value::Object(row) = serde_json::to_value(EventRow::new(event)?).ok()? else { return None };

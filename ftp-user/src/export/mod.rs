@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::error::Failure;
-use crate::events::reader::Events;
-use crate::events::totals::EndedBytes;
-use crate::export::journal::Journal;
+use crate::events::keeper::Keeper;
+use crate::export::journal::{Journal, Writing};
 use crate::export::metrics::serve::Server;
 
 pub mod journal;
@@ -42,26 +40,22 @@ impl Exporters {
 }
 
 impl Open {
-    /// Whether events go to the journal: there is one reader of them.
+    /// Whether events go to the journal.
     #[must_use]
     pub const fn has_journal(&self) -> bool {
         self.journal.is_some()
     }
 
-    /// When something is attached; with the events, where this process reads them otherwise than for the journal.
+    /// When something is attached, with the events that this process keeps. What is returned is to be waited for when
+    /// these have ended.
     ///
     /// # Errors
     ///
     /// A thread can't be had.
-    pub fn start(self, pin_dir: &Path, events: Option<&mut Events>) -> Result<(), Failure> {
-        let ended_bytes: Arc<EndedBytes> = Arc::default();
-        let is_reader = events.is_some() || self.journal.is_some();
+    pub fn start(self, pin_dir: &Path, keeper: &Keeper) -> Result<Writing, Failure> {
         if let Some(server) = self.metrics {
-            server.start(pin_dir.to_owned(), is_reader.then(|| Arc::clone(&ended_bytes)))?;
+            server.start(pin_dir.to_owned(), keeper.ended_bytes())?;
         }
-        if let Some(events) = events {
-            events.count_in(Arc::clone(&ended_bytes));
-        }
-        self.journal.map_or(Ok(()), |journal| journal.start(pin_dir.to_owned(), ended_bytes))
+        self.journal.map_or(Ok(Writing::default()), |journal| journal.start(keeper.reader()))
     }
 }

@@ -1,6 +1,7 @@
 //! What the pinned maps say. No daemon is asked.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use aya::maps::{HashMap, Map};
 use ftp_common::counter::Counter;
@@ -15,10 +16,12 @@ use crate::ebpf::batch::read;
 use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
+use crate::query::parts::in_parts;
 use crate::query::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
 use crate::sys::clock;
 
 pub mod flush;
+pub mod parts;
 pub mod policy_row;
 pub mod rows;
 pub mod status;
@@ -71,10 +74,22 @@ pub fn expectations(maps: PinnedMaps<'_>) -> Result<Vec<ExpectationRow>, Failure
 ///
 /// A map can't be read.
 pub fn flows(maps: PinnedMaps<'_>) -> Result<Vec<FlowRow>, Failure> {
-    let mut all = flow_entries(maps)?;
-    all.sort_by_key(|(_, flow)| flow.0.since);
+    let all = flow_entries(maps)?;
     let now = clock::monotonic();
-    Ok(all.iter().map(|(key, flow)| FlowRow::new(&key.0, &flow.0, now)).collect())
+    // Entries are long: what is put in order is where they are.
+    let mut order: Vec<(u64, usize)> = all.iter().map(|(_, flow)| flow.0.since).zip(0..).collect();
+    order.sort_unstable();
+    let row = |&(_, at): &(u64, usize)| {
+        let (key, flow) = &all[at];
+        FlowRow::new(&key.0, &flow.0, now)
+    };
+    let mut rows = Vec::with_capacity(all.len());
+    let parts = |part: &[(u64, usize)]| part.iter().map(row).collect::<Vec<_>>();
+    let Ok(()) = in_parts(&order, parts, |part| {
+        rows.extend(part);
+        Ok::<_, Infallible>(())
+    });
+    Ok(rows)
 }
 
 /// The data connections that were accepted, half-open ones too; not those that were denied or refused since.

@@ -1,25 +1,48 @@
 //! Tables for people. Plain columns: they are read in terminals and cut by scripts.
 
-use comfy_table::{CellAlignment, Table};
+use std::iter;
+
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape;
 use crate::query::policy_row::{PortOrAny, ServerRow};
 use crate::query::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
 
+/// What stands between two columns.
+const GAP: usize = 2;
+
 /// Columns that hold numbers, and are aligned to the right.
 fn table<const N: usize>(header: [&str; N], numbers: &[usize], rows: impl Iterator<Item = [String; N]>) -> String {
-    let mut table = Table::new();
-    table
-        .load_preset(comfy_table::presets::NOTHING)
-        .set_header(header)
-        .add_rows(rows.map(|row| row.map(|cell| escape::text(&cell))));
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if numbers.contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
+    // All cells in one text, each with where it ends and its width: a list may have a million rows.
+    let (mut cells, mut ends, mut widths) = (String::new(), Vec::new(), [0; N]);
+    for row in iter::once(header.map(str::to_owned)).chain(rows) {
+        for (cell, widest) in row.into_iter().zip(&mut widths) {
+            let cell = escape::text(&cell);
+            let width = if cell.is_ascii() { cell.len() } else { cell.width() };
+            *widest = width.max(*widest);
+            cells += &cell;
+            ends.push((cells.len(), width));
         }
     }
-    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+    let mut text = String::with_capacity(ends.len() / N * (widths.iter().sum::<usize>() + N * GAP));
+    let mut begin = 0;
+    for row in ends.chunks(N) {
+        let mut missing = 0;
+        for (column, (&(end, width), widest)) in row.iter().zip(widths).enumerate() {
+            let before = if numbers.contains(&column) { widest - width } else { 0 };
+            let cell = &cells[begin..end];
+            begin = end;
+            // No space at a line's end.
+            if !cell.is_empty() {
+                text.extend(iter::repeat_n(' ', missing + before));
+                text += cell;
+                missing = 0;
+            }
+            missing += widest - width - before + GAP + if cell.is_empty() { before } else { 0 };
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Sessions.

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
 
+const MAP_CREATE: libc::c_long = 0;
 const MAP_UPDATE: libc::c_long = 2;
 const PROG_LOAD: libc::c_long = 5;
 const OBJ_GET: libc::c_long = 7;
@@ -101,6 +102,33 @@ pub(crate) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attribute = LinkAttribute { fd: link.as_raw_fd().unsigned_abs() };
     // SAFETY: there are no addresses in it.
     unsafe { bpf(LINK_DETACH, &mut attribute) }.map(drop)
+}
+
+const LRU_HASH: u32 = 9;
+
+#[repr(C)]
+#[derive(Default)]
+struct MapAttribute {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    entries: u32,
+    flags: u32,
+    inner: u32,
+    numa_node: u32,
+    name: [u8; 16],
+}
+
+/// Makes a hash map of which the least recently used entries are evicted. A name of more than 15 bytes is cut.
+pub(crate) fn create_lru(name: &str, key_size: u32, value_size: u32, entries: u32) -> io::Result<OwnedFd> {
+    let mut attribute = MapAttribute { kind: LRU_HASH, key_size, value_size, entries, ..Default::default() };
+    for (place, byte) in attribute.name[..15].iter_mut().zip(name.bytes()) {
+        *place = byte;
+    }
+    // SAFETY: there are no addresses in it.
+    let fd = unsafe { bpf(MAP_CREATE, &mut attribute) }?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[repr(C)]

@@ -67,6 +67,14 @@ pub fn day(unix: i64) -> String {
     format!("{:04}-{:02}-{:02}", i64::from(local.tm_year) + 1900, local.tm_mon + 1, local.tm_mday)
 }
 
+/// Seconds since midnight, local.
+#[must_use]
+pub fn second_of_day() -> u64 {
+    let local = local(nanoseconds(ClockId::Realtime) / SECOND);
+    let seconds = (local.tm_hour * 60 + local.tm_min) * 60 + local.tm_sec;
+    u64::try_from(seconds).unwrap_or(0)
+}
+
 fn nanoseconds(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
     time.tv_sec * SECOND + time.tv_nsec

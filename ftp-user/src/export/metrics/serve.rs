@@ -61,13 +61,12 @@ impl Server {
         Ok(Self { listener })
     }
 
-    /// Answers from now on, as long as the process lives. `ended_bytes`: where the reader of events counts, if this process
-    /// is it.
+    /// Answers from now on, as long as the process lives. `ended_bytes`: where this process's reader of events counts.
     ///
     /// # Errors
     ///
     /// A thread can't be had.
-    pub fn start(self, pin_dir: PathBuf, ended_bytes: Option<Arc<EndedBytes>>) -> Result<(), Failure> {
+    pub fn start(self, pin_dir: PathBuf, ended_bytes: Arc<EndedBytes>) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.or_fail("--metrics", "free some memory or descriptors")?;
         let serve = move || {
@@ -138,14 +137,14 @@ async fn answer(request: &Request<Incoming>, page: &Mutex<Page>) -> Response<Ful
 /// What is answered, made anew when it is old.
 struct Page {
     pin_dir: PathBuf,
-    totals: Option<Totals>,
+    totals: Totals,
     made: Option<(Instant, Bytes)>,
 }
 
 impl Page {
-    fn new(pin_dir: PathBuf, ended_bytes: Option<Arc<EndedBytes>>) -> Self {
-        let flows = || Pins::attached(&pin_dir).and_then(|pins| query::flow_entries(PinnedMaps::new(&pins)));
-        let totals = ended_bytes.map(|ended_bytes| Totals::since(ended_bytes, &flows().unwrap_or_default()));
+    fn new(pin_dir: PathBuf, ended_bytes: Arc<EndedBytes>) -> Self {
+        let flows = Pins::attached(&pin_dir).and_then(|pins| query::flow_entries(PinnedMaps::new(&pins)));
+        let totals = Totals::since(ended_bytes, &flows.unwrap_or_default());
         Self { pin_dir, totals, made: None }
     }
 
@@ -153,7 +152,7 @@ impl Page {
         match &self.made {
             Some((when, text)) if when.elapsed() < FRESH => Ok(text.clone()),
             _ => {
-                let text = Bytes::from(with_totals(&self.pin_dir, self.totals.as_mut()).await?);
+                let text = Bytes::from(with_totals(&self.pin_dir, Some(&mut self.totals)).await?);
                 self.made = Some((Instant::now(), text.clone()));
                 Ok(text)
             }

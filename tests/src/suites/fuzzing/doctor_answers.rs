@@ -119,7 +119,7 @@ fn is_shown_as_it_is(findings: &[Finding]) {
     assert!(shown.chars().all(|character| character == '\n' || !is_hidden(character)), "{shown:?}");
     let lines = findings.iter().map(|of| 1 + usize::from(of.why.is_some()) + usize::from(of.fix.is_some()));
     assert_eq!(shown.lines().count(), lines.sum::<usize>() + 1, "{shown:?}");
-    let json = escape::json(&serde_json::to_string(findings).expect("it is JSON"));
+    let json = escape::json(serde_json::to_string(findings).expect("it is JSON"));
     assert!(!json.chars().any(is_hidden), "{json:?}");
     let again: Value = serde_json::from_str(&json).expect("it is JSON still");
     assert_eq!(again.as_array().map(Vec::len), Some(findings.len()));
