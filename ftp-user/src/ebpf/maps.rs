@@ -81,7 +81,7 @@ const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 20] = [
+pub const SHARED: [Shape; 21] = [
     CONFIG,
     PORTS,
     POLICIES,

@@ -134,7 +134,7 @@ fn level(event: &Event) -> Level {
     if message(EventKind::Denied) || message(EventKind::Refused) { Level::Info } else { Level::Debug }
 }
 
-/// Those of `events --json`, one deep: `FTPTRACK_PACKETS_CLIENT`.
+/// Those of `events --json`, one deep: `FTPTRACK_BYTES_CLIENT`.
 fn fields(row: &Map<String, Value>) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for (name, value) in row {
