@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::ebpf::maps::PinnedMaps;
 use crate::error::{Failure, OrFail as _};
@@ -18,18 +18,28 @@ use crate::sys::clock;
 /// How often it is checked whether another process keeps them by now: there is no notification.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long one that has ended is waited for, which may only be restarted: events wait in the kernel's buffer, for all who
+/// follow.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often it is asked for meanwhile.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Shows events, and with `follow` of the request new ones until nobody reads any more.
 ///
 /// # Errors
 ///
 /// Nothing is attached (any more), or another process reads the events and does not share them.
 pub async fn events(pin_dir: &Path, request: Request, form: Form) -> Result<(), Failure> {
-    let mut shown = Shown { output: Output::for_a_reader(), form, request, was_served: false };
+    let mut shown = Shown { output: Output::for_a_reader(), form, request, served_until: None };
     loop {
         let pins = Pins::attached(pin_dir)?;
         let maps = PinnedMaps::new(&pins);
         let mut keeper = Remote::ask(maps.events_id()?, shown.request).await?;
         if keeper.is_none() {
+            if shown.served_until.is_some_and(|then| then.elapsed() < GRACE) {
+                sleep(PAUSE).await;
+                continue;
+            }
             keeper = shown.from_the_kernel(maps).await?;
         }
         if let Some(keeper) = keeper {
@@ -46,7 +56,8 @@ struct Shown {
     form: Form,
     /// What is still to be shown.
     request: Request,
-    was_served: bool,
+    /// When the process ended that kept them.
+    served_until: Option<Instant>,
 }
 
 impl Shown {
@@ -67,7 +78,6 @@ impl Shown {
 
     /// Until all is shown, or the other process has ended.
     async fn kept_by(&mut self, mut keeper: Remote) {
-        self.was_served = true;
         while !self.output.is_broken() {
             match keeper.next().await {
                 Answer::Messages(messages) => self.show(&messages),
@@ -78,6 +88,10 @@ impl Shown {
                 Answer::Gone => break,
             }
         }
+        if !self.request.follow && !self.output.is_broken() {
+            eprintln!("note: the ftptrack that keeps them has ended: there may be more");
+        }
+        self.served_until = Some(Instant::now());
         // What comes now has not been shown.
         self.request.last = u64::MAX;
     }
@@ -86,7 +100,7 @@ impl Shown {
     async fn from_the_kernel(&mut self, maps: PinnedMaps<'_>) -> Result<Option<Remote>, Failure> {
         let mut events = match Events::open(maps) {
             // The process that kept them has ended, and another one that followed was first.
-            Err(_) if self.was_served && self.request.follow => {
+            Err(_) if self.served_until.is_some() && self.request.follow => {
                 sleep(INTERVAL).await;
                 return Ok(None);
             }

@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 use crate::error::{Failure, OrFail as _};
 use crate::events::message::Message;
 use crate::events::serve::{check_directory, place};
-use crate::events::wire::{self, MAGIC, RECORD, Request};
+use crate::events::wire::{self, BUSY, MAGIC, RECORD, Request};
 
 const GIVEN: &str = "events";
 
@@ -48,12 +48,15 @@ impl Remote {
             other => other.or_fail(place(map).display(), "run as root")?,
         };
         let mut remote = Self { stream, bytes: Vec::new(), is_complete: false, is_over: false };
-        // One that has ended since says nothing, too.
         let head = wire::write(&remote.stream, &request.encode()).await;
         while head.is_ok() && remote.bytes.len() < size_of_val(&MAGIC) && !remote.is_over {
             remote.read().await;
         }
+        // It is just ending.
         if remote.bytes.len() < size_of_val(&MAGIC) {
+            return Ok(None);
+        }
+        if remote.bytes.starts_with(&BUSY.to_ne_bytes()) {
             let hint = "end another ftptrack events --follow, or try again";
             return Err(Failure::failed(GIVEN, "the ftptrack that keeps them has as many readers as it takes", hint));
         }

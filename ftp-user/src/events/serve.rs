@@ -89,6 +89,8 @@ impl Server {
     /// When the history has ended: waits a moment for those who read it.
     pub(super) async fn finish(self) {
         self.accept.abort();
+        // Those who come now see that nobody is there, and read the kernel's buffer.
+        let _ = fs::remove_file(&self.place);
         let _ = timeout(LAST, self.places.acquire_many(READERS as u32)).await;
     }
 }
@@ -126,14 +128,19 @@ fn is_refused(place: &Path) -> bool {
 async fn accept(listener: UnixListener, history: Arc<History>, places: Arc<Semaphore>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                // One too many: it sees the end where the answer should begin.
-                let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
-                spawn_local(converse(stream, Arc::clone(&history), permit));
-            }
+            Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(permit) => drop(spawn_local(converse(stream, Arc::clone(&history), permit))),
+                Err(_) => drop(spawn_local(refuse(stream))),
+            },
             Err(_) => sleep(RETRY).await,
         }
     }
+}
+
+/// One too many.
+async fn refuse(stream: UnixStream) {
+    // However it ends, it is over.
+    let _ = timeout(PATIENCE, wire::write(&stream, &wire::BUSY.to_ne_bytes())).await;
 }
 
 /// One request, and all that is asked for. However it ends, it is the other's affair.

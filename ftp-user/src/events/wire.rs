@@ -11,6 +11,8 @@ use crate::events::message::{Message, Unreported};
 
 /// The first word of a request and of its answer: another one is of another version.
 pub(super) const MAGIC: u64 = u64::from_ne_bytes(*b"ftpevnt1");
+/// The answer where there are too many readers.
+pub(super) const BUSY: u64 = u64::from_ne_bytes(*b"ftpbusy1");
 /// Bytes of a request.
 pub(super) const REQUEST: usize = 32;
 /// Bytes of each record of an answer: what it is, and a message.
