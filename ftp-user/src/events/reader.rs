@@ -15,7 +15,7 @@ use crate::pins::lock::{self, Lock};
 use crate::sys::clock;
 
 /// How long others are waited for when an event comes: the kernel wakes who has read all, and nobody else, so this is
-/// how often at most. A ring buffer has room for 125,000 events a second so.
+/// how often at most. A ring buffer has room for some 150,000 events a second so.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long after an event these counters are looked at.
 const RECOUNT: Duration = Duration::from_secs(1);
