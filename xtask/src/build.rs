@@ -23,12 +23,11 @@ const STATIC: &str = "build.rustflags=['-Ctarget-feature=+crt-static']";
 const OPTIMISED: &str = "profile.dev.opt-level=1";
 
 /// What our programs are made of and what takes long, but for what setup installs first. Each brings others along.
-const LONG: [&str; 17] = [
+const LONG: [&str; 16] = [
     "aya-log",
     "clap_builder",
     "clap_complete",
     "clap_mangen",
-    "comfy-table",
     "env_logger",
     "etherparse",
     "http-body-util",
