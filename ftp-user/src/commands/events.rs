@@ -40,7 +40,7 @@ pub async fn events(pin_dir: &Path, request: Request, form: Form) -> Result<(), 
                 sleep(PAUSE).await;
                 continue;
             }
-            keeper = shown.from_the_kernel(maps).await?;
+            keeper = shown.read_from_the_kernel(maps).await?;
         }
         if let Some(keeper) = keeper {
             shown.kept_by(keeper).await;
@@ -97,7 +97,7 @@ impl Shown {
     }
 
     /// Until all is shown, or another process keeps them, which is returned, or the maps are gone.
-    async fn from_the_kernel(&mut self, maps: PinnedMaps<'_>) -> Result<Option<Remote>, Failure> {
+    async fn read_from_the_kernel(&mut self, maps: PinnedMaps<'_>) -> Result<Option<Remote>, Failure> {
         let mut events = match Events::open(maps) {
             // The process that kept them has ended, and another one that followed was first.
             Err(_) if self.served_until.is_some() && self.request.follow => {

@@ -15,7 +15,7 @@ pub const KEPT: usize = 32_768;
 const BATCH: usize = 512;
 
 /// The last messages, numbered from the first one ever.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct History {
     kept: Mutex<Kept>,
     state: watch::Sender<State>,
@@ -41,12 +41,6 @@ struct State {
     end: u64,
     /// None follows.
     over: bool,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self { kept: Mutex::default(), state: watch::Sender::default() }
-    }
 }
 
 impl History {
