@@ -64,7 +64,7 @@ impl Player<'_> {
         let tuple = self.tuple(step);
         let flags = [SYN, SYN | ACK, RST, RST | ACK, ACK, FIN | ACK, SYN | ACK, RST | ACK][usize::from(step[2] % 8)];
         let guess = 0x0101_0101 * u32::from(step[3]);
-        if step[5] % 4 == 0 {
+        if step[5].is_multiple_of(4) {
             let tcp = self.scene.to_server(tuple).at(guess, guess.wrapping_add(u32::from(step[4]))).flags(flags);
             return self.client_sends(&tcp);
         }
@@ -74,7 +74,7 @@ impl Player<'_> {
         let tcp =
             self.scene.to_client(tuple).at(off(seq, step[3]), off(client_seq.wrapping_add(1), step[4])).flags(flags);
         let tcp = if step[6] % 4 == 1 { tcp.says("data") } else { tcp };
-        self.scene.forged_as_server(&tcp, step[5] % 2 != 0);
+        self.scene.forged_as_server(&tcp, !step[5].is_multiple_of(2));
         Ok(())
     }
 

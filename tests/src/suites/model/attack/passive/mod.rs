@@ -217,7 +217,7 @@ impl<'k> Player<'k> {
         let ack = off(client_seq.wrapping_add(1), step[4]);
         let tcp = self.scene.to_client(tuple).at(seq, ack).flags(flags);
         let tcp = if step[6] % 4 == 1 { tcp.says("data") } else { tcp };
-        self.scene.forged_as_server(&tcp, step[5] % 2 != 0);
+        self.scene.forged_as_server(&tcp, !step[5].is_multiple_of(2));
     }
 
     /// All of a handshake, if its beginning passes; and now and then what confirms it.
