@@ -112,7 +112,7 @@ counters! {
 
     /// Denied: a connection to the passive range that nobody negotiated.
     DeniedPassive = "denied_passive",
-    /// Denied: a connection from the active port that nobody negotiated.
+    /// Denied: a connection from the active port that nobody negotiated, or one to it.
     DeniedActive = "denied_active",
     /// Denied: its expectation had expired.
     DeniedExpired = "denied_expired",

@@ -103,6 +103,20 @@ fn the_payload_of_a_fragmented_control_segment_is_not_read_and_its_acknowledgeme
     }
 }
 
+#[test]
+fn the_payload_of_a_fragmented_reply_is_not_read() {
+    for harness in both_families() {
+        let mut harness = harness();
+        let mut control = harness.control(40000);
+        assert_eq!(control.client(&harness, "EPSV\r\n"), PASSES);
+        harness.forget();
+        let reply = harness.to_client(21, 40000).at(control.server_next, control.client_next);
+        let reply = reply.says(format!("229 (|||{INSIDE}|)\r\n"));
+        assert_eq!(harness.pass_frame(false, &ethernet(&reply.first_fragment())), PASSES);
+        assert_eq!((harness.counts(), harness.expected()), (vec![], 0));
+    }
+}
+
 fn behind_headers(tcp: &Tcp, count: usize) -> Vec<u8> {
     let headers: Vec<_> = (0..count).map(|_| (DESTINATION_OPTIONS, destination_options(6, 8))).collect();
     ethernet(&tcp.around(&tcp.bytes(), Ipv4::default(), &headers))
