@@ -82,8 +82,9 @@ fn many_read_what_run_keeps_each_from_where_it_wants() {
 
     // When it ends, all goes, and who follows is told so.
     run.stop();
-    for mut follower in followers {
-        follower.wait_for_line("ftptrack is not attached");
+    for follower in followers {
+        let is_told = || follower.lines().iter().any(|line| line.starts_with("ftptrack: "));
+        wait::until("it is told", || is_told().then_some(()));
         follower.kill();
     }
 }
