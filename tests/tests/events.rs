@@ -98,8 +98,9 @@ fn the_socket_is_roots_alone_and_goes_with_its_process() {
     let listening = format!("/proc/{}/net/unix", run.pid().as_raw_nonzero());
     let socket = wait::until("it serves", || {
         let all = fs::read_to_string(&listening).expect("it runs");
-        let path = all.split_whitespace().find(|word| word.starts_with("/run/ftptrack/events-"));
-        path.map(PathBuf::from)
+        // What listens, by its flags (`__SO_ACCEPTCON`): the other end of a connection to another's has its path, too.
+        let listens = |line: &&str| line.contains(" 00010000 ") && line.contains(" /run/ftptrack/events-");
+        all.lines().find(listens)?.split_whitespace().last().map(PathBuf::from)
     });
     let metadata = fs::symlink_metadata(&socket).expect("it is there");
     assert!(metadata.file_type().is_socket());
