@@ -77,7 +77,8 @@ pub(crate) fn ftptrack_egress(context: TcContext) -> i32 {
 fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
     let Some(config) = servers::config() else { return PASS };
     let generation = config.generation;
-    let classes = match packet::fast_path(Memory { skb }) {
+    // Put off until it is needed: most packets need none, and older kernels call a function for it.
+    let (classes, current) = match packet::fast_path(Memory { skb }) {
         Located::Tcp(layout, header) => {
             let classes = servers::classes(generation, header.source, header.destination);
             if classes == 0 {
@@ -89,15 +90,18 @@ fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
             let Some(current) = scratch::current() else { return PASS };
             // SAFETY: this CPU's own value, valid for the whole run.
             unsafe { (*current).layout = layout };
-            classes
+            (classes, current)
         }
         Located::Other => return PASS,
-        Located::SlowPath => slow_path_classes(skb, generation),
+        Located::SlowPath => {
+            let Some(current) = scratch::current() else { return PASS };
+            (slow_path_classes(skb, current, generation), current)
+        }
     };
     match classes {
         0 => PASS,
         UNCLASSIFIABLE_DENIED => DROP,
-        classes => handle_tracked(skb, generation, classes, egress),
+        classes => handle_tracked(skb, current, generation, classes, egress),
     }
 }
 
@@ -106,8 +110,7 @@ const UNCLASSIFIABLE_DENIED: u32 = 1 << 16;
 
 /// Finds a packet's TCP header on the slow path: the classes of its ports, or [`UNCLASSIFIABLE_DENIED`].
 #[inline(never)]
-fn slow_path_classes(skb: *mut __sk_buff, generation: u32) -> u32 {
-    let Some(current) = scratch::current() else { return 0 };
+fn slow_path_classes(skb: *mut __sk_buff, current: *mut Current, generation: u32) -> u32 {
     let found = slow_path::locate(skb, current);
     if found == found::OTHER {
         return 0;
@@ -130,8 +133,7 @@ fn slow_path_classes(skb: *mut __sk_buff, generation: u32) -> u32 {
 /// A packet to or from a port with a meaning. A function of its own, so that the common packet's path
 /// saves no registers and the verifier forgets what led here.
 #[inline(never)]
-fn handle_tracked(skb: *mut __sk_buff, generation: u32, classes: u32, egress: bool) -> i32 {
-    let Some(current) = scratch::current() else { return PASS };
+fn handle_tracked(skb: *mut __sk_buff, current: *mut Current, generation: u32, classes: u32, egress: bool) -> i32 {
     let (source, destination) = ((classes >> 8 & 0xff) as u8, (classes & 0xff) as u8);
     // SAFETY: as in `handle`; nothing else refers to it yet.
     let Current { layout, packet, key } = unsafe { &mut *current };

@@ -1,6 +1,8 @@
 //! What a transfer mostly consists of: segments that are neither the beginning nor the end of a connection. Only SYNs are
 //! let in or not, so they pass without a look-up, by two numbers of arrays, before the rest of their headers is read.
 
+use core::hint::black_box;
+
 use aya_ebpf::bindings::__sk_buff;
 use ftp_common::address::Address;
 use ftp_common::flow::is_worth_a_look;
@@ -32,7 +34,19 @@ pub(crate) fn passes(skb: *mut __sk_buff, layout: &Layout, header: &TcpHeader, c
             return false;
         }
     }
-    let Some(hash) = hash(memory, layout, header, from_client, config.seed) else { return false };
+    let ports = [u16::from_be(header.source), u16::from_be(header.destination)];
+    let ports = if from_client { ports } else { [ports[1], ports[0]] };
+    let hash = if layout.v6 {
+        let places = layout.network << 1 | u32::from(from_client);
+        hash_of_v6(skb, places, u32::from(ports[0]) << 16 | u32::from(ports[1]), config.seed)
+    } else {
+        let Some([source, destination]) = memory.read::<[u32; 2]>(layout.network + 12) else { return false };
+        let [client, server] = if from_client { [source, destination] } else { [destination, source] };
+        half_open::hash(&Address::from_v4_word(client), &Address::from_v4_word(server), ports, 0, config.seed)
+    };
+    if hash == FULL_PATH {
+        return false;
+    }
     // Handshakes that are not over, and what was denied.
     if !half_open_table::is_empty(half_open::bucket(hash)) {
         return false;
@@ -47,25 +61,21 @@ pub(crate) fn passes(skb: *mut __sk_buff, layout: &Layout, header: &TcpHeader, c
     until == 0 || closed::is_over(until, jiffies())
 }
 
-/// The hash of the connection; `None` for addresses that need the full path: IPv6 ones that are link-local or
-/// IPv4-mapped.
-#[inline(always)]
-fn hash(memory: Memory, layout: &Layout, header: &TcpHeader, from_client: bool, seed: u64) -> Option<u64> {
-    let (source, destination) = if layout.v6 {
-        let [source, destination] = memory.read::<[[u32; 4]; 2]>(layout.network + 8)?;
-        let (source, destination) = (Address(source), Address(destination));
-        if source.is_v4() || destination.is_v4() || source.is_link_local() || destination.is_link_local() {
-            return None;
-        }
-        (source, destination)
-    } else {
-        let [source, destination] = memory.read::<[u32; 2]>(layout.network + 12)?;
-        (Address::from_v4_word(source), Address::from_v4_word(destination))
-    };
-    let ports = [u16::from_be(header.source), u16::from_be(header.destination)];
-    Some(if from_client {
-        half_open::hash(&source, &destination, ports, 0, seed)
-    } else {
-        half_open::hash(&destination, &source, [ports[1], ports[0]], 0, seed)
-    })
+/// Instead of a hash: the full path knows it. (Which one in 2^64 has costs a look-up.)
+const FULL_PATH: u64 = 0;
+
+/// The hash of a connection over IPv6; [`FULL_PATH`] for link-local and IPv4-mapped addresses. `places`: where the network
+/// header is, and in the lowest bit whether the client has sent it; `ports`: the client's and the server's. A function of
+/// its own, as up to 6.x the frames of all that call one another have 512 bytes of stack, 32 at least each.
+#[inline(never)]
+fn hash_of_v6(skb: *mut __sk_buff, places: u32, ports: u32, seed: u64) -> u64 {
+    // LLVM would hand over what is read of the context in its place, and the pointers to the packet as plain numbers.
+    let memory = Memory { skb: black_box(skb) };
+    let Some([source, destination]) = memory.read::<[[u32; 4]; 2]>((places >> 1) + 8) else { return FULL_PATH };
+    let (source, destination) = (Address(source), Address(destination));
+    if source.is_v4() || destination.is_v4() || source.is_link_local() || destination.is_link_local() {
+        return FULL_PATH;
+    }
+    let [client, server] = if places & 1 != 0 { [&source, &destination] } else { [&destination, &source] };
+    half_open::hash(client, server, [(ports >> 16) as u16, ports as u16], 0, seed)
 }
