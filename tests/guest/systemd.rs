@@ -24,7 +24,7 @@ const POLICY: &str = "interfaces = [\"eth0\"]\n[[server]]\npassive-range = \"102
 /// Numbers of the capabilities, of linux/capability.h.
 const CAPABILITIES: [(&str, u8); 3] = [("CAP_BPF", 39), ("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38)];
 /// What it may write to: terminals and processes, of which it has none but itself, pins, and two places of its own.
-const WRITABLE: [&str; 5] = ["/dev/pts", "/proc", "/sys/fs/bpf", "/tmp", "/var/tmp"];
+const WRITABLE: [&str; 6] = ["/dev/pts", "/proc", "/run/ftptrack", "/sys/fs/bpf", "/tmp", "/var/tmp"];
 /// What systemd calls "a unit has started" and "a unit has ended well", of systemd/sd-messages.h.
 const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
 const ENDED_WELL: &str = "7ad2d189f7e94e70a38c781354912448";
