@@ -116,7 +116,7 @@ impl Flow {
     /// Counts what a genuine segment of the server's says, in both directions.
     #[inline(always)]
     pub const fn account(&mut self, segment: &Segment) {
-        self.advance(1, segment.seq.wrapping_add(segment.length));
+        self.advance(1, segment.end());
         if segment.has(tcp::ACK) {
             // The client's FIN has a number, and is no byte.
             let has_fin = self.marks & Self::fin_mark(true) != 0 && segment.ack == self.client_fin.wrapping_add(1);
@@ -132,6 +132,15 @@ impl Flow {
         } else if more >> 31 == 0 {
             self.marks |= AT_LEAST;
         }
+    }
+
+    /// Notes the FIN of an end that goes on receiving.
+    #[inline(always)]
+    pub const fn note_fin(&mut self, from_client: bool, segment: &Segment) {
+        if from_client {
+            self.client_fin = segment.end();
+        }
+        self.marks |= Self::fin_mark(from_client);
     }
 
     /// It ends by this segment: marks that bytes passed, perhaps, of which the server has said nothing.

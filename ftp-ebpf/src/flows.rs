@@ -29,17 +29,8 @@ pub(crate) fn follow(packet: &Packet, key: &ConnectionKey, flow: &mut Flow, from
                 closed.await_last(&packet.segment, now());
             }
         }
-        note_fin(packet, flow, from_client);
+        flow.note_fin(from_client, &packet.segment);
     }
-}
-
-/// Notes the FIN of an end that goes on receiving.
-#[inline(always)]
-pub(crate) fn note_fin(packet: &Packet, flow: &mut Flow, from_client: bool) {
-    if from_client {
-        flow.client_fin = packet.segment.end();
-    }
-    flow.marks |= Flow::fin_mark(from_client);
 }
 
 #[inline(always)]

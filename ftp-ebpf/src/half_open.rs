@@ -54,7 +54,7 @@ pub(crate) fn segment(packet: &Packet, key: &ConnectionKey, entry: &mut HalfOpen
     }
     // The listener's FIN confirms the connection, and counts when that is among the established ones.
     if entry.flow.state == state::UNCONFIRMED && segment.has(FIN) && from_opener {
-        flows::note_fin(packet, &mut entry.flow, from_client);
+        entry.flow.note_fin(from_client, segment);
     }
     match step {
         Handshake::Answered => {

@@ -34,10 +34,10 @@ pub struct EventRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     /// Monitor mode let it pass.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub monitored: bool,
     /// The session was picked up midstream.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub midstream: bool,
     /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,13 +54,8 @@ pub struct EventRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<BothWays>,
     /// More bytes may have passed than were counted.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_least: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl EventRow {

@@ -71,7 +71,7 @@ pub struct FlowRow {
     /// TCP payload bytes each way, by the server's numbers: of an open flow up to 64 KiB behind.
     pub bytes: BothWays,
     /// More bytes passed than were counted.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_least: bool,
     /// Since its first SYN.
     pub age_seconds: f64,
@@ -224,11 +224,6 @@ impl FlowRow {
             control: pair(key.client, flow.control_client_port, key.server, flow.control_server_port),
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 #[cfg(test)]

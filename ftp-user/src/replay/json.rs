@@ -80,7 +80,7 @@ pub struct EntryRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     /// Monitor mode let it pass.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub monitored: bool,
     /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ pub struct EntryRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<BothWays>,
     /// More bytes may have passed than were counted.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_least: bool,
     /// Of `missing`: who sent the bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,11 +133,6 @@ pub struct MissingRow {
     pub bytes: u64,
     /// In how many places.
     pub places: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl From<&Report> for ReportRow {

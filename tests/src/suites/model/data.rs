@@ -226,7 +226,7 @@ impl Model {
                     closed.await_last(&packet.segment(), self.now);
                 }
             }
-            note_fin(packet, &mut flow, from_client);
+            flow.note_fin(from_client, &packet.segment());
         }
         self.flows.insert(key, flow);
         Verdict::Pass
@@ -287,7 +287,7 @@ impl Model {
             return Err(if denied { Counter::DeniedUsed } else { Counter::DeniedHandshake });
         }
         if unconfirmed && packet.has(FIN) && from_opener {
-            note_fin(packet, &mut entry.flow, from_client);
+            entry.flow.note_fin(from_client, &packet.segment());
         }
         let mut result = Ok(false);
         match step {
@@ -394,13 +394,6 @@ impl Model {
         self.count(Counter::FlowsEstablished);
         true
     }
-}
-
-fn note_fin(packet: &Packet, flow: &mut Flow, from_client: bool) {
-    if from_client {
-        flow.client_fin = packet.segment().end();
-    }
-    flow.marks |= Flow::fin_mark(from_client);
 }
 
 fn control_of(flow: &Flow, key: ConnectionKey) -> ConnectionKey {

@@ -77,7 +77,7 @@ impl Packet {
     /// Whether the interface's host gets it at this very interface.
     #[must_use]
     pub fn is_for_this_interface(&self) -> bool {
-        self.vlans.iter().all(|vlan| *vlan == 0)
+        is_for_this_interface(self.vlans)
     }
 
     /// Whether more priority tags than are followed hide what it is.
@@ -144,6 +144,11 @@ impl Packet {
         let place = usize::from(self.tcp.urgent.saturating_sub(1));
         self.has(URG) && self.tcp.payload.get(place).is_none_or(|byte| *byte < 240)
     }
+}
+
+/// Whether what has tags of these VLANs belongs to the interface that it comes by: they say a priority only.
+fn is_for_this_interface(vlans: &[u16]) -> bool {
+    vlans.iter().all(|vlan| *vlan == 0)
 }
 
 /// All that the program knows.

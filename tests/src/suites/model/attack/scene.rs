@@ -5,14 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
+use ftp_common::keys::{ExpectationKey, Mode};
 
 use super::host::{Host, Tuple};
 use crate::subject::test_run::frame::Tcp;
 use crate::subject::test_run::{Hook, INTERFACE, Setup, Verdict};
-use crate::suites::model::Packet;
 use crate::suites::model::differential::Differential;
 use crate::suites::model::script::{CONTROL, Setting, Step};
 use crate::suites::model::world::Network as _;
+use crate::suites::model::{Packet, is_for_this_interface};
 
 /// TCP Fast Open with a cookie, padded.
 pub(super) const FAST_OPEN: [u8; 12] = [34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1];
@@ -108,7 +109,14 @@ impl<'k> Scene<'k> {
 
     /// Whether the host gets the step's packets at this interface.
     pub(super) fn is_for_this_interface(&self) -> bool {
-        self.vlans.iter().all(|vlan| *vlan == 0)
+        is_for_this_interface(self.vlans)
+    }
+
+    /// Whether the filter expects a connection between this client and this port.
+    pub(super) fn expects(&self, mode: Mode, client: IpAddr, port: u16) -> bool {
+        let is_meant =
+            |key: &ExpectationKey| key.client == client.into() && key.port == port && key.mode == mode.number();
+        self.differential.expected().iter().any(is_meant)
     }
 
     /// What a client knows of its connections on these addresses and ports.

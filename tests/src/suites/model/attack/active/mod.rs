@@ -14,7 +14,6 @@ use crate::subject::test_run::Verdict;
 use crate::subject::test_run::frame::Tcp;
 use crate::suites::model::differential::Coverage;
 use crate::suites::model::script::{ACTIVE, Step};
-use crate::suites::model::world::Network as _;
 use truth::Truth;
 
 /// The ports of clients: two that they announce, and one that they don't.
@@ -64,9 +63,7 @@ impl<'k> Player<'k> {
     /// What holds after every step.
     fn check(&self) -> Played {
         for (client, port) in self.truth.standing(self.scene.now) {
-            let mut expected = self.scene.differential.expected().into_iter();
-            if !expected.any(|key| key.client == client.into() && key.port == port && key.mode == Mode::Active.number())
-            {
+            if !self.scene.expects(Mode::Active, client, port) {
                 return self.scene.report(&format!("the server may connect to {client}:{port}, and isn't expected to"));
             }
         }

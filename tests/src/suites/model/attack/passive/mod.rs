@@ -14,7 +14,6 @@ use crate::subject::test_run::Verdict;
 use crate::subject::test_run::frame::Tcp;
 use crate::suites::model::differential::Coverage;
 use crate::suites::model::script::Step;
-use crate::suites::model::world::Network as _;
 use truth::Truth;
 
 pub(super) struct Player<'k> {
@@ -59,10 +58,7 @@ impl<'k> Player<'k> {
     /// What holds after every step.
     fn check(&self) -> Played {
         for (client, port) in self.truth.standing(self.scene.now, &self.scene.alive) {
-            let mut expected = self.scene.differential.expected().into_iter();
-            if !expected
-                .any(|key| key.client == client.into() && key.port == port && key.mode == Mode::Passive.number())
-            {
+            if !self.scene.expects(Mode::Passive, client, port) {
                 return self.scene.report(&format!("{client} may connect to {port}, and is not expected"));
             }
         }
