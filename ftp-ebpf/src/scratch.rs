@@ -8,7 +8,7 @@ use ftp_common::command::CommandParser;
 use ftp_common::counter::Counts;
 use ftp_common::event::Event;
 use ftp_common::expectation::{Expectation, Used};
-use ftp_common::half_open::{HalfOpenFlow, Id};
+use ftp_common::half_open::{HalfOpenFlow, Handshake, Id};
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::overlap::Line;
@@ -56,6 +56,8 @@ pub(crate) struct Scratch {
     /// A half-open flow to be made, and the key of the one that was found.
     pub(crate) half_open: HalfOpenFlow,
     pub(crate) half_open_id: Id,
+    /// What a segment means for it.
+    pub(crate) step: Handshake,
     /// The expectation that is looked for.
     pub(crate) expected: ExpectationKey,
     /// By whom one was used up.
