@@ -45,7 +45,7 @@ use replay::ReplayArguments;
 #[command(name = "ftptrack", version)]
 struct Cli {
     /// Directory on a BPF file system where maps and filters are pinned [default: /sys/fs/bpf/ftptrack, or
-    /// ftptrack-net-INODE beside it in a network namespace other than the init process's]
+    /// ftptrack-net-INODE beside it in a network namespace other than the host's first]
     #[arg(long, global = true, env = "FTPTRACK_PIN_DIR", value_name = "DIR")]
     pin_dir: Option<PathBuf>,
     #[command(subcommand)]

@@ -35,7 +35,7 @@ pub fn usual_pin_dir() -> PathBuf {
     let is_bpffs = |place: &PathBuf| is_bpffs(place).is_ok_and(|is| is);
     let here = PathBuf::from(USUAL);
     let of_init = init().filter(|_| is_private() && !is_bpffs(&here)).map(|id| file(id, &format!("root{USUAL}")));
-    let name = netns::other_than_of_init().map_or_else(String::new, |inode| format!("-net-{inode}"));
+    let name = netns::other_than_the_first().map_or_else(String::new, |inode| format!("-net-{inode}"));
     of_init.filter(is_bpffs).unwrap_or(here).join(format!("ftptrack{name}"))
 }
 
