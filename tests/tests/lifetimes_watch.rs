@@ -20,6 +20,9 @@ fn plug(server: &Host, client: &Host) {
         host.namespace.ip(&format!("address add {address} dev {SECOND}"));
         host.namespace.ip(&format!("link set {SECOND} up"));
     }
+    // The kernel takes up to a second until packets pass. Nobody listens on the discard port, and nobody guards it.
+    let discard = SocketAddr::new([10, 1, 0, 1].into(), 9);
+    wait::until("the cable carries", || (probe::to(client, discard) == Outcome::Refused).then_some(()));
 }
 
 fn unexpected(client: &Host, server: &Host, address: &str) -> Outcome {
