@@ -123,10 +123,43 @@ impl CommandParser {
     /// Takes `count` plain bytes ([`crate::plain`]) at a time, as [`Self::push`] would one by one.
     #[inline(always)]
     pub const fn skip(&mut self, count: u16) {
-        if self.state != SKIP {
+        if self.state != SKIP && count != 0 {
             self.length = self.length.saturating_add(count);
             self.carriage_return = 0;
         }
+    }
+
+    /// Takes the carriage return and line feed behind what could be skipped ([`Self::skips`]), as [`Self::push`] would
+    /// one by one: the line has ended.
+    #[inline(always)]
+    pub const fn push_crlf(&mut self) {
+        if self.state != SKIP {
+            self.length = self.length.saturating_add(1);
+            self.carriage_return = 1;
+        }
+    }
+
+    /// Takes a line's first bytes at a time, as [`Self::push`] would one by one: a verb of four letters and the blank or
+    /// carriage return behind it. `head`: the next five bytes, the first in the lowest byte. How many it took: 5, or
+    /// none where they are anything else.
+    #[inline(always)]
+    pub fn push_head(&mut self, head: u64) -> u32 {
+        let (verb, behind) = (head as u32, (head >> 32) as u8);
+        if !self.at_line_start() || !self.telnet.is_between() || !are_letters(verb) {
+            return 0;
+        }
+        if behind != b' ' && behind != b'\r' {
+            return 0;
+        }
+        self.verb = (verb & UPPER_CASE).swap_bytes();
+        self.verb_length = 4;
+        self.length = 5;
+        if behind == b' ' {
+            self.verb_done();
+        } else {
+            self.carriage_return = 1;
+        }
+        5
     }
 
     /// Takes one byte; true when it ended a line, which [`Self::end_line`] must then be asked for.
@@ -264,6 +297,20 @@ impl CommandParser {
             _ => Verb::Other,
         }
     }
+}
+
+/// Without the bit by which small letters differ from capital ones, in four bytes.
+const UPPER_CASE: u32 = 0xdfdf_dfdf;
+
+/// Whether four bytes are ASCII letters.
+#[inline(always)]
+const fn are_letters(bytes: u32) -> bool {
+    let high = 0x8080_8080;
+    let upper = bytes & UPPER_CASE;
+    // Below 0x80 a sum carries nothing into the next byte: its high bit says whether a byte is `A` or more, or above `Z`.
+    let from_a = (upper & !high).wrapping_add(0x0101_0101 * (0x80 - b'A' as u32));
+    let above_z = (upper & !high).wrapping_add(0x0101_0101 * (0x7f - b'Z' as u32));
+    (from_a & !above_z & !bytes) & high == high
 }
 
 #[inline(always)]

@@ -175,7 +175,7 @@ fn plain_bytes_are_skipped_where_they_change_nothing() {
 #[test]
 fn skipped_bytes_count_as_pushed_ones_do() {
     for begin in [&b"RETR "[..], b"RETR a\r", b"RETR a\r\xff\xf1"] {
-        for count in [1, 7, 4088, 4096, 65535] {
+        for count in [0, 1, 7, 4088, 4096, 65535] {
             let (mut pushed, mut skipped) = (after(begin), after(begin));
             for _ in 0..count {
                 pushed.push(b'x');
@@ -241,7 +241,71 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+/// A parser behind these bytes, taken as the kernel program takes them: heads, skipped bytes and line ends at a time.
+fn read_at_a_time(parser: &mut CommandParser, bytes: &[u8]) -> Vec<(Verb, HostPort)> {
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        let mut ends = false;
+        let mut count = 0;
+        if parser.skips() {
+            count = rest.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | 255)).count();
+            parser.skip(u16::try_from(count).unwrap());
+            if rest[count..].starts_with(b"\r\n") {
+                parser.push_crlf();
+                (count, ends) = (count + 2, true);
+            }
+        } else if let Some(head) = rest.first_chunk::<5>() {
+            let [a, b, c, d, e] = *head;
+            count = parser.push_head(u64::from_le_bytes([a, b, c, d, e, b'#', b'\r', 255])) as usize;
+        }
+        if count == 0 {
+            ends = parser.push(byte);
+            count = 1;
+        }
+        at += count;
+        if ends {
+            let mut named = HostPort::default();
+            let verb = parser.end_line(&mut named);
+            lines.extend((verb != Verb::Nothing).then_some((verb, named)));
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_head_is_four_letters_and_what_ends_them() {
+    let all = |byte: u8| (0..5).map(move |place| (byte, place));
+    for (byte, place) in (0..=255).flat_map(all) {
+        let mut head = *b"sToR ";
+        head[place] = byte;
+        let [a, b, c, d, e] = head;
+        let (mut at_once, mut pushed) = (CommandParser::default(), CommandParser::default());
+        let count = at_once.push_head(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]));
+        let is_head = head[..4].iter().all(u8::is_ascii_alphabetic) && matches!(head[4], b' ' | b'\r');
+        assert_eq!(count, if is_head { 5 } else { 0 }, "{head:?}");
+        head[..count as usize].iter().for_each(|byte| assert!(!pushed.push(*byte)));
+        assert_eq!(at_once, pushed, "{head:?}");
+    }
+    for begun in [&b"A"[..], b"RETR a", b" ", b"\r", b"\xff"] {
+        let mut parser = after(begun);
+        assert_eq!(parser.push_head(u64::from_le_bytes(*b"STOR a\r\n")), 0, "{begun:?}");
+        assert_eq!(parser, after(begun));
+    }
+}
+
 proptest! {
+    #[test]
+    fn bytes_taken_at_a_time_are_as_good_as_one_by_one(bytes in stream(), cut in 0usize..100) {
+        let (mut at_a_time, mut pushed) = (CommandParser::default(), CommandParser::default());
+        let (first, second) = bytes.split_at(cut.min(bytes.len()));
+        for piece in [first, second] {
+            prop_assert_eq!(read_at_a_time(&mut at_a_time, piece), lines_of(&mut pushed, piece));
+            prop_assert_eq!(at_a_time, pushed);
+        }
+    }
+
     #[test]
     fn cutting_the_stream_changes_nothing(bytes in stream(), cuts in prop::collection::vec(0usize..100, 0..9)) {
         let whole = lines_of(&mut CommandParser::default(), &bytes);

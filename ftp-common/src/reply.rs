@@ -102,6 +102,39 @@ impl ReplyParser {
         self.tls != 0
     }
 
+    /// Takes a line's first bytes at a time, as [`Self::push`] would one by one: a code, and the blank or hyphen behind
+    /// it. `head`: the next four bytes, the first in the lowest byte. How many it took: 4, or none where they are
+    /// anything else.
+    #[inline(always)]
+    pub fn push_head(&mut self, head: u32) -> u32 {
+        let [first, second, third, behind] = head.to_le_bytes();
+        let code = matches!(first, b'1'..=b'6') && second.is_ascii_digit() && third.is_ascii_digit();
+        if self.state != 0 || !self.telnet.is_between() || !code || !matches!(behind, b' ' | b'-') {
+            return 0;
+        }
+        let digit = |byte: u8| u16::from(byte - b'0');
+        self.code = digit(first) * 100 + digit(second) * 10 + digit(third);
+        self.hyphen = u8::from(behind == b'-');
+        self.state = TEXT;
+        4
+    }
+
+    /// Takes the carriage return and line feed behind bytes that could be skipped ([`Self::skips`]), as [`Self::push`]
+    /// would one by one; a line has ended.
+    #[inline(always)]
+    pub const fn push_crlf(&mut self) {
+        if self.line_ends == UNKNOWN {
+            self.line_ends = CRLF;
+        }
+    }
+
+    /// Whether the line that has just ended changes nothing but this parser: it ends no reply, and no TLS record begins.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_inner(&self) -> bool {
+        self.tls != 1 && !self.ends_reply()
+    }
+
     /// Takes one byte; true when it ended a line or began a TLS record, and [`Self::end_line`] must then
     /// be asked.
     #[inline(always)]

@@ -231,7 +231,72 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+/// The replies in these bytes, taken as the kernel program takes them: heads, skipped bytes and line ends at a time, and
+/// inner lines without asking what they end.
+fn read_at_a_time(parser: &mut ReplyParser, bytes: &[u8]) -> Vec<Reply> {
+    let mut replies = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        let mut ends = false;
+        let mut count = 0;
+        if parser.skips() {
+            count = rest.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | 255)).count();
+            if rest[count..].starts_with(b"\r\n") {
+                parser.push_crlf();
+                (count, ends) = (count + 2, true);
+            }
+        } else if let Some(head) = rest.first_chunk::<4>() {
+            count = parser.push_head(u32::from_le_bytes(*head)) as usize;
+        }
+        if count == 0 {
+            ends = parser.push(byte);
+            count = 1;
+        }
+        at += count;
+        let mut reply = Reply::default();
+        if ends && parser.is_inner() {
+            assert!(!parser.end_line(&mut reply));
+            assert!(!parser.is_tls());
+        } else if ends && parser.end_line(&mut reply) {
+            replies.push(reply);
+        }
+    }
+    replies
+}
+
+#[test]
+fn a_head_is_a_code_and_what_ends_it() {
+    let all = |byte: u8| (0..4).map(move |place| (byte, place));
+    for (byte, place) in (0..=255).flat_map(all) {
+        let mut head = *b"227 ";
+        head[place] = byte;
+        let (mut at_once, mut pushed) = (ReplyParser::default(), ReplyParser::default());
+        let count = at_once.push_head(u32::from_le_bytes(head));
+        let [first, second, third, behind] = head;
+        let digits = matches!(first, b'1'..=b'6') && second.is_ascii_digit() && third.is_ascii_digit();
+        assert_eq!(count, if digits && matches!(behind, b' ' | b'-') { 4 } else { 0 }, "{head:?}");
+        head[..count as usize].iter().for_each(|byte| assert!(!pushed.push(*byte)));
+        assert_eq!(at_once, pushed, "{head:?}");
+    }
+    for begun in [&b"2"[..], b"227 ", b"x", b"\r", b"\xff"] {
+        let mut parser = after(begun);
+        assert_eq!(parser.push_head(u32::from_le_bytes(*b"227 ")), 0, "{begun:?}");
+        assert_eq!(parser, after(begun));
+    }
+}
+
 proptest! {
+    #[test]
+    fn bytes_taken_at_a_time_are_as_good_as_one_by_one(bytes in stream(), cut in 0usize..100) {
+        let (mut at_a_time, mut pushed) = (ReplyParser::default(), ReplyParser::default());
+        let (first, second) = bytes.split_at(cut.min(bytes.len()));
+        for piece in [first, second] {
+            prop_assert_eq!(read_at_a_time(&mut at_a_time, piece), replies_of(&mut pushed, piece));
+            prop_assert_eq!(at_a_time, pushed);
+        }
+    }
+
     #[test]
     fn cutting_the_stream_changes_nothing(bytes in stream(), cuts in prop::collection::vec(0usize..100, 0..9)) {
         let whole = replies(&bytes);

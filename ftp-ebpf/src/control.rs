@@ -8,7 +8,7 @@ use ftp_common::flow::tcp::{ACK, FIN, RST, SYN};
 use ftp_common::keys::ConnectionKey;
 use ftp_common::overlap::Line;
 use ftp_common::policy::{ServerPolicy, Side, class, flag};
-use ftp_common::segment::SegmentAction;
+use ftp_common::segment::{Segment, SegmentAction};
 use ftp_common::session::{Session, opaque};
 
 use crate::clock::{coarse_now, now};
@@ -86,8 +86,16 @@ fn from_client(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, po
         return PASS;
     }
     let Some(scratch) = scratch() else { return PASS };
-    complete_handshake(skb, scratch, key, policy, packet);
-    let Some(session) = session(key) else { return PASS };
+    let session = match session(key) {
+        Some(session) if session.server.handshake_noted == 0 => session,
+        _ => {
+            complete_handshake(skb, scratch, key, policy, packet);
+            match session(key) {
+                Some(session) => session,
+                None => return PASS,
+            }
+        }
+    };
     if session.client_resets(segment) {
         end_session(scratch, key, session, packet.interface);
         return PASS;
@@ -205,6 +213,22 @@ fn start_parse(packet: &Packet, scratch: &mut Scratch, action: SegmentAction) ->
     PARSE
 }
 
+/// A session that begins at a packet of the server; or that another CPU has just made.
+#[inline(always)]
+fn pick_up_midstream(key: &ConnectionKey, policy: &ServerPolicy, segment: &Segment) -> Option<&'static mut Session> {
+    // Only payload: a pure acknowledgement may belong to a closed connection.
+    if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) || segment.length == 0 {
+        return None;
+    }
+    forget_idle(key);
+    let now = now();
+    if let Some(session) = make_session(key, policy, now) {
+        session.pick_up_midstream(now, now, segment);
+        report::count(Counter::SessionsMidstream);
+    }
+    session(key)
+}
+
 #[inline(never)]
 fn from_server(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy: &ServerPolicy) -> i32 {
     if packet.mapped {
@@ -219,19 +243,13 @@ fn from_server(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy
         note_handshake(skb, packet, key, scratch);
         return PASS;
     }
-    if session(key).is_none() {
-        // Only payload picks up a session midstream: a pure acknowledgement may belong to a closed one.
-        if segment.has(RST) || segment.has(FIN) || !segment.has(ACK) || segment.length == 0 {
-            return PASS;
-        }
-        forget_idle(key);
-        let now = now();
-        if let Some(session) = make_session(key, policy, now) {
-            session.pick_up_midstream(now, now, segment);
-            report::count(Counter::SessionsMidstream);
-        }
-    }
-    let Some(session) = session(key) else { return PASS };
+    let session = match session(key) {
+        Some(session) => session,
+        None => match pick_up_midstream(key, policy, segment) {
+            Some(session) => session,
+            None => return PASS,
+        },
+    };
     if session.server_resets(segment, packet.local) {
         end_session(scratch, key, session, packet.interface);
         return PASS;

@@ -32,6 +32,10 @@ pub(crate) fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &Connect
     if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
     }
+    // Behind the insertion: a session that another CPU makes meanwhile takes the new entry away, too.
+    if let Some(session) = session(key) {
+        session.server.handshake_noted = 1;
+    }
 }
 
 /// The client's first acknowledgement of the SYN-ACK begins the session; or its first payload on a

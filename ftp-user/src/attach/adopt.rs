@@ -13,7 +13,7 @@ use aya::maps::{HashMap, Map, MapData};
 use ftp_common::address::Address;
 use ftp_common::keys::{ConnectionKey, ServerKey};
 use ftp_common::policy::{MAX_POLICIES, ServerPolicy};
-use ftp_common::session::{Handshake, idle};
+use ftp_common::session::{Handshake, Session, idle};
 
 use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::pod::AsPod;
@@ -37,6 +37,8 @@ pub fn idle_connections(maps: PinnedMaps<'_>) -> Result<usize, Failure> {
     let servers = Servers::read(maps)?;
     let mut handshakes: HashMap<MapData, AsPod<ConnectionKey>, AsPod<Handshake>> =
         Map::LruHashMap(maps.handshakes()?).try_into().or_fail("HANDSHAKES", "report this")?;
+    let sessions: HashMap<MapData, AsPod<ConnectionKey>, AsPod<Session>> =
+        Map::LruHashMap(maps.sessions()?).try_into().or_fail("SESSIONS", "report this")?;
     let connections = || {
         sock_diag::established()
             .or_fail("sockets of this host", "run as root, with the kernel modules inet_diag and tcp_diag")
@@ -45,7 +47,12 @@ pub fn idle_connections(maps: PinnedMaps<'_>) -> Result<usize, Failure> {
     // Entered first and observed then: data that is sent in between removes the entry.
     for connection in connections()?.iter().filter(|connection| servers.control(connection).is_some()) {
         // One that is there is a handshake, and worth more.
-        let _ = handshakes.insert(AsPod(key(connection)), entry(idle::LOOKED_AT), NOEXIST);
+        let at = AsPod(key(connection));
+        let entered = handshakes.insert(at, entry(idle::LOOKED_AT), NOEXIST).is_ok();
+        // Asked for behind it: a session that begins from now on takes the entry away itself.
+        if entered && sessions.get(&at, 0).is_ok() {
+            let _ = handshakes.remove(&at);
+        }
     }
     let now = connections()?;
     let mut found = 0;

@@ -82,6 +82,18 @@ fn a_tuple_that_is_used_again_ends_the_old_session_and_its_expectation() {
 }
 
 #[test]
+fn a_greeting_that_overtakes_the_handshake_s_end_leaves_the_session_to_it() {
+    let mut harness = Harness::new();
+    let syn = harness.to_server(40000, 21).at(7000, 0).flags(SYN);
+    let syn_ack = harness.to_client(21, 40000).at(8000, 7001).flags(SYN | ACK);
+    assert_eq!([harness.pass(&syn), harness.pass(&syn_ack)], [PASSES; 2]);
+    assert_eq!(harness.pass(&harness.to_client(21, 40000).at(8001, 7001).says("220 hello\r\n")), PASSES);
+    assert_eq!(harness.counts(), [(Counter::SessionsMidstream, 1)]);
+    assert_eq!(harness.pass(&harness.to_server(40000, 21).at(7001, 8001)), PASSES);
+    assert_eq!(harness.counts(), [(Counter::SessionsStarted, 1), (Counter::SessionsEnded, 1)]);
+}
+
+#[test]
 fn an_early_segment_is_deferred_unless_this_host_sends_it() {
     let mut harness = Harness::new();
     let mut control = harness.control(40000);

@@ -186,6 +186,9 @@ impl Model {
                 idle: 0,
             };
             self.handshakes.insert(key, handshake);
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.server.handshake_noted = 1;
+            }
         }
     }
 
