@@ -88,6 +88,18 @@ impl SixNumbers {
         self.last = if glue { GLUE } else { 0 };
     }
 
+    /// Whether no number is under way, and none was found.
+    #[inline(always)]
+    pub(crate) const fn is_between(&self) -> bool {
+        self.digits == 0 && self.found == 0
+    }
+
+    /// Whether six numbers were found.
+    #[inline(always)]
+    pub(crate) const fn is_found(&self) -> bool {
+        self.found != 0
+    }
+
     /// Ends the line; whether six numbers were found.
     #[inline(always)]
     pub fn end(&mut self) -> bool {
@@ -155,6 +167,12 @@ impl ExtendedPort {
             FOUND => FOUND,
             _ => again,
         };
+    }
+
+    /// Whether nothing of it has been seen.
+    #[inline(always)]
+    pub(crate) const fn is_between(&self) -> bool {
+        self.state == SEEK
     }
 
     /// Whether a port was found by the end of the line.

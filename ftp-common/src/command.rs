@@ -1,6 +1,7 @@
 //! The client's direction of a control stream: command lines (RFC 959 §4.1, §5.3), a byte at a time.
 
 use crate::host_port::{Argument, HostPort};
+use crate::plain::letters;
 use crate::telnet::Telnet;
 
 /// Lines longer than this are skipped to their end; servers cut or refuse them at about as much.
@@ -41,6 +42,9 @@ const IN_PORT: u8 = 1;
 const IN_EPRT: u8 = 2;
 const IN_OTHER: u8 = 3;
 const IN_USER: u8 = 4;
+
+/// Without the bit by which small letters differ from capital ones, in four letters.
+const UPPER_CASE: u32 = 0xdfdf_dfdf;
 
 /// Telnet bytes came behind the carriage return: who doesn't speak Telnet sees no CRLF.
 const PARTED: u8 = 2;
@@ -145,7 +149,7 @@ impl CommandParser {
     #[inline(always)]
     pub fn push_head(&mut self, head: u64) -> u32 {
         let (verb, behind) = (head as u32, (head >> 32) as u8);
-        if !self.at_line_start() || !self.telnet.is_between() || !are_letters(verb) {
+        if !self.at_line_start() || !self.telnet.is_between() || letters(head) as u32 != 0x8080_8080 {
             return 0;
         }
         if behind != b' ' && behind != b'\r' {
@@ -297,20 +301,6 @@ impl CommandParser {
             _ => Verb::Other,
         }
     }
-}
-
-/// Without the bit by which small letters differ from capital ones, in four bytes.
-const UPPER_CASE: u32 = 0xdfdf_dfdf;
-
-/// Whether four bytes are ASCII letters.
-#[inline(always)]
-const fn are_letters(bytes: u32) -> bool {
-    let high = 0x8080_8080;
-    let upper = bytes & UPPER_CASE;
-    // Below 0x80 a sum carries nothing into the next byte: its high bit says whether a byte is `A` or more, or above `Z`.
-    let from_a = (upper & !high).wrapping_add(0x0101_0101 * (0x80 - b'A' as u32));
-    let above_z = (upper & !high).wrapping_add(0x0101_0101 * (0x7f - b'Z' as u32));
-    (from_a & !above_z & !bytes) & high == high
 }
 
 #[inline(always)]

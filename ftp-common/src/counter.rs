@@ -1,5 +1,9 @@
 //! Every verdict and every refusal has a counter of its own; this is the one list of them.
 
+use core::mem;
+
+use crate::plain::before_first;
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
         /// Index into the STATS map, and the reason in events and flow refusals.
@@ -200,13 +204,26 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether none of the eight counters from `index` on was raised. `index`: a multiple of 8, below
-    /// [`Counter::PER_SEGMENT`].
+    /// Index of the first that is not zero; [`u32::MAX`] if there is none. Eight at a time, as most are zero.
     #[inline(always)]
     #[must_use]
-    pub fn none_of_eight(&self, index: usize) -> bool {
+    pub fn first(&self) -> u32 {
         let (words, _) = self.raised.as_chunks::<8>();
-        words.get(index / 8).is_some_and(|word| u64::from_ne_bytes(*word) == 0)
+        let mut index = 0;
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            if word != 0 {
+                return index + before_first(word);
+            }
+            index += 8;
+        }
+        u32::MAX
+    }
+
+    /// One's value, which is zero from then on. `index`: modulo [`Counter::PER_SEGMENT`].
+    #[inline(always)]
+    pub fn take(&mut self, index: usize) -> u8 {
+        mem::take(&mut self.raised[index & (Counter::PER_SEGMENT - 1)])
     }
 
     /// Raises one; it must be among the first [`Counter::PER_SEGMENT`].
@@ -250,18 +267,22 @@ mod tests {
     }
 
     #[test]
-    fn raised_counters_are_found_by_their_eight_and_saturate() {
+    fn raised_counters_are_found_and_saturate() {
         let mut counts = Counts::default();
-        for index in (0..Counter::PER_SEGMENT).step_by(8) {
-            assert!(counts.none_of_eight(index));
+        assert_eq!(counts.first(), u32::MAX);
+        for counter in Counter::ALL.iter().take(Counter::PER_SEGMENT) {
+            counts.raise(*counter);
+            assert_eq!((counts.first(), counts.dirty), (counter.index(), 1));
+            counts.raise(Counter::ALL[Counter::PER_SEGMENT - 1]);
+            assert_eq!(counts.first(), counter.index());
+            assert!(counts.take(counter.index() as usize) >= 1);
+            counts.take(Counter::PER_SEGMENT - 1);
+            assert_eq!(counts.first(), u32::MAX);
         }
         for _ in 0..300 {
-            counts.raise(Counter::RefusedActiveOff); // the tenth
+            counts.raise(Counter::RefusedActiveOff);
         }
-        assert_eq!((counts.raised[Counter::RefusedActiveOff as usize], counts.dirty), (255, 1));
-        for index in (0..Counter::PER_SEGMENT).step_by(8) {
-            assert_eq!(counts.none_of_eight(index), index != 8, "{index}");
-        }
+        assert_eq!(counts.take(Counter::RefusedActiveOff as usize), 255);
         let before = counts;
         counts.raise(Counter::MapErrors);
         assert_eq!(counts, before, "none that is raised while a segment is parsed");

@@ -1,5 +1,5 @@
-//! Plain bytes, neither of a line end nor Telnet: where the rest of a line changes nothing they are skipped, a
-//! 64-bit word at a time.
+//! Bytes of text, eight at a time: plain ones, neither of a line end nor Telnet, where the rest of a line changes nothing;
+//! letters and blanks, where only other bytes do.
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';
@@ -18,7 +18,8 @@ pub const fn others(word: u64, skipped: u32) -> u64 {
     zeros(word ^ repeated(LINE_FEED)) | zeros(word ^ repeated(CARRIAGE_RETURN)) | zeros(!word)
 }
 
-/// How many plain bytes are in front of the first of [`others`], which are not 0.
+/// How many zero bytes, the lowest first, are in front of the first other one of a number that is not 0: for [`others`],
+/// plain bytes in front of the first that is none.
 #[inline(always)]
 #[must_use]
 pub const fn before_first(mut others: u64) -> u32 {
@@ -39,9 +40,47 @@ const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(repeated(1)) & !word & repeated(0x80)
 }
 
+/// The bytes of a number that are ASCII letters, by their highest bits.
+#[inline(always)]
+#[must_use]
+pub const fn letters(word: u64) -> u64 {
+    // Without the bit by which small letters differ from capital ones, and below 0x80: a sum carries nothing into the
+    // next byte, and its highest bit says whether a byte is `A` or more, or above `Z`.
+    let upper = word & repeated(0x5f);
+    let from_a = upper.wrapping_add(repeated(0x80 - b'A'));
+    let above_z = upper.wrapping_add(repeated(0x7f - b'Z'));
+    from_a & !above_z & !word & repeated(0x80)
+}
+
+/// How many ASCII letters and blanks are in front of the first other byte of a number, the lowest first: 0 to 8.
+#[inline(always)]
+#[must_use]
+pub const fn words(word: u64) -> u32 {
+    let other = word ^ repeated(b' ');
+    // As the sum carries nothing, no byte above a blank is taken for one.
+    let no_blank = (other & repeated(0x7f)).wrapping_add(repeated(0x7f)) | other;
+    let others = no_blank & !letters(word) & repeated(0x80);
+    if others == 0 { 8 } else { before_first(others) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_and_blanks_are_told_from_all_others_wherever_they_are() {
+        for (byte, place) in (0..=255u8).flat_map(|byte| (0..8).map(move |place| (byte, place))) {
+            for around in [0, b' ', b'!', b'a', b'Z', b'[', 0x80, 0xff] {
+                let mut bytes = [around; 8];
+                bytes[place] = byte;
+                let word = u64::from_le_bytes(bytes);
+                let by_byte = bytes.map(|byte| if byte.is_ascii_alphabetic() { 0x80 } else { 0 });
+                assert_eq!(letters(word), u64::from_le_bytes(by_byte), "{bytes:?}");
+                let first = bytes.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b' ').count();
+                assert_eq!(words(word) as usize, first, "{bytes:?}");
+            }
+        }
+    }
 
     /// The same, byte by byte.
     fn plain_from(bytes: [u8; 8], skipped: usize) -> Option<u32> {

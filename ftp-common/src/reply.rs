@@ -1,6 +1,7 @@
 //! The server's direction of a control stream: replies (RFC 959 §4.2), a byte at a time.
 
 use crate::announced::{ExtendedPort, SixNumbers};
+use crate::plain::words;
 use crate::telnet::Telnet;
 
 /// A whole reply, single or multi-line.
@@ -89,8 +90,12 @@ impl ReplyParser {
     #[inline(always)]
     #[must_use]
     pub const fn skips(&self) -> bool {
-        let announces = self.code == 227 || self.code == 229;
-        (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !announces)
+        let searches = match self.code {
+            227 => !self.six_numbers.is_found(),
+            229 => !self.extended.is_found(),
+            _ => false,
+        };
+        (self.state == SKIP || self.state == NO_CODE || self.state == TEXT && !searches)
             && self.carriage_return == 0
             && self.telnet.is_between()
     }
@@ -102,14 +107,27 @@ impl ReplyParser {
         self.tls != 0
     }
 
-    /// Takes a line's first bytes at a time, as [`Self::push`] would one by one: a code, and the blank or hyphen behind
-    /// it. `head`: the next four bytes, the first in the lowest byte. How many it took: 4, or none where they are
-    /// anything else.
+    /// Takes several bytes at a time, as [`Self::push`] would one by one: a line's code with the blank or hyphen behind it,
+    /// or letters and blanks in which neither address nor port stands. `head`: the next eight bytes, the first in the
+    /// lowest byte; `known`: how many of them there are. How many it took; none where they are anything else.
     #[inline(always)]
-    pub fn push_head(&mut self, head: u32) -> u32 {
+    pub fn push_several(&mut self, head: u64, known: u32) -> u32 {
+        if !self.telnet.is_between() {
+            0
+        } else if self.state == TEXT {
+            self.push_words(head, known)
+        } else if self.state == 0 && known >= 4 {
+            self.push_code(head as u32)
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    fn push_code(&mut self, head: u32) -> u32 {
         let [first, second, third, behind] = head.to_le_bytes();
         let code = matches!(first, b'1'..=b'6') && second.is_ascii_digit() && third.is_ascii_digit();
-        if self.state != 0 || !self.telnet.is_between() || !code || !matches!(behind, b' ' | b'-') {
+        if !code || !matches!(behind, b' ' | b'-') {
             return 0;
         }
         let digit = |byte: u8| u16::from(byte - b'0');
@@ -117,6 +135,25 @@ impl ReplyParser {
         self.hyphen = u8::from(behind == b'-');
         self.state = TEXT;
         4
+    }
+
+    #[inline(always)]
+    fn push_words(&mut self, head: u64, known: u32) -> u32 {
+        let words = words(head);
+        let count = if words < known { words } else { known };
+        let searches = match self.code {
+            227 => self.six_numbers.is_between(),
+            229 => self.extended.is_between(),
+            _ => false, // all can be skipped
+        };
+        if count == 0 || self.carriage_return != 0 || !searches {
+            return 0;
+        }
+        if self.code == 227 {
+            // The others leave no trace.
+            self.six_numbers.push((head >> (8 * (count - 1))) as u8);
+        }
+        count
     }
 
     /// Takes the carriage return and line feed behind bytes that could be skipped ([`Self::skips`]), as [`Self::push`]

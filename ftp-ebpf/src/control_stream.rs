@@ -340,7 +340,7 @@ extern "C" fn server_step(length: u32) -> u32 {
         return DONE;
     }
     let mut ends = false;
-    let mut count = 0;
+    let mut count;
     if reply.skips() {
         count = skip_plain(length);
         if is_crlf(piece, at + count, length) {
@@ -348,8 +348,8 @@ extern "C" fn server_step(length: u32) -> u32 {
             count += 2;
             ends = true;
         }
-    } else if at + 4 <= length {
-        count = reply.push_head(head(piece, at) as u32);
+    } else {
+        count = reply.push_several(head(piece, at), length.wrapping_sub(at));
     }
     if count == 0 {
         ends = reply.push(byte(piece, at));

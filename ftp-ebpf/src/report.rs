@@ -1,11 +1,11 @@
 //! Counters and events.
 
 use ftp_common::SECOND;
-use ftp_common::counter::{Counter, Counts};
+use ftp_common::counter::Counter;
 use ftp_common::event::{Event, EventKind};
 use ftp_common::keys::ConnectionKey;
 
-use crate::clock::now;
+use crate::clock::{coarse_now, now};
 use crate::maps::{EVENTS, READER, STATS, VIEW, VIEWER};
 use crate::scratch::{Current, Scratch, current, scratch};
 
@@ -109,10 +109,13 @@ pub(crate) extern "C" fn emit_line(kind: u32, detail: u32) -> u32 {
     0
 }
 
-/// Sends the event in `scratch` unless there were too many denials this second.
-#[inline(always)]
-pub(crate) fn send_denial(scratch: &mut Scratch) {
-    let time = scratch.event.time;
+/// Whether a denial may be reported: 0 where there were too many this second. Asked before the event is made, as it is a
+/// flood of SYNs when it matters. A global function (see [`crate::control_stream`]), as several places call it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn may_report_denial() -> u32 {
+    let Some(scratch) = scratch() else { return 0 };
+    let time = coarse_now(&mut scratch.clock);
     if time.wrapping_sub(scratch.denials_since) > SECOND {
         scratch.denials_since = time;
         scratch.denials = 0;
@@ -120,9 +123,17 @@ pub(crate) fn send_denial(scratch: &mut Scratch) {
     scratch.denials += 1;
     if scratch.denials > DENIALS_A_SECOND {
         count(Counter::EventsSuppressed);
-    } else {
-        send();
+        return 0;
     }
+    1
+}
+
+/// Index of the first counter that was raised, or no index. A function of its own, as its result is then a number that the
+/// verifier knows nothing of: it would follow what comes behind for each that there can be.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn first_raised() -> u32 {
+    scratch().map_or(u32::MAX, |scratch| scratch.counts.first())
 }
 
 /// Counts what was raised while a segment of this session was parsed, and reports the refused negotiations.
@@ -130,28 +141,36 @@ pub(crate) fn send_denial(scratch: &mut Scratch) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn flush(session: u64) -> u32 {
-    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
-    // SAFETY: this CPU's own value; nothing writes it meanwhile.
-    let Current { packet, key, .. } = unsafe { &*current };
-    let mut index = 0;
-    while index < Counter::PER_SEGMENT {
-        if index % 8 == 0 && scratch.counts.none_of_eight(index) {
-            index += 8;
-            continue;
+    let mut turn = 0;
+    while turn < Counter::PER_SEGMENT {
+        turn += 1;
+        let index = first_raised();
+        if index >= Counter::PER_SEGMENT as u32 {
+            break;
         }
-        let times = scratch.counts.raised[index];
-        if times != 0 {
-            count_times(index as u32, u64::from(times));
-            if Counter::index_is_refusal(index as u32) {
-                event(scratch, EventKind::Refused, key, packet.interface);
-                scratch.event.session = session;
-                scratch.event.reason = index as u8;
-                scratch.event.detail = u32::from(times);
-                send();
-            }
-        }
-        index += 1;
+        flush_one(session, index);
     }
-    scratch.counts = Counts::default();
+    if let Some(scratch) = scratch() {
+        scratch.counts.dirty = 0;
+    }
+    0
+}
+
+/// Flushes one that was raised. A function of its own: the verifier would follow it in each turn of the loop.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn flush_one(session: u64, index: u32) -> u32 {
+    let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    let times = scratch.counts.take(index as usize);
+    count_times(index, u64::from(times));
+    if Counter::index_is_refusal(index) {
+        // SAFETY: this CPU's own value; nothing writes it meanwhile.
+        let Current { packet, key, .. } = unsafe { &*current };
+        event(scratch, EventKind::Refused, key, packet.interface);
+        scratch.event.session = session;
+        scratch.event.reason = index as u8;
+        scratch.event.detail = u32::from(times);
+        send();
+    }
     0
 }

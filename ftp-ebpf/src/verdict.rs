@@ -30,12 +30,14 @@ pub(crate) fn deny_by_index(policy: &ServerPolicy, reason: u32, key: &Connection
     if monitor {
         report::count(Counter::MonitorPassed);
     }
-    if let Some(scratch) = scratch() {
+    if report::may_report_denial() != 0
+        && let Some(scratch) = scratch()
+    {
         report::event(scratch, EventKind::Denied, key, interface);
         scratch.event.mode = mode;
         scratch.event.reason = reason as u8;
         scratch.event.flag = u8::from(monitor);
-        report::send_denial(scratch);
+        report::send();
     }
     if monitor { PASS } else { DROP }
 }
