@@ -198,7 +198,7 @@ const _: () = assert!(Counter::PER_SEGMENT.is_power_of_two());
 pub struct Counts {
     /// How often, saturating, by counter index.
     pub raised: [u8; Counter::PER_SEGMENT],
-    /// Any of them is not zero.
+    /// How many of them are not zero.
     pub dirty: u8,
     zero: [u8; 7],
 }
@@ -220,9 +220,10 @@ impl Counts {
         u32::MAX
     }
 
-    /// One's value, which is zero from then on. `index`: modulo [`Counter::PER_SEGMENT`].
+    /// One's value, which was not zero and is from then on. `index`: modulo [`Counter::PER_SEGMENT`].
     #[inline(always)]
     pub fn take(&mut self, index: usize) -> u8 {
+        self.dirty = self.dirty.wrapping_sub(1);
         mem::take(&mut self.raised[index & (Counter::PER_SEGMENT - 1)])
     }
 
@@ -230,8 +231,8 @@ impl Counts {
     #[inline(always)]
     pub fn raise(&mut self, counter: Counter) {
         if let Some(mark) = self.raised.get_mut(counter as usize) {
+            self.dirty += u8::from(*mark == 0);
             *mark = mark.saturating_add(1);
-            self.dirty = 1;
         }
     }
 }
@@ -270,19 +271,21 @@ mod tests {
     fn raised_counters_are_found_and_saturate() {
         let mut counts = Counts::default();
         assert_eq!(counts.first(), u32::MAX);
-        for counter in Counter::ALL.iter().take(Counter::PER_SEGMENT) {
+        let last = Counter::ALL[Counter::PER_SEGMENT - 1];
+        for counter in Counter::ALL.iter().take(Counter::PER_SEGMENT - 1) {
+            counts.raise(last);
+            assert_eq!((counts.first(), counts.dirty), (last.index(), 1));
             counts.raise(*counter);
-            assert_eq!((counts.first(), counts.dirty), (counter.index(), 1));
-            counts.raise(Counter::ALL[Counter::PER_SEGMENT - 1]);
-            assert_eq!(counts.first(), counter.index());
-            assert!(counts.take(counter.index() as usize) >= 1);
-            counts.take(Counter::PER_SEGMENT - 1);
-            assert_eq!(counts.first(), u32::MAX);
+            counts.raise(*counter);
+            assert_eq!((counts.first(), counts.dirty), (counter.index(), 2));
+            assert_eq!((counts.take(counter.index() as usize), counts.dirty), (2, 1));
+            assert_eq!((counts.take(last.index() as usize), counts.first()), (1, u32::MAX));
+            assert_eq!(counts, Counts::default());
         }
         for _ in 0..300 {
             counts.raise(Counter::RefusedActiveOff);
         }
-        assert_eq!(counts.take(Counter::RefusedActiveOff as usize), 255);
+        assert_eq!((counts.dirty, counts.take(Counter::RefusedActiveOff as usize)), (1, 255));
         let before = counts;
         counts.raise(Counter::MapErrors);
         assert_eq!(counts, before, "none that is raised while a segment is parsed");

@@ -239,7 +239,7 @@ fn read_at_a_time(parser: &mut ReplyParser, bytes: &[u8]) -> Vec<Reply> {
     while let Some(&byte) = bytes.get(at) {
         let rest = &bytes[at..];
         let mut ends = false;
-        let mut count = 0;
+        let mut count;
         if parser.skips() {
             count = rest.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | 255)).count();
             if rest[count..].starts_with(b"\r\n") {

@@ -18,7 +18,7 @@ use ftp_common::sequence::before;
 use ftp_common::session::{ClientState, RECENT, Session, opaque};
 
 use crate::maps::session;
-use crate::report::emit_line;
+use crate::report::show_line;
 use crate::scratch::{PIECE, Piece, Scratch, current, scratch};
 
 /// Bytes that are copied at a time.
@@ -321,7 +321,7 @@ extern "C" fn client_line_ends() -> u32 {
     let Some(current) = current() else { return STOP };
     // SAFETY: this CPU's own value; nothing writes the key meanwhile.
     let address = unsafe { &(*current).key.client };
-    emit_line(u32::from(EventKind::Command.number()), scratch.command.viewed_verb());
+    show_line(scratch.progress.now, EventKind::Command, scratch.command.viewed_verb());
     client.parser = scratch.command;
     client.next = scratch.progress.next();
     client.end_line(address, server, scratch.progress.now, &mut scratch.counts);
@@ -375,7 +375,7 @@ extern "C" fn server_line_ends() -> u32 {
     let key = unsafe { &(*current).key };
     let code = scratch.reply.viewed_code();
     if code != 0 {
-        emit_line(u32::from(EventKind::Reply.number()), code);
+        show_line(scratch.progress.now, EventKind::Reply, code);
     }
     server.parser = scratch.reply;
     server.next = scratch.progress.next();

@@ -90,15 +90,19 @@ fn is_viewed(now: u64) -> bool {
     VIEWER.get(0).is_some_and(|until| *until > now)
 }
 
-/// Shows a line of the current session to a live view, if one runs. `kind`: [`EventKind::number`];
-/// `detail`: see [`Event`]. A global function (see [`crate::control_stream`]).
+/// Shows a line of the current session to a live view, if one runs at that time. `detail`: see [`Event`].
+#[inline(always)]
+pub(crate) fn show_line(now: u64, kind: EventKind, detail: u32) {
+    if is_viewed(now) {
+        emit_line(u32::from(kind.number()), detail);
+    }
+}
+
+/// As [`show_line`]. `kind`: [`EventKind::number`]. A global function (see [`crate::control_stream`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn emit_line(kind: u32, detail: u32) -> u32 {
+extern "C" fn emit_line(kind: u32, detail: u32) -> u32 {
     let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
-    if !is_viewed(scratch.progress.now) {
-        return 0;
-    }
     // SAFETY: this CPU's own value; nothing writes it meanwhile.
     let Current { packet, key, .. } = unsafe { &*current };
     event(scratch, EventKind::Command, key, packet.interface);
@@ -128,30 +132,16 @@ pub(crate) extern "C" fn may_report_denial() -> u32 {
     1
 }
 
-/// Index of the first counter that was raised, or no index. A function of its own, as its result is then a number that the
-/// verifier knows nothing of: it would follow what comes behind for each that there can be.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn first_raised() -> u32 {
-    scratch().map_or(u32::MAX, |scratch| scratch.counts.first())
-}
-
 /// Counts what was raised while a segment of this session was parsed, and reports the refused negotiations.
 /// A global function (see [`crate::control_stream`]), as several places call it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn flush(session: u64) -> u32 {
+    let Some(scratch) = scratch() else { return 0 };
     let mut turn = 0;
-    while turn < Counter::PER_SEGMENT {
+    while turn < Counter::PER_SEGMENT && scratch.counts.dirty != 0 {
         turn += 1;
-        let index = first_raised();
-        if index >= Counter::PER_SEGMENT as u32 {
-            break;
-        }
-        flush_one(session, index);
-    }
-    if let Some(scratch) = scratch() {
-        scratch.counts.dirty = 0;
+        flush_one(session);
     }
     0
 }
@@ -159,8 +149,12 @@ pub(crate) extern "C" fn flush(session: u64) -> u32 {
 /// Flushes one that was raised. A function of its own: the verifier would follow it in each turn of the loop.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flush_one(session: u64, index: u32) -> u32 {
+extern "C" fn flush_one(session: u64) -> u32 {
     let (Some(scratch), Some(current)) = (scratch(), current()) else { return 0 };
+    scratch.raised = scratch.counts.first();
+    // Read back from the map: the verifier would follow what comes behind for each that there can be.
+    // SAFETY: a map value, valid for the whole run.
+    let index = unsafe { (&raw const scratch.raised).read_volatile() };
     let times = scratch.counts.take(index as usize);
     count_times(index, u64::from(times));
     if Counter::index_is_refusal(index) {

@@ -45,6 +45,8 @@ pub(crate) fn current() -> Option<*mut Current> {
 #[repr(C)]
 pub(crate) struct Scratch {
     pub(crate) counts: Counts,
+    /// The one that is flushed.
+    pub(crate) raised: u32,
     pub(crate) progress: Progress,
     /// The current piece of payload, and the parser that reads it.
     pub(crate) piece: Piece,
