@@ -32,7 +32,7 @@ pub(crate) fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &Connect
     if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
     }
-    // Behind the insertion: a session that another CPU makes meanwhile takes the new entry away, too.
+    // Behind the insertion: a session that another CPU makes meanwhile looks for the entry itself.
     if let Some(session) = session(key) {
         session.server.handshake_noted = 1;
     }
@@ -84,11 +84,16 @@ pub(crate) fn complete_handshake(
     };
     if was_idle {
         session.adopt(now, now, segment);
+    } else {
+        session.start(now, now, &handshake);
+    }
+    // One that another CPU has noted since, for which it found no session yet.
+    session.server.handshake_noted = u8::from(HANDSHAKES.get_ptr(key).is_some());
+    if was_idle {
         report::count(Counter::SessionsAdopted);
         report_session(scratch, EventKind::SessionStarted, key, session, packet.interface);
         return;
     }
-    session.start(now, now, &handshake);
     if handshake.multipath != 0 {
         report::count(Counter::SessionsMultipath);
         report_session(scratch, EventKind::SessionOpaque, key, session, packet.interface);
