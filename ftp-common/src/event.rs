@@ -20,7 +20,7 @@ pub enum EventKind {
     Withdrawn,
     /// An expected data connection was established.
     FlowStarted,
-    /// An established data connection ended; `packets` and `bytes` are final.
+    /// An established data connection ended; `bytes` are final.
     FlowEnded,
     /// A connection was denied; `reason` is why.
     Denied,

@@ -53,7 +53,7 @@ pub struct Config {
 
 /// Bits of [`Config::options`]: what applies to all servers.
 pub mod option {
-    /// Flows carry no counts of packets and bytes.
+    /// Flows carry no counts of bytes.
     pub const NO_ACCOUNTING: u32 = 1;
     /// Some policy sets a mark. Without it no packet of a flow pays for looking.
     pub const MARKS: u32 = 2;

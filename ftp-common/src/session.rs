@@ -283,8 +283,8 @@ pub struct ServerState {
     pub renew: u8,
     /// Payload was seen: the server's host has taken the connection, whatever became of the client's segments.
     pub confirmed: u8,
-    /// A handshake of the same two ends may be noted: the session looks for one when the client speaks.
-    pub handshake_noted: u8,
+    /// 1: no handshake of the same two ends is noted, so none is looked for when the client speaks. 0: one may be.
+    pub no_handshake: u8,
     /// Counts final replies, those that answer nothing too.
     pub finals: u32,
     /// Position behind the FIN.
@@ -329,7 +329,6 @@ impl Session {
         // Its ends may be seen before its client's first packet.
         (self.client.next, self.client.acked) = (segment.ack, segment.seq);
         self.server.pick_up_midstream(segment);
-        self.server.handshake_noted = 1;
     }
 
     /// Whether it can open anything at present.

@@ -87,7 +87,7 @@ fn from_client(skb: *mut __sk_buff, packet: &mut Packet, key: &ConnectionKey, po
     }
     let Some(scratch) = scratch() else { return PASS };
     let session = match session(key) {
-        Some(session) if session.server.handshake_noted == 0 => session,
+        Some(session) if session.server.no_handshake != 0 => session,
         _ => {
             complete_handshake(skb, scratch, key, policy, packet);
             match session(key) {

@@ -13,7 +13,7 @@ use crate::lifecycle::{end_session, make_session, report_session};
 use crate::maps::{HANDSHAKES, session};
 use crate::packet::Packet;
 use crate::scratch::Scratch;
-use crate::{adopt, report, tcp_options};
+use crate::{adopt, atomic, report, tcp_options};
 
 /// The server's SYN-ACK: both first positions are known, and nothing is followed yet. So a flood of
 /// SYNs fills no session.
@@ -32,9 +32,10 @@ pub(crate) fn note_handshake(skb: *mut __sk_buff, packet: &Packet, key: &Connect
     if HANDSHAKES.insert(key, &handshake, u64::from(BPF_ANY)).is_err() {
         report::count(Counter::MapErrors);
     }
-    // Behind the insertion: a session that another CPU makes meanwhile looks for the entry itself.
+    // A session that another CPU is making looks for the entry: it finds it, or is found here.
+    atomic::fence(&mut scratch.fence);
     if let Some(session) = session(key) {
-        session.server.handshake_noted = 1;
+        session.server.no_handshake = 0;
     }
 }
 
@@ -87,8 +88,12 @@ pub(crate) fn complete_handshake(
     } else {
         session.start(now, now, &handshake);
     }
-    // One that another CPU has noted since, for which it found no session yet.
-    session.server.handshake_noted = u8::from(HANDSHAKES.get_ptr(key).is_some());
+    // In this order: another CPU may note one meanwhile, and take the 1 back.
+    session.server.no_handshake = 1;
+    atomic::fence(&mut scratch.fence);
+    if HANDSHAKES.get_ptr(key).is_some() {
+        session.server.no_handshake = 0;
+    }
     if was_idle {
         report::count(Counter::SessionsAdopted);
         report_session(scratch, EventKind::SessionStarted, key, session, packet.interface);

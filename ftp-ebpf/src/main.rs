@@ -84,7 +84,7 @@ fn handle(skb: *mut __sk_buff, egress: bool) -> i32 {
             if classes == 0 {
                 return PASS; // most packets end here
             }
-            if is_inner(header.flags) && transfer::passes(skb, &layout, &header, classes, config) {
+            if is_inner(header.flags) && transfer::passes(skb, &layout, header, classes, config) {
                 return PASS;
             }
             let Some(current) = scratch::current() else { return PASS };

@@ -35,7 +35,7 @@ const EXIST: u64 = 2;
 /// A map can't be opened, or the kernel doesn't show its sockets.
 pub fn idle_connections(maps: PinnedMaps<'_>) -> Result<usize, Failure> {
     let servers = Servers::read(maps)?;
-    let mut handshakes: HashMap<MapData, AsPod<ConnectionKey>, AsPod<Handshake>> =
+    let mut handshakes: Handshakes =
         Map::LruHashMap(maps.handshakes()?).try_into().or_fail("HANDSHAKES", "report this")?;
     let sessions: HashMap<MapData, AsPod<ConnectionKey>, AsPod<Session>> =
         Map::LruHashMap(maps.sessions()?).try_into().or_fail("SESSIONS", "report this")?;
@@ -51,7 +51,7 @@ pub fn idle_connections(maps: PinnedMaps<'_>) -> Result<usize, Failure> {
         let entered = handshakes.insert(at, entry(idle::LOOKED_AT), NOEXIST).is_ok();
         // Asked for behind it: a session that begins from now on takes the entry away itself.
         if entered && sessions.get(&at, 0).is_ok() {
-            let _ = handshakes.remove(&at);
+            forget(&mut handshakes, at);
         }
     }
     let now = connections()?;
@@ -61,11 +61,20 @@ pub fn idle_connections(maps: PinnedMaps<'_>) -> Result<usize, Failure> {
         let at = AsPod(key(connection));
         if is_idle(connection, &policy, &now) && proc_syscall::for_input(u64::from(connection.inode)) {
             found += usize::from(handshakes.insert(at, entry(idle::FOUND), EXIST).is_ok());
-        } else if handshakes.get(&at, 0).is_ok_and(|there| there.0.idle == idle::LOOKED_AT) {
-            let _ = handshakes.remove(&at);
+        } else {
+            forget(&mut handshakes, at);
         }
     }
     Ok(found)
+}
+
+type Handshakes = HashMap<MapData, AsPod<ConnectionKey>, AsPod<Handshake>>;
+
+/// Takes an entry away that was entered to look at a connection; a handshake that has taken its place stays.
+fn forget(handshakes: &mut Handshakes, at: AsPod<ConnectionKey>) {
+    if handshakes.get(&at, 0).is_ok_and(|there| there.0.idle == idle::LOOKED_AT) {
+        let _ = handshakes.remove(&at);
+    }
 }
 
 /// Whether a control connection is between two exchanges.

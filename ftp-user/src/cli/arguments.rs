@@ -74,7 +74,7 @@ pub(super) struct RuleArguments {
     /// Deny nothing; only count and show
     #[arg(long)]
     monitor: bool,
-    /// Do not count packets and bytes of data connections
+    /// Do not count bytes of data connections
     #[arg(long)]
     no_accounting: bool,
 }

@@ -68,7 +68,8 @@ pub struct FlowRow {
     pub mode: &'static str,
     /// `syn_sent`, `syn_recv`, `established`, `ended` or `denied`.
     pub state: &'static str,
-    /// TCP payload bytes each way, by the server's numbers: of an open flow up to 64 KiB behind.
+    /// TCP payload bytes each way, by the server's numbers: of an open flow behind, up to 64 KiB of a download, more of an
+    /// upload that is acknowledged in large steps.
     pub bytes: BothWays,
     /// More bytes passed than were counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -11,11 +11,13 @@ use crate::error::{Failure, OrFail as _};
 /// look into other processes (`ProtectProc=`) can't do that, and would find another pin directory than the commands.
 const OF_THE_FIRST: &str = "/proc/sys/net/core/netdev_max_backlog";
 
-/// Inode of this process's network namespace, if it is another than the one that the host began with.
+/// Inode of this process's network namespace, if it is another than the one that the host began with. None where that
+/// can't be found out.
 #[must_use]
 pub fn other_than_the_first() -> Option<u64> {
     let inode = network_namespace().ok()?;
-    (!Path::new(OF_THE_FIRST).exists()).then_some(inode)
+    let shows_settings = Path::new("/proc/sys/kernel").exists();
+    (shows_settings && !Path::new(OF_THE_FIRST).exists()).then_some(inode)
 }
 
 /// Inode of this process's network namespace.

@@ -1,6 +1,7 @@
 //! Bytes a second of transfers, from what the maps count.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::mem;
 
 use crate::endpoint::BothWays;
 use crate::query::rows::FlowRow;
@@ -20,67 +21,67 @@ pub struct Transfer {
     pub rate: Option<BothWays>,
 }
 
-/// What a flow's counts were.
-#[derive(Clone, Copy, Debug)]
+/// A transfer as it was seen last.
+#[derive(Clone, Debug)]
 struct Known {
+    transfer: Transfer,
+    /// When; nanoseconds.
     time: u64,
-    bytes: BothWays,
-    rate: Option<BothWays>,
+    /// When it was found to be over.
     ended: Option<u64>,
 }
 
-/// The counts of all flows that were seen under way.
+/// All flows that were seen under way.
 #[derive(Clone, Debug, Default)]
-pub struct Rates(HashMap<(String, String), Known>);
+pub struct Rates(BTreeMap<(String, String), Known>);
 
 impl Rates {
-    /// The transfers among the flows of a moment: those under way, and those that were until a moment ago.
-    /// `time`: nanoseconds.
+    /// The transfers among the flows of a moment, and those that were under way until a moment ago: the map has them no
+    /// longer. `time`: nanoseconds.
     pub fn transfers(&mut self, flows: &[FlowRow], time: u64) -> Vec<Transfer> {
-        let mut known = HashMap::new();
-        let mut transfers = Vec::new();
-        for flow in flows {
+        let mut known = BTreeMap::new();
+        for flow in flows.iter().filter(|flow| !matches!(flow.state, "ended" | "denied")) {
             let key = (flow.client.clone(), flow.server.clone());
-            let before = self.0.get(&key).filter(|before| !is_less(flow.bytes, before.bytes)).copied();
-            let has_ended = matches!(flow.state, "ended" | "denied");
-            // The map keeps them until it needs the room.
-            if has_ended && before.is_none() {
-                continue;
+            let before = self.0.remove(&key).filter(|before| before.ended.is_none() && !is_less(flow, before));
+            let rate = before.and_then(|before| match before.time == time {
+                true => before.transfer.rate,
+                false => Some(before.rate(flow.bytes, time)),
+            });
+            let transfer = Transfer { flow: flow.clone(), user: None, rate };
+            known.insert(key, Known { transfer, time, ended: None });
+        }
+        for (key, mut before) in mem::take(&mut self.0) {
+            let ended = *before.ended.get_or_insert(time);
+            if clock::seconds_since(ended, time) <= LINGERS {
+                before.transfer.flow.state = "ended";
+                before.transfer.rate = Some(BothWays::default());
+                known.insert(key, before);
             }
-            let mut now = Known { time, bytes: flow.bytes, rate: None, ended: has_ended.then_some(time) };
-            if let Some(before) = before {
-                now.ended = before.ended.or(now.ended);
-                if now.ended.is_some_and(|ended| clock::seconds_since(ended, time) > LINGERS) {
-                    continue;
-                }
-                now.rate = match before.ended {
-                    Some(_) => Some(BothWays::default()),
-                    None if before.time == time => before.rate,
-                    None => Some(rate(before.bytes, flow.bytes, clock::seconds_since(before.time, time))),
-                };
-            }
-            known.insert(key, now);
-            transfers.push(Transfer { flow: flow.clone(), user: None, rate: now.rate });
         }
         self.0 = known;
-        transfers
+        self.0.values().map(|known| known.transfer.clone()).collect()
     }
 }
 
 /// A tuple may be used again: then it begins anew.
-const fn is_less(now: BothWays, before: BothWays) -> bool {
-    now.client < before.client || now.server < before.server
+const fn is_less(now: &FlowRow, before: &Known) -> bool {
+    let before = before.transfer.flow.bytes;
+    now.bytes.client < before.client || now.bytes.server < before.server
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "bytes a second are positive and below 2^52"
-)]
-fn rate(before: BothWays, now: BothWays, seconds: f64) -> BothWays {
-    let one = |before: u64, now: u64| if seconds > 0.0 { ((now - before) as f64 / seconds) as u64 } else { 0 };
-    BothWays { client: one(before.client, now.client), server: one(before.server, now.server) }
+impl Known {
+    /// Bytes a second until then.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "bytes a second are positive and below 2^52"
+    )]
+    fn rate(&self, now: BothWays, time: u64) -> BothWays {
+        let (before, seconds) = (self.transfer.flow.bytes, clock::seconds_since(self.time, time));
+        let one = |before: u64, now: u64| if seconds > 0.0 { ((now - before) as f64 / seconds) as u64 } else { 0 };
+        BothWays { client: one(before.client, now.client), server: one(before.server, now.server) }
+    }
 }
 
 impl Transfer {
@@ -146,11 +147,22 @@ mod tests {
         let mut rates = Rates::default();
         assert_eq!(rates.transfers(&[flow("ended", 9, 9)], SECOND), []);
         rates.transfers(&[flow("established", 5, 0)], 2 * SECOND);
-        assert_eq!(rates.transfers(&[flow("ended", 9, 0)], 3 * SECOND).len(), 1);
-        let idle = rates.transfers(&[flow("ended", 9, 0)], 4 * SECOND);
-        assert_eq!((idle[0].bytes_a_second(), idle[0].direction()), (Some(0), "up"));
-        assert_eq!(rates.transfers(&[flow("ended", 9, 0)], 9 * SECOND), []);
-        assert_eq!(rates.transfers(&[flow("ended", 9, 0)], 10 * SECOND), []);
+        for time in [3 * SECOND, 8 * SECOND] {
+            let shown = rates.transfers(&[], time);
+            assert_eq!((shown.len(), shown[0].bytes(), shown[0].flow.state), (1, 5, "ended"), "{time}");
+            assert_eq!((shown[0].bytes_a_second(), shown[0].direction()), (Some(0), "up"));
+        }
+        assert_eq!(rates.transfers(&[], 9 * SECOND), []);
+        assert_eq!(rates.transfers(&[], 10 * SECOND), []);
+    }
+
+    #[test]
+    fn a_transfer_on_the_tuple_of_one_that_ended_is_another() {
+        let mut rates = Rates::default();
+        rates.transfers(&[flow("established", 0, 10)], SECOND);
+        rates.transfers(&[], 2 * SECOND);
+        let again = rates.transfers(&[flow("established", 0, 1000)], 3 * SECOND);
+        assert_eq!((again.len(), again[0].rate), (1, None));
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl Model {
             };
             self.handshakes.insert(key, handshake);
             if let Some(session) = self.sessions.get_mut(&key) {
-                session.server.handshake_noted = 1;
+                session.server.no_handshake = 0;
             }
         }
     }
@@ -207,6 +207,7 @@ impl Model {
         if self.admits(&key) {
             let mut session = Session::default();
             session.start(self.now, self.now, &handshake);
+            session.server.no_handshake = 1;
             self.sessions.insert(key, session);
             let opaque = handshake.multipath != 0;
             self.count(if opaque { Counter::SessionsMultipath } else { Counter::SessionsStarted });
