@@ -71,6 +71,9 @@ enum Task {
         /// Let cargo-mutants change ftp-common in every way that it knows: the crate's own tests must notice.
         #[arg(long)]
         generated: bool,
+        /// Only those that the last run, which was stopped, did not come to.
+        #[arg(long, conflicts_with = "generated")]
+        rest: bool,
         /// Only those whose check, file or test contains this; with --generated, a regular expression.
         filter: Option<String>,
     },
@@ -109,8 +112,8 @@ fn main() -> ExitCode {
         Task::Test { kernels: true, .. } => kernels::run_all(),
         Task::Test { kernel, .. } if !kernel.is_empty() => kernels::run(&kernel),
         Task::Test { long, arguments, .. } => test::run(long, &arguments),
-        Task::Mutate { generated: true, filter } => mutate::generated::run(filter.as_deref()),
-        Task::Mutate { filter, .. } => mutate::run(filter.as_deref()),
+        Task::Mutate { generated: true, filter, .. } => mutate::generated::run(filter.as_deref()),
+        Task::Mutate { filter, rest, .. } => mutate::run(filter.as_deref(), rest),
         Task::Security => security::run(),
         Task::Compat { words } => compat::run(&words),
         Task::Bench { quick, parts } => bench::run(quick, &parts),

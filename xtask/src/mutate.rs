@@ -8,6 +8,7 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
@@ -64,8 +65,8 @@ enum Outcome {
 }
 
 /// Runs the mutations whose check, file or test contains `filter`, and writes what came of them into the table; of the
-/// others stays what came of them last.
-pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+/// others stays what came of them last. `rest`: only those that the last run, which was stopped, did not come to.
+pub(crate) fn run(filter: Option<&str>, rest: bool) -> Result<()> {
     command::require_root("some of the tests make network namespaces", "mutate")?;
     let root = command::workspace();
     let list = root.join("tests/mutations.toml");
@@ -73,10 +74,17 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     let list: List = toml::from_str(&text).with_context(|| format!("{}: cannot be understood", list.display()))?;
     let tree = Tree::copy(root)?;
     let wanted = |m: &&Mutation| filter.is_none_or(|f| [&m.check, &m.file, &m.test].iter().any(|t| t.contains(f)));
-    let chosen: Vec<&Mutation> = list.mutation.iter().filter(wanted).collect();
     let page = root.join("docs/mutations.md");
-    let before = fs::read_to_string(&page).unwrap_or_default();
-    let mut outcomes: HashMap<String, String> = before.lines().filter_map(outcome_of).collect();
+    let done = root.join("target/mutate/done.md");
+    let read = |file: &Path| fs::read_to_string(file).unwrap_or_default();
+    if !rest {
+        fs::write(&done, "")?;
+    }
+    let came_to: HashMap<String, String> = read(&done).lines().filter_map(outcome_of).collect();
+    let is_left = |m: &&Mutation| !came_to.contains_key(&m.row());
+    let chosen: Vec<&Mutation> = list.mutation.iter().filter(wanted).filter(is_left).collect();
+    let mut outcomes: HashMap<String, String> = read(&page).lines().filter_map(outcome_of).collect();
+    outcomes.extend(came_to);
     let mut failed = 0;
     for (number, mutation) in chosen.iter().enumerate() {
         let begun = Instant::now();
@@ -97,6 +105,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
             mutation.check,
             mutation.test
         );
+        let mut log = fs::OpenOptions::new().append(true).open(&done)?;
+        writeln!(log, "{}{word} |", mutation.row())?;
         outcomes.insert(mutation.row(), word);
     }
     write(&list.mutation, &outcomes, &page)?;
@@ -201,6 +211,8 @@ impl Tree {
         let mut cargo = command::cargo();
         cargo.args(arguments).current_dir(&self.root);
         cargo.env("CARGO_TARGET_DIR", &self.target).env("FTPTRACK_BIN", self.target.join("debug/ftptrack"));
+        // What a test waits for never comes, where it notices. It takes a few seconds at most where it does come.
+        cargo.env("FTPTRACK_TESTS_PATIENCE", "30");
         cargo
     }
 }
