@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 
 use ftptrack_tests::actors::client::active_command;
 use ftptrack_tests::actors::curl::Mode;
-use ftptrack_tests::support::wait::PATIENCE;
+use ftptrack_tests::support::wait::patience;
 
 /// A control connection, logged in.
 pub(crate) struct Client {
@@ -17,9 +17,9 @@ pub(crate) struct Client {
 impl Client {
     /// Connects from the namespace of this thread, and logs in.
     pub(crate) fn login(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&to, patience())?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience()))?;
         let own = stream.local_addr()?.ip();
         let mut client = Self { control: BufReader::new(stream), server: to.ip(), own };
         client.reply("220")?;
@@ -34,7 +34,7 @@ impl Client {
         let mut data = match mode {
             Mode::Pasv | Mode::Epsv => {
                 let port = self.passive_port(mode)?;
-                let stream = TcpStream::connect_timeout(&SocketAddr::new(self.server, port), PATIENCE)?;
+                let stream = TcpStream::connect_timeout(&SocketAddr::new(self.server, port), patience())?;
                 self.ask(command, "150")?;
                 stream
             }
@@ -45,7 +45,7 @@ impl Client {
                 listener.accept()?.0
             }
         };
-        data.set_read_timeout(Some(PATIENCE))?;
+        data.set_read_timeout(Some(patience()))?;
         let mut got = Vec::with_capacity(2048);
         data.read_to_end(&mut got)?;
         drop(data);

@@ -187,7 +187,7 @@ fn where_nobody_reads_the_kernel_keeps_what_it_can_and_nothing_counts_as_lost() 
     // Nobody reads any more: at the next event it ends, and that is no error. (A process that another test is just
     // starting may hold the pipe for a moment: then it is the event after that.)
     drop(told);
-    let ended = wait::within(wait::PATIENCE, || {
+    let ended = wait::within(wait::patience(), || {
         connect(1);
         slow.try_wait().expect("our child")
     });

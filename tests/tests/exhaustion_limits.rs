@@ -12,7 +12,7 @@ use ftptrack_tests::packets::wire::Wire;
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::subject::guarded::Testbed;
 use ftptrack_tests::suites::scenarios::greedy;
-use ftptrack_tests::support::wait::{self, PATIENCE};
+use ftptrack_tests::support::wait::{self, patience};
 use ftptrack_tests::{INSIDE, PASSIVE_RANGE};
 use socket2::{Domain, Socket, Type};
 use std::io::{self};
@@ -99,7 +99,7 @@ fn a_client_that_vanished_holds_no_place_once_the_server_has_closed() {
 fn connect_patiently(client: &Host, target: SocketAddr) -> io::Result<Duration> {
     let socket = client.namespace.run(|| Socket::new(Domain::IPV4, Type::STREAM, None))?;
     let begin = Instant::now();
-    socket.connect_timeout(&target.into(), PATIENCE)?;
+    socket.connect_timeout(&target.into(), patience())?;
     Ok(begin.elapsed())
 }
 

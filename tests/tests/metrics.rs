@@ -35,7 +35,7 @@ fn address() -> SocketAddr {
 #[track_caller]
 fn ask(host: &Host, request: &str) -> (String, String) {
     let mut stream = probe::connect(host, address()).expect("it listens");
-    stream.set_read_timeout(Some(wait::PATIENCE)).expect("a socket");
+    stream.set_read_timeout(Some(wait::patience())).expect("a socket");
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
@@ -174,7 +174,7 @@ fn a_slow_or_hostile_scraper_holds_nothing_up() {
     check(&scrape(server));
     assert!(begun.elapsed() < PROMETHEUS_WAITS, "{:?}", begun.elapsed());
     for stream in &mut held {
-        stream.set_read_timeout(Some(wait::PATIENCE)).expect("a socket");
+        stream.set_read_timeout(Some(wait::patience())).expect("a socket");
         let mut answer = Vec::new();
         // Closed or reset.
         let _ = stream.read_to_end(&mut answer);

@@ -11,7 +11,7 @@ use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory};
 use ftptrack_tests::suites::evasions::Connection;
 use ftptrack_tests::suites::evasions::blind::{BLIND, Blind, LUCKY};
 use ftptrack_tests::suites::scenarios::off_path;
-use ftptrack_tests::support::wait::{self, PATIENCE};
+use ftptrack_tests::support::wait::{self, patience};
 
 #[track_caller]
 fn none_harms_a_session(blind: &[Blind], first_port: u16) {
@@ -19,7 +19,7 @@ fn none_harms_a_session(blind: &[Blind], first_port: u16) {
     let ftp = Server::on(server, Family::V4);
     let pins = PinDirectory::new();
     let ftptrack = Ftptrack::guarding(server, &pins);
-    let mut connection = Connection::new((client, server), &ftp, first_port, PATIENCE);
+    let mut connection = Connection::new((client, server), &ftp, first_port, patience());
     let mut failures = Vec::new();
     for (blind, port) in blind.iter().zip(INSIDE..) {
         let before = ftptrack.stats();

@@ -13,7 +13,7 @@ use crate::actors::client::six_numbers;
 use crate::actors::probe;
 use crate::actors::server::{ACTIVE, CONTROL};
 use crate::hosts::network::{Family, Host};
-use crate::support::wait::PATIENCE;
+use crate::support::wait::patience;
 
 /// It serves whoever connects until it is dropped. Names are whole; there are no directories.
 #[derive(Debug)]
@@ -145,12 +145,12 @@ impl Session {
                 let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
                 socket.set_reuse_address(true)?;
                 socket.bind(&SocketAddr::new(self.own.ip(), ACTIVE).into())?;
-                socket.connect_timeout(&target.into(), PATIENCE)?;
+                socket.connect_timeout(&target.into(), patience())?;
                 socket.into()
             }
         };
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience()))?;
+        stream.set_write_timeout(Some(patience()))?;
         Ok(stream)
     }
 
@@ -181,7 +181,7 @@ fn in_range(address: IpAddr) -> io::Result<TcpListener> {
         }
     };
     // Linux lets accept time out by this, too.
-    socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE))?;
+    socket2::SockRef::from(&listener).set_read_timeout(Some(patience()))?;
     Ok(listener)
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::hosts::network::Host;
-use crate::support::wait::{self, PATIENCE};
+use crate::support::wait::{self, patience};
 
 /// How long an attempt may go unanswered: it stands for one SYN only, with room for a busy machine
 /// before the second one (RFC 6298 §2: after a second), or denials could not be counted.
@@ -54,8 +54,8 @@ pub fn connect_from(host: &Host, port: u16, target: SocketAddr) -> io::Result<Tc
         socket.set_linger(Some(Duration::ZERO))?;
     }
     socket.connect_timeout(&target.into(), SILENCE)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(patience()))?;
+    socket.set_write_timeout(Some(patience()))?;
     socket.set_tcp_nodelay(true)?;
     Ok(socket.into())
 }
@@ -71,7 +71,7 @@ pub fn listen(host: &Host, address: SocketAddr) -> TcpListener {
         Err(error) => panic!("listening on {address}: {error}"),
     });
     // Linux lets accept time out by this, too.
-    socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket2::SockRef::from(&listener).set_read_timeout(Some(patience())).expect("a socket");
     listener
 }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use crate::actors::client::{Client, six_numbers};
 use crate::actors::probe::{self, Outcome};
 use crate::hosts::network::{Family, Host};
-use crate::support::wait::PATIENCE;
+use crate::support::wait::patience;
 
 /// The control port.
 pub const CONTROL: u16 = 21;
@@ -47,7 +47,7 @@ impl Server {
     #[track_caller]
     pub fn accept(&self) -> Session {
         let (stream, _) = self.listener.accept().expect("somebody connects");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_read_timeout(Some(patience())).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
         Session { stream: BufReader::new(stream) }
     }

@@ -53,11 +53,11 @@ impl<'a> Tmux<'a> {
     #[track_caller]
     pub fn wait_until<T>(&self, name: &str, mut wanted: impl FnMut(&[String]) -> Option<T>) -> T {
         let mut last = Vec::new();
-        let found = wait::within(wait::PATIENCE, || {
+        let found = wait::within(wait::patience(), || {
             last = self.picture();
             wanted(&last)
         });
-        found.unwrap_or_else(|| panic!("{name}: not so after {:?}: {last:#?}", wait::PATIENCE))
+        found.unwrap_or_else(|| panic!("{name}: not so after {:?}: {last:#?}", wait::patience()))
     }
 
     /// Presses keys, by tmux's names (`q`, `Enter`, `C-c`).

@@ -131,7 +131,7 @@ impl Follow {
     #[track_caller]
     pub fn next_with(&self, field: &str, value: &str) -> Entry {
         let mut read = Vec::new();
-        while let Ok(entry) = self.entries.recv_timeout(wait::PATIENCE) {
+        while let Ok(entry) = self.entries.recv_timeout(wait::patience()) {
             if entry.get(field).map(String::as_str) == Some(value) {
                 return entry;
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::hosts::network::{Host, INTERFACE};
 use crate::packets::segment::Segment;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::patience;
 
 /// A packet socket on a host's interface.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Wire {
     /// Waits for a segment that is as `wanted` says: it, and all before it.
     #[track_caller]
     pub fn all_until(&mut self, name: &str, wanted: impl Fn(&Segment) -> bool) -> Vec<Segment> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         let mut packet = vec![0; 1 << 17];
         let mut seen = Vec::new();
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -80,7 +80,7 @@ impl Wire {
                 Err(error) => panic!("reading the wire: {error}"),
             }
         }
-        panic!("{name}: not seen on the wire after {PATIENCE:?}");
+        panic!("{name}: not seen on the wire after {:?}", patience());
     }
 }
 

@@ -165,7 +165,7 @@ impl<'a> Ftptrack<'a> {
     /// Waits for a line with `text` in it, printed now or before.
     #[track_caller]
     pub fn wait_for_line(&mut self, text: &str) -> String {
-        let found = wait::within(wait::PATIENCE, || {
+        let found = wait::within(wait::patience(), || {
             // Asked before looking, so that the last lines of one that ended are seen.
             let ended = self.child.try_wait().expect("it is our child");
             let found = self.lines().into_iter().find(|line| line.contains(text));
@@ -178,7 +178,7 @@ impl<'a> Ftptrack<'a> {
         match found {
             Some(Ok(line)) => line,
             Some(Err(status)) => panic!("no {text:?} before it ended ({status}): {:#?}", self.lines()),
-            None => panic!("no {text:?} after {:?}: {:#?}", wait::PATIENCE, self.lines()),
+            None => panic!("no {text:?} after {:?}: {:#?}", wait::patience(), self.lines()),
         }
     }
 

@@ -28,7 +28,7 @@ impl Journal {
         mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).expect("root may");
         std::fs::create_dir_all(DIRECTORY).expect("our own");
         let socket = UnixDatagram::bind(format!("{DIRECTORY}/socket")).expect("our own");
-        socket.set_read_timeout(Some(wait::PATIENCE)).expect("a socket");
+        socket.set_read_timeout(Some(wait::patience())).expect("a socket");
         Self { socket }
     }
 

@@ -54,7 +54,7 @@ impl Manager {
     pub fn new() -> Self {
         let directory = file::directory();
         let socket = UnixDatagram::bind(directory.path().join("notify")).expect("a path of our own");
-        socket.set_read_timeout(Some(wait::PATIENCE)).expect("a socket");
+        socket.set_read_timeout(Some(wait::patience())).expect("a socket");
         Self { directory, socket }
     }
 

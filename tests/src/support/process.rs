@@ -48,7 +48,7 @@ pub fn finish_within(command: &mut Command, bound: Duration) -> Option<Output> {
     }
     let status = child.wait().expect("it is our child");
     // Its own children may hold the pipes open; what they write is not ours to wait for.
-    let text = |pipe: mpsc::Receiver<String>| pipe.recv_timeout(wait::PATIENCE).unwrap_or_default();
+    let text = |pipe: mpsc::Receiver<String>| pipe.recv_timeout(wait::patience()).unwrap_or_default();
     Some(Output { status, stdout: text(stdout), stderr: text(stderr) })
 }
 

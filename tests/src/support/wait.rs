@@ -5,17 +5,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take, on a busy machine or one that is emulated. Only a failing test ever
-/// waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+/// waits this long. Where tests are expected to fail, `FTPTRACK_TESTS_PATIENCE` says how many seconds it is instead.
+pub fn patience() -> Duration {
+    let given = env::var("FTPTRACK_TESTS_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(given.unwrap_or(300))
+}
 
-/// Seconds instead of [`PATIENCE`], where tests are expected to fail: `cargo xtask mutate` sets it.
-const SHORTER: &str = "FTPTRACK_TESTS_PATIENCE";
-
-/// Asks `what` again and again until it has an answer; panics with `name` after [`PATIENCE`].
+/// Asks `what` again and again until it has an answer; panics with `name` after [`patience`].
 #[track_caller]
 pub fn until<T>(name: &str, what: impl FnMut() -> Option<T>) -> T {
-    let shorter = env::var(SHORTER).ok().and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-    let patience = shorter.unwrap_or(PATIENCE);
+    let patience = patience();
     match within(patience, what) {
         Some(answer) => answer,
         None => panic!("{name}: not so after {patience:?}"),

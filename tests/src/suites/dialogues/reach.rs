@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Access;
 use crate::hosts::network::Host;
-use crate::support::wait::{self, PATIENCE};
+use crate::support::wait::{self, patience};
 
 /// A port where nobody listens, and which nothing guards.
 pub(super) const MARKER: u16 = 9;
@@ -83,7 +83,7 @@ fn begin(source_port: u16, target: SocketAddr) -> io::Result<Socket> {
 fn marker(host: IpAddr) -> io::Result<()> {
     let target = SocketAddr::new(host, MARKER);
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
-    match socket.connect_timeout(&target.into(), PATIENCE) {
+    match socket.connect_timeout(&target.into(), patience()) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) => Err(error),
         Ok(()) => Err(io::Error::other("somebody listens on the marker port")),

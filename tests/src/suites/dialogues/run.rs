@@ -10,7 +10,7 @@ use crate::subject::conntrack;
 use crate::subject::ftptrack::{Ftptrack, PinDirectory, USUAL};
 use crate::subject::report::Stats;
 use crate::support::parallel::{self, in_parallel};
-use crate::support::wait::{self, PATIENCE};
+use crate::support::wait::{self, patience};
 
 /// Who decides which data connections may begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,7 +82,7 @@ pub fn play_all(dialogues: &[Dialogue], guard: Guard) -> Vec<Option<Played>> {
 type Cases<'a> = parallel::Cases<&'a Dialogue, Option<Played>>;
 
 fn against_nobody(dialogues: &Cases<'_>) {
-    let testbed = Testbed::new(PATIENCE);
+    let testbed = Testbed::new(patience());
     dialogues.for_each(|dialogue| Some(testbed.play(dialogue, &mut || ())));
 }
 
@@ -102,7 +102,7 @@ fn against_conntrack(dialogues: &Cases<'_>) {
 }
 
 fn against_ftptrack(dialogues: &Cases<'_>) {
-    let testbed = Testbed::new(PATIENCE);
+    let testbed = Testbed::new(patience());
     let server = &testbed.network.server;
     conntrack::load(server, WALL);
     let pins = PinDirectory::new();

@@ -10,7 +10,7 @@ use crate::subject::ftptrack::{Ftptrack, PinDirectory};
 use crate::subject::guarded::Testbed;
 use crate::suites::dialogues::Guard;
 use crate::support::parallel::{Cases, in_parallel};
-use crate::support::wait::PATIENCE;
+use crate::support::wait::patience;
 
 /// Networks that cases are played on at a time.
 const WORKERS: usize = 3;
@@ -34,7 +34,7 @@ fn play_on_one_network(guard: Guard, evasions: &Cases<(Evasion, u16), Outcome>) 
         conntrack::guard(&network.server);
     }
     evasions.for_each(|(evasion, port)| {
-        let outcome = evasion.play(&network, port, if is_conntrack { SHORT_PATIENCE } else { PATIENCE });
+        let outcome = evasion.play(&network, port, if is_conntrack { SHORT_PATIENCE } else { patience() });
         if is_conntrack {
             // Its expectations outlive the control connection.
             conntrack::forget(&network.server);
@@ -53,7 +53,7 @@ pub fn must_hold<C: StreamCase>(cases: &[C], first_port: u16) {
     let testbed = Testbed::new();
     let Testbed { network: Network { server, client, .. }, ftp, .. } = &testbed;
     let play = |case: &C, port| {
-        let mut connection = Connection::new((client, server), ftp, port, PATIENCE);
+        let mut connection = Connection::new((client, server), ftp, port, patience());
         case.play(&mut connection).unwrap_or_else(|hang| panic!("{}: {hang}", case.name()));
         (connection.peer.opens(INSIDE), connection)
     };

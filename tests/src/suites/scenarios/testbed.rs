@@ -12,7 +12,7 @@ use crate::subject::hooks;
 use crate::suites::dialogues::Guard;
 use crate::suites::evasions::Connection;
 use crate::support::process;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::patience;
 
 /// What the helper drops is gone for good; what is only late comes sooner than this.
 const SHORT_PATIENCE: Duration = Duration::from_millis(1500);
@@ -138,7 +138,7 @@ impl Testbed<'_> {
     /// How long data may take to arrive.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        if self.guard == Guard::Conntrack { SHORT_PATIENCE } else { PATIENCE }
+        if self.guard == Guard::Conntrack { SHORT_PATIENCE } else { patience() }
     }
 
     /// A session with the server as after login, from `port`, made of raw segments.
