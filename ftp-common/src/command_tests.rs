@@ -275,6 +275,19 @@ fn read_at_a_time(parser: &mut CommandParser, bytes: &[u8]) -> Vec<(Verb, HostPo
 }
 
 #[test]
+fn a_line_end_behind_what_could_be_skipped_is_taken_at_once() {
+    let mut skipping = CommandParser::default();
+    skipping.skip_to_line_end();
+    for begun in [after(b"RETR "), after(b"RETR a"), after(b"RETR a\r"), skipping] {
+        let (mut at_once, mut pushed) = (begun, begun);
+        assert!(begun.skips());
+        at_once.push_crlf();
+        assert!(!pushed.push(b'\r'));
+        assert_eq!(at_once, pushed);
+    }
+}
+
+#[test]
 fn a_head_is_four_letters_and_what_ends_them() {
     let all = |byte: u8| (0..5).map(move |place| (byte, place));
     for (byte, place) in (0..=255).flat_map(all) {

@@ -187,9 +187,10 @@ const _: () = assert!(size_of::<Flow>() == 56);
 
 #[cfg(test)]
 mod tests {
-    use super::tcp::{ACK, FIN, RST};
+    use super::tcp::{ACK, FIN, RST, SYN, URG};
     use super::*;
 
+    const PSH: u8 = 8;
     const SYN_SENT: Flow =
         Flow { session_id: 1, syn_seq: 100, control_server_port: 21, state: state::SYN_SENT, mode: 1, ..ZERO };
     const ZERO: Flow = Flow {
@@ -209,6 +210,16 @@ mod tests {
     };
     const SYN_RECV: Flow = Flow { syn_ack_seq: 500, state: state::SYN_RECV, ..SYN_SENT };
     const ESTABLISHED: Flow = Flow { state: state::ESTABLISHED, ..SYN_RECV };
+
+    #[test]
+    fn an_inner_segment_acknowledges_and_neither_begins_nor_ends() {
+        for flags in [ACK, ACK | PSH, ACK | URG] {
+            assert!(is_inner(flags), "{flags:#x}");
+        }
+        for flags in [0, SYN, SYN | ACK, FIN, FIN | ACK, RST, RST | ACK, PSH, SYN | FIN | RST | ACK] {
+            assert!(!is_inner(flags), "{flags:#x}");
+        }
+    }
 
     #[test]
     fn it_ends_by_a_reset_or_when_both_sides_have_sent_fin() {

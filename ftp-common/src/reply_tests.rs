@@ -160,6 +160,10 @@ fn plain_bytes_are_skipped_where_they_change_nothing() {
         (b"200x", true),
         (b"227 ", false),
         (b"229-", false),
+        (b"227 (1,2,3,4,5,6", false),
+        (b"227 (1,2,3,4,5,6)", true),
+        (b"229 (|||9|", false),
+        (b"229 (|||9|)", true),
         (b"227x", true),
         (b"200 a\r", false),
         (b"x\r", false),
@@ -288,6 +292,33 @@ fn a_head_is_a_code_and_what_ends_it() {
         assert_eq!(parser, after(begun));
     }
     assert_eq!(ReplyParser::default().push_several(u64::from_le_bytes(*b"227 abcd"), 3), 0);
+}
+
+#[test]
+fn letters_and_blanks_that_announce_nothing_are_taken_at_a_time() {
+    let count = |begun: &[u8], head: &[u8; 8], known| after(begun).push_several(u64::from_le_bytes(*head), known);
+    for code in [b"227 ", b"229 "] {
+        assert_eq!(count(code, b"Entering", 8), 8);
+        assert_eq!(count(code, b"Entering", 3), 3);
+        assert_eq!(count(code, b"de (x|y|", 8), 3);
+        assert_eq!(count(code, b"(abcdefg", 8), 0);
+    }
+    // The rest is skipped; a number, or a place for one; a carriage return that may end the line.
+    for begun in [&b"226 "[..], b"227 1", b"227 (1,2,3,4,5,6)", b"229 (", b"227 \r", b"229 \r"] {
+        assert_eq!(count(begun, b"Entering", 8), 0, "{begun:?}");
+    }
+}
+
+#[test]
+fn a_line_is_an_inner_one_unless_it_ends_a_reply_or_begins_tls() {
+    for (line, inner) in [(&b"214-x"[..], true), (b"226 x", false), (b"x", true), (b"226", false)] {
+        assert_eq!(after(line).is_inner(), inner, "{line:?}");
+    }
+    let mut multi_line = after(b"214-x\r\n");
+    multi_line.push(b' ');
+    assert!(multi_line.is_inner());
+    let mut tls = ReplyParser::default();
+    assert!(tls.push(TLS_HANDSHAKE) && !tls.is_inner());
 }
 
 proptest! {
