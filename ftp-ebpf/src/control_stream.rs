@@ -174,7 +174,7 @@ fn byte(piece: &Piece, at: u32) -> u8 {
 /// Eight bytes of a piece from `at` on, the first in the lowest byte; `at` counts modulo [`PIECE`].
 #[inline(always)]
 fn head(piece: &Piece, at: u32) -> u64 {
-    let word = at as usize / 8 & (PIECE / 8 - 1);
+    let word = (at as usize / 8) & (PIECE / 8 - 1);
     let shift = 8 * (at & 7);
     // One more by a shift of its own: where all bytes are the first word's, none is the second's.
     u64::from_le(piece[word]) >> shift | u64::from_le(piece[word + 1]) << 8 << (56 - shift)
