@@ -281,8 +281,21 @@ mod tests {
         assert_eq!(flow.bytes, [11, 0], "nobody said FIN");
         (flow.client_fin, flow.marks) = (120, Flow::fin_mark(true));
         flow.account(&server(501, 120, 0, ACK));
+        assert_eq!(flow.bytes, [19, 0], "what stands before it");
         flow.account(&server(501, 121, 0, ACK));
         assert_eq!(flow.bytes, [19, 0]);
+        let mut unmarked = Flow { client_fin: 111, ..ESTABLISHED };
+        unmarked.account(&server(501, 112, 0, ACK));
+        assert_eq!(unmarked.bytes, [11, 0], "nobody said FIN");
+    }
+
+    #[test]
+    fn each_ends_fin_is_noted_and_where_the_clients_was() {
+        let mut flow = ESTABLISHED;
+        flow.note_fin(false, &server(510, 0, 3, FIN | ACK));
+        assert_eq!((flow.marks, flow.client_fin), (Flow::fin_mark(false), 0));
+        flow.note_fin(true, &server(110, 0, 3, FIN | ACK));
+        assert_eq!((flow.marks, flow.client_fin), (Flow::fin_mark(false) | Flow::fin_mark(true), 113));
     }
 
     #[test]
@@ -321,6 +334,9 @@ mod tests {
             flow.settle(from_client, &server(seq, 0, length, flags));
             assert_eq!(flow.marks & AT_LEAST != 0, at_least, "{marks} {from_client} {flags}");
         }
+        let mut flow = Flow { bytes: [9; 2], client_fin: 5, ..ESTABLISHED };
+        flow.settle(false, &server(510, 0, 0, RST));
+        assert_eq!(flow.marks, 0, "where the client's FIN would be, had it sent one, says nothing");
         let mut flow = Flow { bytes: [9; 2], marks: client, client_fin: 111, ..ESTABLISHED };
         flow.settle(false, &server(510, 0, 0, FIN | ACK));
         assert_eq!(flow.marks, client | AT_LEAST, "a byte of the client's was not acknowledged");
@@ -329,7 +345,7 @@ mod tests {
     #[test]
     fn a_flow_is_looked_at_where_bytes_cross_a_border_and_acknowledgements_lie_behind_one() {
         assert!(is_worth_a_look(0xfffe, 0x5000, 2) && is_worth_a_look(u32::MAX, 0x5000, 1));
-        assert!(!is_worth_a_look(0xfffe, 0, 1) && !is_worth_a_look(0, 0, 0xffff));
+        assert!(!is_worth_a_look(0xfffe, 0, 1) && !is_worth_a_look(0, 0, 0xffff) && !is_worth_a_look(1 << 17, 0, 9));
         assert!(is_worth_a_look(1, 0, 0) && is_worth_a_look(1, 0x7000_0fff, 0));
         assert!(!is_worth_a_look(0xffff, 0x1000, 0) && !is_worth_a_look(0xffff, 0xffff, 0));
     }

@@ -334,3 +334,20 @@ fn who_makes_a_second_entry_steps_back() {
     assert_eq!(find(&maps, 0, 0).map(|(_, id)| id), Some(first));
     assert_eq!((maps.entries.borrow().len(), maps.counts.borrow()[&0]), (1, 1));
 }
+
+#[test]
+fn who_makes_the_only_entry_keeps_it_whoever_is_beside_it() {
+    for (bucket, others) in [0, 3].into_iter().flat_map(|bucket| (0..WAYS).map(move |others| (bucket, others))) {
+        let mut maps = Maps { until: 10, ..Maps::default() };
+        assert!(insert(&maps, bucket + 1).is_some(), "its own, as it were, in the next bucket");
+        for other in 1..=others {
+            maps.own = other;
+            assert!(insert(&maps, bucket).is_some());
+        }
+        maps.own = 0;
+        assert!(insert_once(&maps, bucket), "bucket {bucket}, {others} others");
+        let (_, first) = find(&maps, bucket, 0).unwrap();
+        assert!(!insert_once(&maps, bucket));
+        assert_eq!(find(&maps, bucket, 0).map(|(_, id)| id), Some(first));
+    }
+}
