@@ -31,6 +31,8 @@ const SKIP: u8 = 0xff;
 const CODE: u8 = 3;
 const TEXT: u8 = 4;
 const NO_CODE: u8 = 5;
+/// A code, and a carriage return behind it, perhaps with Telnet bytes in between: only the line's end makes it a reply.
+const CODE_AND_RETURN: u8 = 6;
 /// The first byte of a TLS record that carries a handshake (RFC 8446 §5.1). No text has it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -202,12 +204,22 @@ impl ReplyParser {
             return true;
         } else if self.state < CODE {
             self.code_digit(byte);
-        } else if self.state == CODE && byte != b'\r' {
+        } else if self.state == CODE || self.state == CODE_AND_RETURN {
             // A blank or a hyphen, or at once the line's end, with as many CR as there are.
-            self.hyphen = u8::from(byte == b'-' && !after_return);
-            self.state = if matches!(byte, b'-' | b' ') && !after_return { TEXT } else { NO_CODE };
+            self.behind_code(byte);
         }
         false
+    }
+
+    #[inline(always)]
+    const fn behind_code(&mut self, byte: u8) {
+        let at_once = self.state == CODE;
+        self.hyphen = (byte == b'-' && at_once) as u8;
+        self.state = match byte {
+            b'\r' => CODE_AND_RETURN,
+            b'-' | b' ' if at_once => TEXT,
+            _ => NO_CODE,
+        };
     }
 
     #[inline(always)]
@@ -224,7 +236,7 @@ impl ReplyParser {
     /// Whether the current line, when it ends, ends a reply.
     #[inline(always)]
     const fn ends_reply(&self) -> bool {
-        let coded = self.state == TEXT || self.state == CODE;
+        let coded = self.state == TEXT || self.state == CODE || self.state == CODE_AND_RETURN;
         coded && self.hyphen == 0 && (self.multi_line == 0 || self.multi_line == self.code)
     }
 

@@ -117,6 +117,10 @@ fn a_code_is_followed_by_a_blank_a_hyphen_or_the_line_end() {
 fn telnet_bytes_between_carriage_return_and_line_feed_part_them() {
     assert_eq!(codes(b"220 a\r\n500 x\r\xff\xf1\n227 (10,0,1,1,40,1)\r\n"), [220, 500]);
     assert_eq!(codes(b"220 a\r\n500 x\r\xff\n227 (10,0,1,1,40,1)\r\n"), [220, 500]);
+    for line in [&b"227\r\xffr (10,0,1,1,40,1)"[..], b"227\r\xff\xf1-", b"227\r\xff\xf1\n"] {
+        assert_eq!(codes(&[b"220 a\r\n", line, b"\r\n"].concat()), [220], "{line:?}");
+    }
+    assert_eq!(codes(b"220 a\r\n200\r\xff\xf1\r\n"), [220, 200]);
 }
 
 #[test]
