@@ -32,6 +32,7 @@ pub mod host_port;
 pub mod keys;
 pub mod limit;
 pub mod overlap;
+pub mod owner;
 pub mod plain;
 pub mod policy;
 pub mod range;
