@@ -1,18 +1,155 @@
 //! What a root's socket says: an expectation of the only connection that it serves.
 
+use core::ptr;
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_SK_STORAGE_GET_F_CREATE};
+use aya_ebpf::btf_maps::SkStorage;
+use aya_ebpf::helpers::generated::bpf_sk_storage_get;
+use aya_ebpf::macros::btf_map;
+use aya_ebpf::programs::SockOpsContext;
+use ftp_common::SECOND;
 use ftp_common::address::Address;
+use ftp_common::counter::Counter;
+use ftp_common::event::{Event, EventKind};
+use ftp_common::expectation::Expectation;
+use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
+use ftp_common::policy::{ServerPolicy, flag};
+use ftp_common::session::{LEARNED, Session, opaque};
 
 use super::roots;
+use crate::clock::now;
+use crate::maps::{EVENTS, EXPECTATIONS, session};
+use crate::{report, servers};
 
+/// What a listening socket is expected for.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Opened {
+    expected: ExpectationKey,
+    session: ConnectionKey,
+    session_id: u64,
+}
+
+#[btf_map]
+static OPENED: SkStorage<Opened> = SkStorage::new();
+
+/// A root's process listens on a port of the passive range; true if that is to be withdrawn when it closes.
 #[inline(always)]
-pub(super) fn passive(root: u64, _address: &Address, _port: u16) -> bool {
-    roots::only_one(root).is_some()
+pub(super) fn passive(context: &SockOpsContext, root: u64, address: &Address, port: u16) -> bool {
+    let Some(key) = roots::only_one(root) else { return false };
+    // A client reaches the address that it has dialled.
+    // 0.0.0.0 is mapped, :: is not.
+    if *address != key.server && *address != Address::ANY && *address != Address::from_v4_word(0) {
+        return false;
+    }
+    let Some((session, policy)) = encrypted(&key) else { return false };
+    if !policy.is_passive(port) || policy.has(flag::NO_PASSIVE) {
+        return false;
+    }
+    let expected = ExpectationKey { port, ..ExpectationKey::for_range(&key) };
+    if !make(&expected, &key, session, policy) {
+        return false;
+    }
+    let Some(opened) = opened(context, true) else { return false };
+    *opened = Opened { expected, session: key, session_id: session.session_id };
+    true
+}
+
+/// A root's process connects, in active mode.
+#[inline(always)]
+pub(super) fn active(root: u64, client: &Address, client_port: u16, server_port: u16) {
+    let Some(key) = roots::only_one(root) else { return };
+    if *client != key.client {
+        return;
+    }
+    let Some((session, policy)) = encrypted(&key) else { return };
+    let any = policy.has(flag::ACTIVE_ANY);
+    if policy.has(flag::NO_ACTIVE) || !any && policy.active_port != server_port {
+        return;
+    }
+    let expected =
+        ExpectationKey { port: client_port, mode: Mode::Active.number(), ..ExpectationKey::for_range(&key) };
+    if make(&expected, &key, session, policy) && any {
+        servers::expect_at(client_port);
+    }
+}
+
+/// The socket no longer listens: what nobody has used is expected no longer.
+#[inline(always)]
+pub(super) fn withdraw(context: &SockOpsContext) {
+    let Some(opened) = opened(context, false) else { return };
+    let Some(expectation) = EXPECTATIONS.get_ptr(&opened.expected) else { return };
+    // SAFETY: valid until the program returns; its content is checked.
+    let expectation = unsafe { &*expectation };
+    if expectation.session_id != opened.session_id || expectation.serial != LEARNED {
+        return;
+    }
+    let unused = expectation.uses == 0;
+    if EXPECTATIONS.remove(&opened.expected).is_ok() && unused {
+        report::count(Counter::ExpectationsWithdrawn);
+        tell(EventKind::Withdrawn, &opened.expected, &opened.session, opened.session_id);
+    }
 }
 
 #[inline(always)]
-pub(super) fn active(root: u64, _client: &Address, _client_port: u16, _server_port: u16) {
-    let _ = roots::only_one(root);
+fn opened(context: &SockOpsContext, make: bool) -> Option<&'static mut Opened> {
+    // SAFETY: the context is valid for the whole run.
+    let socket = unsafe { (*context.ops).__bindgen_anon_2.sk };
+    if socket.is_null() {
+        return None;
+    }
+    let flags = if make { u64::from(BPF_SK_STORAGE_GET_F_CREATE) } else { 0 };
+    // SAFETY: a map and a socket, checked by the verifier.
+    let kept = unsafe { bpf_sk_storage_get((&raw const OPENED).cast_mut().cast(), socket.cast(), ptr::null_mut(), flags) };
+    // SAFETY: lives as long as the socket, which lives as long as the run.
+    unsafe { kept.cast::<Opened>().as_mut() }
+}
+
+/// An encrypted session that lives, of a server whose policy learns.
+#[inline(always)]
+fn encrypted(key: &ConnectionKey) -> Option<(&'static Session, &'static ServerPolicy)> {
+    let session = session(key)?;
+    if session.server.opaque != opaque::ENCRYPTED || session.server.fin != 0 {
+        return None;
+    }
+    let policy = servers::policy(servers::config()?.generation, &key.server)?;
+    policy.has(flag::FTPS_LEARN).then_some((session, policy))
 }
 
 #[inline(always)]
-pub(super) fn withdraw(_port: u64, _socket: u64) {}
+fn make(expected: &ExpectationKey, key: &ConnectionKey, session: &Session, policy: &ServerPolicy) -> bool {
+    let expectation = Expectation {
+        session_id: session.session_id,
+        expires: now() + u64::from(policy.expectation_timeout) * SECOND,
+        session: *key,
+        serial: LEARNED,
+        ..Expectation::default()
+    };
+    if EXPECTATIONS.insert(expected, &expectation, u64::from(BPF_ANY)).is_err() {
+        report::count(Counter::MapErrors);
+        return false;
+    }
+    let passive = expected.mode == Mode::Passive.number();
+    report::count(if passive { Counter::ExpectationsPassive } else { Counter::ExpectationsActive });
+    tell(EventKind::Expected, expected, key, session.session_id);
+    true
+}
+
+#[inline(always)]
+fn tell(kind: EventKind, expected: &ExpectationKey, key: &ConnectionKey, session_id: u64) {
+    let passive = expected.mode == Mode::Passive.number();
+    let event = Event {
+        time: now(),
+        session: session_id,
+        client: key.client,
+        server: key.server,
+        client_port: if passive { 0 } else { expected.port },
+        server_port: if passive { expected.port } else { 0 },
+        kind: kind.number(),
+        mode: expected.mode,
+        ..Event::default()
+    };
+    if EVENTS.output::<Event>(&event, 0).is_err() {
+        report::count(Counter::EventsLost);
+    }
+}

@@ -3,6 +3,7 @@
 use core::hint::black_box;
 use core::ptr;
 
+use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_ANY, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock_ops};
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_sk_storage_get};
@@ -23,7 +24,10 @@ static SERVED: SkStorage<Served> = SkStorage::new();
 /// Who listens where, on the whole machine: a master may serve sessions by ports that nobody guards.
 #[map]
 static LISTENERS: HashMap<Listener, u32> = HashMap::with_max_entries(16_384, 1);
-/// The guarded network namespace, by its address in the kernel.
+/// The process that loads this, and listens once, so that its network namespace is known: the guarded one.
+#[unsafe(no_mangle)]
+static LOADER: Global<u32> = Global::new(0);
+/// That namespace, by its address in the kernel.
 #[map]
 static HERE: Array<u64> = Array::with_max_entries(1, 0);
 
@@ -150,7 +154,7 @@ fn changes(context: &SockOpsContext) {
     let (old, new) = (context.arg(0), context.arg(1));
     let Some(served) = kept(context, false) else { return };
     if old == IN_LISTEN {
-        learned::withdraw(served.roots[0], socket(served));
+        learned::withdraw(context);
     } else if matches!(new, FIN_WAIT1 | LAST_ACK | CLOSE) && served.ended == 0 {
         // Nothing more can be said on it.
         roots::leave(served);
@@ -163,6 +167,12 @@ fn listens(context: &SockOpsContext) {
     let namespace = kernel::namespace(socket(kept));
     let port = context.local_port();
     let process = kernel::current_process();
+    if process == LOADER.load()
+        && let Some(here) = HERE.get_ptr_mut(0)
+    {
+        // SAFETY: a value of an array map lives as long as the program.
+        unsafe { *here = namespace };
+    }
     // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
     let network = black_box((port as u16).to_be());
     let class = servers::config().map_or(0, |config| servers::classes(config.generation, 0, network)) as u8;
@@ -170,8 +180,7 @@ fn listens(context: &SockOpsContext) {
     if is_here && class & class::PASSIVE != 0 {
         let [address, _] = addresses(context);
         let root = processes::get(process).root;
-        if learned::passive(root, &address, port as u16) {
-            kept.roots[0] = u64::from(port);
+        if learned::passive(context, root, &address, port as u16) {
             ask_for(context, STATE_FLAG);
         }
         return;
