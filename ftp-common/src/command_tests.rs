@@ -1,5 +1,6 @@
 extern crate std;
 use super::*;
+use crate::plain::plain_in_front;
 use core::net::IpAddr;
 use proptest::prelude::*;
 use std::{format, vec, vec::Vec};
@@ -250,7 +251,7 @@ fn read_at_a_time(parser: &mut CommandParser, bytes: &[u8]) -> Vec<(Verb, HostPo
         let mut ends = false;
         let mut count = 0;
         if parser.skips() {
-            count = rest.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | 255)).count();
+            count = plain_in_front(rest);
             parser.skip(u16::try_from(count).unwrap());
             if rest[count..].starts_with(b"\r\n") {
                 parser.push_crlf();

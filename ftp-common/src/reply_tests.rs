@@ -1,5 +1,6 @@
 extern crate std;
 use super::*;
+use crate::plain::plain_in_front;
 use proptest::prelude::*;
 use std::{format, vec, vec::Vec};
 
@@ -249,7 +250,7 @@ fn read_at_a_time(parser: &mut ReplyParser, bytes: &[u8]) -> Vec<Reply> {
         let mut ends = false;
         let mut count;
         if parser.skips() {
-            count = rest.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | 255)).count();
+            count = plain_in_front(rest);
             if rest[count..].starts_with(b"\r\n") {
                 parser.push_crlf();
                 (count, ends) = (count + 2, true);

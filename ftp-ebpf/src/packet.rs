@@ -62,7 +62,7 @@ impl Memory {
 
     /// A `T` at `offset` (below 4,096), if it lies in linear memory. Only what is looked at of it is read.
     ///
-    /// Out of the register's sight LLVM would compute `data + (offset + size)` apart from `data + offset`:
+    /// [`opaque`] keeps LLVM from computing `data + (offset + size)` apart from `data + offset`:
     /// the verifier gives the range that a check has proven to the very register that was checked.
     /// Alignment is what the kernel gives network headers.
     #[inline(always)]

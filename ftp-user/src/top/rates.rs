@@ -43,9 +43,8 @@ impl Rates {
         for flow in flows.iter().filter(|flow| !matches!(flow.state, "ended" | "denied")) {
             let key = (flow.client.clone(), flow.server.clone());
             let before = self.0.remove(&key).filter(|before| before.ended.is_none() && !is_less(flow, before));
-            let rate = before.and_then(|before| match before.time == time {
-                true => before.transfer.rate,
-                false => Some(before.rate(flow.bytes, time)),
+            let rate = before.and_then(|before| {
+                if before.time == time { before.transfer.rate } else { Some(before.rate(flow.bytes, time)) }
             });
             let transfer = Transfer { flow: flow.clone(), user: None, rate };
             known.insert(key, Known { transfer, time, ended: None });
