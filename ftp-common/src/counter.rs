@@ -53,6 +53,8 @@ counters! {
     RefusedActiveOff = "refused_active_off",
     /// Negotiations refused: a 227 names another address and the policy is strict about it.
     RefusedAnnouncedAddress = "refused_announced_address",
+    /// Negotiations refused: a port was opened by a process that serves several encrypted sessions.
+    RefusedSharedProcess = "refused_shared_process",
     /// Commands that negotiate a data connection and that the server refused (4xx or 5xx).
     RejectedByServer = "rejected_by_server",
     /// 227 replies that name another address than the session's server; opened on the session's own.
@@ -116,6 +118,8 @@ counters! {
 
     /// Denied: a connection to the passive range that nobody negotiated.
     DeniedPassive = "denied_passive",
+    /// Denied: a data connection that nobody negotiated in clear text; its client has an encrypted session.
+    DeniedEncrypted = "denied_encrypted",
     /// Denied: a connection from the active port that nobody negotiated, or one to it.
     DeniedActive = "denied_active",
     /// Denied: its expectation had expired.
@@ -183,7 +187,7 @@ impl Counter {
     #[inline(always)]
     #[must_use]
     pub const fn index_is_refusal(index: u32) -> bool {
-        index <= Self::RefusedAnnouncedAddress as u32
+        index <= Self::RefusedSharedProcess as u32
     }
 }
 

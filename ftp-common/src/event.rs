@@ -104,8 +104,8 @@ pub struct Event {
     pub mode: u8,
     /// Index of a [`crate::counter::Counter`]: why, for `Denied`, `Refused` and `SessionOpaque`.
     pub reason: u8,
-    /// 1: monitor mode let it pass. For `SessionStarted` 1: picked up midstream. For `FlowEnded` 1: more bytes may have
-    /// passed.
+    /// 1: monitor mode let it pass. For `SessionStarted` 1: picked up midstream. For `Expected` and `Withdrawn` 1: learned
+    /// from the process that serves an encrypted session. For `FlowEnded` 1: more bytes may have passed.
     pub flag: u8,
     /// Index of the interface.
     pub interface: u32,

@@ -32,6 +32,7 @@ pub mod host_port;
 pub mod keys;
 pub mod limit;
 pub mod overlap;
+pub mod owner;
 pub mod plain;
 pub mod policy;
 pub mod range;
@@ -49,7 +50,7 @@ pub mod unfinished;
 ///
 /// It is part of the pin directory's name: raise it whenever a `#[repr(C)]` type or an index of
 /// [`counter::Counter`] changes, and old and new never share a map.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// One second in the unit of all times in maps: nanoseconds of `CLOCK_MONOTONIC`.
 pub const SECOND: u64 = 1_000_000_000;

@@ -142,6 +142,8 @@ pub mod flag {
     /// After an accepted AUTH, that client address alone may use the passive range while its session
     /// lives. Without it such a session opens nothing.
     pub const FTPS_CLIENT_RANGE: u16 = 16;
+    /// After an accepted AUTH, what the process that serves the session opens is expected ([`crate::owner`]).
+    pub const FTPS_LEARN: u16 = 256;
     /// PASV and EPSV are refused; the range stays guarded.
     pub const NO_PASSIVE: u16 = 32;
     /// PORT and EPRT are refused; the active port stays guarded.

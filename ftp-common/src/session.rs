@@ -225,6 +225,10 @@ impl Negotiated {
     }
 }
 
+/// Instead of a session's count of its expectations: it was learned from who opened a socket ([`crate::owner`]), and stands
+/// while the encrypted session lives.
+pub const LEARNED: u32 = u32::MAX;
+
 /// What a segment's replies change about the session's expectation.
 pub mod decision {
     /// Nothing.
@@ -345,6 +349,9 @@ impl Session {
     #[inline(always)]
     #[must_use]
     pub const fn stands(&self, session_id: u64, serial: u32) -> bool {
+        if serial == LEARNED {
+            return self.session_id == session_id && self.server.opaque == opaque::ENCRYPTED && self.server.fin == 0;
+        }
         self.session_id == session_id
             && self.server.serial == serial
             && self.server.standing.mode != 0

@@ -50,12 +50,14 @@ pub(crate) fn accept(
         if passive && policy.has(flag::FTPS_CLIENT_RANGE) {
             return accept_in_range(skb, packet, key).map(|()| Accepted::Own);
         }
-        return Err(if !passive {
-            Counter::DeniedActive
-        } else if was_used(expected, other) {
+        return Err(if passive && was_used(expected, other) {
             Counter::DeniedUsed
-        } else {
+        } else if ranges::is_encrypted(scratch, key) {
+            Counter::DeniedEncrypted
+        } else if passive {
             Counter::DeniedPassive
+        } else {
+            Counter::DeniedActive
         });
     };
     let now = now();

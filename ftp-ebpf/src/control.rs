@@ -286,8 +286,11 @@ fn from_server(skb: *mut __sk_buff, packet: &Packet, key: &ConnectionKey, policy
         }
     }
     expectations::carry_out(scratch, key, session, policy, packet.interface);
-    if session.server.opaque == opaque::ENCRYPTED && policy.has(flag::FTPS_CLIENT_RANGE) && segment.length != 0 {
-        ranges::open(scratch, key, session);
+    if session.server.opaque == opaque::ENCRYPTED && segment.length != 0 {
+        let opens = policy.has(flag::FTPS_CLIENT_RANGE);
+        if ranges::note(scratch, key, session, opens) && opens {
+            report::count(Counter::RangesOpened);
+        }
     }
     if session.is_closed() {
         end_session(scratch, key, session, packet.interface);

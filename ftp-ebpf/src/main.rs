@@ -38,6 +38,7 @@ mod lifecycle;
 mod limit;
 mod local;
 mod maps;
+mod owner;
 mod packet;
 mod ranges;
 mod report;

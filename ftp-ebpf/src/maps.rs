@@ -33,6 +33,9 @@ pub(crate) static EXPECTATIONS: LruHashMap<ExpectationKey, Expectation> = LruHas
 pub(crate) static USED: LruHashMap<ExpectationKey, Used> = LruHashMap::with_max_entries(4_096, 0);
 #[map]
 pub(crate) static RANGES: LruHashMap<ExpectationKey, Range> = LruHashMap::with_max_entries(4_096, 0);
+/// 1: RANGES has or had an entry.
+#[map]
+pub(crate) static RANGES_USED: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static FLOWS: LruHashMap<ConnectionKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
 #[map]

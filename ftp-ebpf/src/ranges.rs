@@ -1,4 +1,5 @@
-//! The passive range, open to the client of an encrypted session (`ftps = client-range`).
+//! The clients of encrypted sessions: to whom the passive range is open (`ftps = client-range`), and of whose denied data
+//! connections it is said that their session can't be read.
 
 use aya_ebpf::bindings::BPF_ANY;
 use ftp_common::counter::Counter;
@@ -6,7 +7,7 @@ use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::range::{OWNERS, Owner, Range};
 use ftp_common::session::Session;
 
-use crate::maps::{RANGES, session as find};
+use crate::maps::{RANGES, RANGES_USED, session as find};
 use crate::report;
 use crate::scratch::Scratch;
 
@@ -17,19 +18,29 @@ fn get(scratch: &Scratch) -> Option<&'static mut Range> {
     Some(unsafe { &mut *range })
 }
 
-/// The server has sent payload in an encrypted session: it may have announced a port, so the session's
-/// client may use the range. Each segment repeats it, as a slot may have been lost to other sessions.
+/// The server has sent payload in an encrypted session: it may have announced a port. Each segment repeats it, as a slot
+/// may have been lost to other sessions. True if the session was not there.
 #[inline(never)]
-pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session) {
+pub(crate) fn note(scratch: &mut Scratch, key: &ConnectionKey, session: &Session, opens: bool) -> bool {
     scratch.range_key = ExpectationKey::for_range(key);
-    let own =
-        Owner { session_id: session.session_id, client_port: key.client_port, server_port: key.server_port, zero: 0 };
+    let own = Owner {
+        session_id: session.session_id,
+        client_port: key.client_port,
+        server_port: key.server_port,
+        opens: u32::from(opens),
+    };
     let Some(range) = get(scratch) else {
         scratch.range = Range::default();
         scratch.range.owners[0] = own;
-        let made = RANGES.insert(&scratch.range_key, &scratch.range, u64::from(BPF_ANY));
-        report::count(if made.is_ok() { Counter::RangesOpened } else { Counter::MapErrors });
-        return;
+        if RANGES.insert(&scratch.range_key, &scratch.range, u64::from(BPF_ANY)).is_err() {
+            report::count(Counter::MapErrors);
+            return false;
+        }
+        if let Some(used) = RANGES_USED.get_ptr_mut(0) {
+            // SAFETY: a value of an array map lives as long as the program; everybody writes the same.
+            unsafe { *used = 1 };
+        }
+        return true;
     };
     scratch.other = *key;
     // A dead session's slot, else one by the client's port.
@@ -37,7 +48,8 @@ pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session
     let mut i = 0;
     while i < OWNERS {
         if range.owners[i].session_id == session.session_id {
-            return;
+            range.owners[i].opens = own.opens;
+            return false;
         }
         if !is_alive(&mut scratch.other, &range.owners[i]) {
             slot = i;
@@ -45,11 +57,16 @@ pub(crate) fn open(scratch: &mut Scratch, key: &ConnectionKey, session: &Session
         i += 1;
     }
     range.owners[slot % OWNERS] = own;
-    report::count(Counter::RangesOpened);
+    true
 }
 
-/// Leaves in `scratch.owner` an encrypted session that lives and has opened the range to the client of
-/// a data connection; false if there is none.
+/// Whether the client of a data connection has an encrypted session with its server.
+#[inline(always)]
+pub(crate) fn is_encrypted(scratch: &mut Scratch, key: &ConnectionKey) -> bool {
+    RANGES_USED.get(0).is_some_and(|used| *used != 0) && find_owner(scratch, key)
+}
+
+/// Leaves in `scratch.owner` an encrypted session of the client of a data connection that lives; false if there is none.
 #[inline(never)]
 pub(crate) fn find_owner(scratch: &mut Scratch, key: &ConnectionKey) -> bool {
     scratch.range_key = ExpectationKey::for_range(key);

@@ -12,6 +12,7 @@
 //! | [`attach`] | attaching filters to interfaces, keeping them attached, detaching them |
 //! | [`events`] | the one reader of the ring buffer, and what an event looks like |
 //! | [`import`] | an FTP server's own configuration as a policy |
+//! | [`owner`] | what encrypted sessions open, learned from processes and sockets |
 //! | [`ebpf`] | the kernel program and its maps |
 //! | [`config`] | options and the configuration file become one checked configuration |
 //! | [`pins`] | the pin directory: what outlives the process, and every lock |
@@ -33,6 +34,7 @@ pub mod escape;
 pub mod events;
 pub mod export;
 pub mod import;
+pub mod owner;
 pub mod pins;
 pub mod policy;
 pub mod query;

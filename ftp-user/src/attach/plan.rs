@@ -173,6 +173,12 @@ impl Plan {
         Ok(())
     }
 
+    /// Where servers are, seen from each interface.
+    #[must_use]
+    pub fn sides(&self) -> &[SideName] {
+        &self.sides
+    }
+
     /// Whether other programs would be cut off.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::ebpf::policy_maps::PolicyMaps;
 use crate::ebpf::program;
 use crate::ebpf::program::{Constants, Loaded};
 use crate::error::{Failure, OrFail as _};
+use crate::owner;
 use crate::pins::lock::PinDirLock;
 use crate::pins::{Pins, Record};
 use crate::policy::Policy;
@@ -108,12 +109,13 @@ async fn install_over(
     let plan = Plan::make(asked, &observed_before, present, netlink.clone(), if_missing).await?;
     check_listeners(asked, &plan).await?;
     let own = plan.own.now(&netlink).await?;
-    let objects = activate(asked, &plan, &own, observed, pins).await?;
+    let (objects, learning) = activate(asked, &plan, &own, observed, pins).await?;
     // The new one denies what is to be denied: now the old one may go.
     for other in before {
         teardown::everything(other).await?;
     }
     let mut notes = plan.policy.notes();
+    notes.extend(learning);
     if own.is_empty() && plan.policy.named.is_empty() {
         notes.push("no server is guarded yet: the interface has no address, and no server is named".to_owned());
     }
@@ -198,13 +200,14 @@ fn active_policy_of(pins: &Pins) -> Result<Option<Policy>, Failure> {
     Ok((active.generation != 0).then_some(active.policy))
 }
 
+/// Returns what was loaded, and what to know of learning.
 async fn activate(
     asked: &Asked,
     plan: &Plan,
     own: &BTreeSet<IpNet>,
     observed: &[Observed],
     pins: &Pins,
-) -> Result<Vec<Loaded>, Failure> {
+) -> Result<(Vec<Loaded>, Vec<String>), Failure> {
     pins.make()?;
     Features::now()?.save(pins)?;
     // The first object makes the maps.
@@ -227,7 +230,8 @@ async fn activate(
         attach(object, attachment, pins, &plan.netlink).await?;
     }
     adopt_older(pins);
-    Ok(objects)
+    let learning = owner::follow(&plan.policy, plan.sides(), pins)?;
+    Ok((objects, learning))
 }
 
 /// Connections that were open before are followed from here.

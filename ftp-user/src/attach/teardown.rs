@@ -6,6 +6,7 @@ use crate::attach::addresses::reconcile_addresses;
 use crate::attach::hook;
 use crate::attach::observe::{Observed, observe};
 use crate::error::{Failure, OrFail as _};
+use crate::owner;
 use crate::pins::lock::PinDirLock;
 use crate::pins::{Pins, Record};
 use crate::sys::netlink::Netlink;
@@ -92,5 +93,6 @@ pub async fn everything(pins: &Pins) -> Result<(), Failure> {
         result = result.and(hook::detach(pins, record).await);
     }
     result?;
+    owner::stop(pins)?;
     pins.remove().or_fail("pins", "run as root, and remove what is left by hand")
 }

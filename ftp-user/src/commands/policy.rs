@@ -8,6 +8,7 @@ use crate::config::Configuration;
 use crate::ebpf::policy_change::Change;
 use crate::ebpf::policy_maps::ActivePolicy;
 use crate::error::Failure;
+use crate::owner;
 use crate::pins::{Pins, Record};
 use crate::policy::attachment::{Hook, SideName};
 use crate::policy::summary::server_lines;
@@ -90,6 +91,7 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
     // Read while nobody else can change it: whoever follows them next reads later ones.
     let own = own_addresses.now(&netlink).await?;
     let generation = change.apply(policy, &own)?;
+    notes.extend(owner::follow(policy, &sides().collect::<Vec<_>>(), pins)?);
     let servers = server_lines(policy, Some(&own)).into_iter().map(|line| format!("policy: {line}"));
     Ok(Applied { notes, lines: servers.chain([format!("active: generation {generation}")]).collect() })
 }

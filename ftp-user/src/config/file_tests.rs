@@ -127,8 +127,8 @@ address = "192.0.2.1"
              the network or 192.0.2.1 for the one address",
             "f.toml:12:15: active-port 20000: it lies in the passive range 10240-20480; choose a passive range \
              without it, here and in the server's configuration",
-            "f.toml:14:8: ftps \"allow\": there is no such choice; give deny, or client-range to open the passive \
-             range to the client of an encrypted session",
+            "f.toml:14:8: ftps \"allow\": there is no such choice; give deny, learn to open what the server's process \
+             opens for an encrypted session, or client-range to open the whole passive range to its client",
             "f.toml:17:11: address \"192.0.2.1\": 192.0.2.1 is named twice; name each address and network once",
         ]
     );

@@ -201,8 +201,8 @@ fn other_choices_are_refused() {
     );
     refused(
         &with(|flags, text| flags.ftps = Some(text), "allow"),
-        "--ftps allow: there is no such choice; give deny, or client-range to open the passive range to the client of \
-         an encrypted session",
+        "--ftps allow: there is no such choice; give deny, learn to open what the server's process opens for an \
+         encrypted session, or client-range to open the whole passive range to its client",
     );
     for seconds in ["0", "86401", "-1", "soon"] {
         let line = format!(

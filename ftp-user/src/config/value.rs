@@ -112,7 +112,7 @@ pub fn announced_strict(text: &str) -> Result<bool, Problem> {
     }
 }
 
-/// `deny` or `client-range`.
+/// `deny`, `client-range` or `learn`.
 ///
 /// # Errors
 ///
@@ -121,9 +121,11 @@ pub fn ftps(text: &str) -> Result<Ftps, Problem> {
     match text {
         "deny" => Ok(Ftps::Deny),
         "client-range" => Ok(Ftps::ClientRange),
+        "learn" => Ok(Ftps::Learn),
         _ => Err(Problem::new(
             NO_CHOICE,
-            "give deny, or client-range to open the passive range to the client of an encrypted session",
+            "give deny, learn to open what the server's process opens for an encrypted session, or client-range to \
+             open the whole passive range to its client",
         )),
     }
 }

@@ -34,7 +34,7 @@ pub struct Shape {
     entries: Option<u32>,
 }
 
-const fn array<V>(name: &'static str, entries: u32) -> Shape {
+pub(super) const fn array<V>(name: &'static str, entries: u32) -> Shape {
     Shape { name, kind: MapType::Array, key: 4, value: size_of::<V>(), entries: Some(entries) }
 }
 
@@ -42,8 +42,12 @@ const fn lru<K, V>(name: &'static str) -> Shape {
     Shape { name, kind: MapType::LruHash, key: size_of::<K>(), value: size_of::<V>(), entries: None }
 }
 
-const fn hash<K, V>(name: &'static str) -> Shape {
+pub(super) const fn hash<K, V>(name: &'static str) -> Shape {
     Shape { kind: MapType::Hash, ..lru::<K, V>(name) }
+}
+
+pub(super) const fn of_sockets<V>(name: &'static str) -> Shape {
+    Shape { name, kind: MapType::SkStorage, key: 4, value: size_of::<V>(), entries: None }
 }
 
 const fn ring(name: &'static str) -> Shape {
@@ -65,6 +69,7 @@ const HANDSHAKES: Shape = lru::<ConnectionKey, Handshake>("HANDSHAKES");
 const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
 const RANGES: Shape = lru::<ExpectationKey, Range>("RANGES");
+const RANGES_USED: Shape = array::<u32>("RANGES_USED", 1);
 const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
 const HALF_OPEN: Shape = hash::<Id, HalfOpenFlow>("HALF_OPEN");
 const VERSIONS: Shape = array::<u32>("VERSIONS", BUCKETS * WAYS);
@@ -81,7 +86,7 @@ const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 21] = [
+pub const SHARED: [Shape; 22] = [
     CONFIG,
     PORTS,
     POLICIES,
@@ -90,6 +95,7 @@ pub const SHARED: [Shape; 21] = [
     SESSIONS,
     EXPECTATIONS,
     RANGES,
+    RANGES_USED,
     FLOWS,
     HALF_OPEN,
     VERSIONS,
@@ -106,6 +112,11 @@ pub const SHARED: [Shape; 21] = [
 ];
 
 impl Shape {
+    /// Whether its values are kept with sockets: it has no number of entries.
+    pub(super) fn is_of_sockets(&self) -> bool {
+        self.kind == MapType::SkStorage
+    }
+
     /// Makes a table of this shape and so many entries, and pins it.
     fn make_table(&self, pins: &Pins, entries: u32) -> io::Result<()> {
         let map = bpf::create_lru(self.name, self.key as u32, self.value as u32, entries)?;
@@ -314,7 +325,7 @@ impl<'a> PinnedMaps<'a> {
         self.open(FLOWS)
     }
 
-    fn open(self, shape: Shape) -> Result<MapData, Failure> {
+    pub(super) fn open(self, shape: Shape) -> Result<MapData, Failure> {
         let path = self.0.map(shape.name);
         let map =
             MapData::from_pin(&path).or_fail(path.display(), "run as root, with the --pin-dir of ftptrack run")?;
@@ -325,7 +336,7 @@ impl<'a> PinnedMaps<'a> {
         Ok(map)
     }
 
-    fn typed<T: TryFrom<Map, Error = aya::maps::MapError>>(
+    pub(super) fn typed<T: TryFrom<Map, Error = aya::maps::MapError>>(
         self,
         shape: Shape,
         kind: fn(MapData) -> Map,

@@ -6,6 +6,7 @@ pub mod interface;
 pub mod log;
 pub mod maps;
 pub mod object;
+pub mod owner_maps;
 pub mod pod;
 pub mod policy_change;
 pub mod policy_maps;

@@ -6,6 +6,7 @@ use ftp_common::flow::Flow;
 use ftp_common::half_open::HalfOpenFlow;
 use ftp_common::keys::{ClientKey, ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::{Slot, SlotKey};
+use ftp_common::owner::{Connection, Listener, Process, Root};
 use ftp_common::policy::{Config, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -37,5 +38,9 @@ pod!(
     ServerPolicy,
     Session,
     Handshake,
-    Range
+    Range,
+    Connection,
+    Listener,
+    Process,
+    Root,
 );

@@ -12,8 +12,9 @@ use aya_log::LEVEL;
 use ftp_common::policy::Side;
 
 use crate::ebpf::interface::Interface;
-use crate::ebpf::maps::{PinnedMaps, SHARED, make_large_tables};
+use crate::ebpf::maps::{PinnedMaps, SHARED, Shape, make_large_tables};
 use crate::ebpf::object::OBJECT;
+use crate::ebpf::owner_maps::OWNER;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
 use crate::policy::attachment::{Direction, SideName, Sizes};
@@ -126,16 +127,39 @@ fn config_map(pins: &Pins) -> Result<u32, Failure> {
 ///
 /// The kernel's refusal, or a pinned map of another shape.
 pub fn open(constants: Constants, pins: &Pins, log_level: u8, sizes: Sizes) -> Result<Ebpf, Failure> {
-    let paths: Vec<(&str, PathBuf)> = SHARED.iter().map(|shape| (shape.name, pins.map(shape.name))).collect();
     make_large_tables(pins, sizes.flows);
     let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
     Globals::of(constants, log_level).set_in(&mut loader, sizes);
-    for (name, path) in paths {
-        loader.map_pin_path(name, path);
-    }
+    pin(&mut loader, &SHARED, pins);
     let ebpf = loader.load(OBJECT).or_fail("kernel object", HINT)?;
     drop(loader);
     PinnedMaps::new(pins).check()?;
+    Ok(ebpf)
+}
+
+fn pin(loader: &mut EbpfLoader<'_>, shapes: &[Shape], pins: &Pins) {
+    for shape in shapes {
+        let path: PathBuf = pins.map(shape.name);
+        loader.map_pin_path(shape.name, path);
+    }
+}
+
+/// Makes an object ready for those of its programs that learn from processes and sockets, with the maps of the filters.
+/// `offsets`: of members of the kernel's structures, each with the name of its constant.
+///
+/// # Errors
+///
+/// The kernel's refusal, or a pinned map of another shape.
+pub fn open_owner(pins: &Pins, offsets: &[(&'static str, u32)]) -> Result<Ebpf, Failure> {
+    let mut loader = new_loader();
+    for (name, offset) in offsets {
+        loader.override_global(name, offset, true);
+    }
+    loader.override_global(LEVEL, byte(0), false);
+    pin(&mut loader, &SHARED, pins);
+    pin(&mut loader, &OWNER, pins);
+    let ebpf = loader.load(OBJECT).or_fail("kernel object", HINT)?;
+    PinnedMaps::new(pins).check_owner()?;
     Ok(ebpf)
 }
 
@@ -173,9 +197,11 @@ impl Globals {
             .override_global("SIDE", byte(self.side), true)
             .override_global("LINK_HEADER", byte(self.link_header), true)
             .override_global(LEVEL, byte(self.log_level), false);
+        // These programs don't use them, and those that do have them pinned.
+        let of_owners = OWNER.iter().filter(|shape| !shape.is_of_sockets()).map(|shape| (shape.name, Some(1)));
         let of_sessions = ["HANDSHAKES", "SESSIONS", "EXPECTATIONS", "CLIENTS"].map(|name| (name, sizes.sessions));
         let of_flows = ["FLOWS", "CLOSED"].map(|name| (name, sizes.flows));
-        for (name, size) in of_sessions.into_iter().chain(of_flows) {
+        for (name, size) in of_sessions.into_iter().chain(of_flows).chain(of_owners) {
             if let Some(size) = size {
                 loader.map_max_entries(name, size);
             }
@@ -195,7 +221,7 @@ pub fn prepare() {
 
 /// Making one takes longer than all the rest but for verifying: it parses the kernel's BTF, which nothing in the object
 /// needs.
-fn new_loader() -> EbpfLoader<'static> {
+fn new_loader<'a>() -> EbpfLoader<'a> {
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     loader
@@ -222,7 +248,8 @@ fn verify(ebpf: &mut Ebpf) -> Result<(), Failure> {
         program.load()
     };
     thread::scope(|scope| {
-        let programs = ebpf.programs_mut();
+        let is_filter = |program: &&mut Program| matches!(program, Program::SchedClassifier(_));
+        let programs = ebpf.programs_mut().filter(|(_, program)| is_filter(program));
         let threads: Vec<_> = programs.map(|(_, program)| scope.spawn(move || verify_one(program))).collect();
         threads.into_iter().try_for_each(|thread| match thread.join() {
             Ok(verified) => verified.map_err(|error| refused(&error)),
@@ -244,7 +271,7 @@ pub fn program(ebpf: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassi
 }
 
 /// The verifier's log is long; its last lines say why.
-fn refused(error: &ProgramError) -> Failure {
+pub(crate) fn refused(error: &ProgramError) -> Failure {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
         return Failure::failed("kernel program", error, HINT);
     };

@@ -39,6 +39,10 @@ pub struct EventRow {
     /// The session was picked up midstream.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub midstream: bool,
+    /// What an expectation is known by: the server's `reply`, or the `owner` of the socket, the process that serves an
+    /// encrypted session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<&'static str>,
     /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
@@ -75,6 +79,11 @@ impl EventRow {
             reason: why.then(|| Counter::from_index(u32::from(event.reason)).map(Counter::name)).flatten(),
             monitored: kind == EventKind::Denied && event.flag != 0,
             midstream: kind == EventKind::SessionStarted && event.flag != 0,
+            evidence: matches!(kind, EventKind::Expected | EventKind::Withdrawn).then_some(if event.flag != 0 {
+                "owner"
+            } else {
+                "reply"
+            }),
             count: (kind == EventKind::Refused).then_some(event.detail),
             verb: (kind == EventKind::Command).then(|| verb(event.detail)).flatten(),
             code: (kind == EventKind::Reply).then_some(event.detail),

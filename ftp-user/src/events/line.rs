@@ -82,6 +82,9 @@ impl EventLines {
                 format!(": {}{}", reason(event.reason), times(event.detail))
             }
             EventKind::FlowEnded => format!(": {}", amounts(event)),
+            EventKind::Expected if event.flag != 0 => {
+                format!("{}: opened by the process that serves it", self.of_session(event.session))
+            }
             EventKind::Expected | EventKind::Withdrawn => self.of_session(event.session),
             _ => String::new(),
         };
@@ -142,6 +145,7 @@ fn reason(index: u8) -> String {
     };
     match counter {
         Counter::DeniedPassive | Counter::DeniedActive => "nobody negotiated it".to_owned(),
+        Counter::DeniedEncrypted => "its session is encrypted, and can't be read".to_owned(),
         Counter::SessionsEncrypted => "encrypted, it can't be read any more".to_owned(),
         Counter::SessionsMultipath => "Multipath TCP, it can't be read".to_owned(),
         _ => {

@@ -5,6 +5,7 @@
 //! DIR/v1/links/eth0-ingress     a pinned TCX link, or the pinned program of a clsact filter
 //! DIR/v1/interfaces/eth0        a symbolic link whose target is the attachment's record, as JSON
 //! DIR/v1/kernel                 another, of what the kernel has
+//! DIR/v1/learning               another, of whether encrypted sessions are learned from
 //! DIR/v1-old                    one of the same version, for as long as another is put in its place
 //! ```
 //!
@@ -250,6 +251,35 @@ impl Pins {
         place.is_symlink().then(|| read(&place)).transpose()
     }
 
+    /// Where a link is pinned that learns from processes and sockets.
+    #[must_use]
+    pub fn owner_link(&self, name: &str) -> PathBuf {
+        self.links().join(format!("owner-{name}"))
+    }
+
+    /// Remembers whether encrypted sessions are learned from; nothing if nobody asked for it.
+    ///
+    /// # Errors
+    ///
+    /// The file system's refusal.
+    pub(crate) fn remember_learning<T: Serialize>(&self, learning: Option<&T>) -> Result<(), Failure> {
+        let place = self.root.join(LEARNING);
+        match learning {
+            Some(learning) => write(learning, &self.links().join(format!("{LEARNING}{NEXT}")), &place),
+            None => ignore_missing(fs::remove_file(&place)).or_fail(place.display(), "run as root"),
+        }
+    }
+
+    /// What is remembered of that.
+    ///
+    /// # Errors
+    ///
+    /// It was remembered by a version that this one doesn't understand.
+    pub(crate) fn learning<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
+        let place = self.root.join(LEARNING);
+        place.is_symlink().then(|| read(&place)).transpose()
+    }
+
     /// The names of attached interfaces, as in pins.
     #[must_use]
     pub fn interface_names(&self) -> Vec<String> {
@@ -269,15 +299,19 @@ impl Pins {
             }
             result = result.and(ignore_missing(fs::remove_dir(directory)));
         }
-        result = result.and(ignore_missing(fs::remove_file(self.root.join(KERNEL))));
+        for record in [KERNEL, LEARNING] {
+            result = result.and(ignore_missing(fs::remove_file(self.root.join(record))));
+        }
         result.and(ignore_missing(fs::remove_dir(&self.root)))
     }
 }
 
 /// Where what the kernel has is remembered.
 const KERNEL: &str = "kernel";
+/// Where it is remembered whether encrypted sessions are learned from.
+const LEARNING: &str = "learning";
 /// At the end of the name of a pin that is about to take another's place.
-const NEXT: &str = "-next";
+pub(crate) const NEXT: &str = "-next";
 
 pub(crate) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {

@@ -97,13 +97,14 @@ impl Rules {
         }
     }
 
-    fn flags(&self) -> [(bool, u16); 8] {
+    fn flags(&self) -> [(bool, u16); 9] {
         [
             (self.monitor, flag::MONITOR),
             (self.pasv_promiscuous, flag::PASV_PROMISCUOUS),
             (self.port_promiscuous, flag::PORT_PROMISCUOUS),
             (self.announced_strict, flag::ANNOUNCED_STRICT),
             (self.ftps == Ftps::ClientRange, flag::FTPS_CLIENT_RANGE),
+            (self.ftps == Ftps::Learn, flag::FTPS_LEARN),
             (!self.passive, flag::NO_PASSIVE),
             (!self.active, flag::NO_ACTIVE),
             (self.active_port == ActivePort::Any, flag::ACTIVE_ANY),
@@ -133,7 +134,11 @@ impl Rules {
             announced_strict: policy.has(flag::ANNOUNCED_STRICT),
             expectation_timeout: policy.expectation_timeout,
             sessions_per_client: policy.sessions_per_client,
-            ftps: if policy.has(flag::FTPS_CLIENT_RANGE) { Ftps::ClientRange } else { Ftps::Deny },
+            ftps: match policy {
+                policy if policy.has(flag::FTPS_CLIENT_RANGE) => Ftps::ClientRange,
+                policy if policy.has(flag::FTPS_LEARN) => Ftps::Learn,
+                _ => Ftps::Deny,
+            },
             monitor: policy.has(flag::MONITOR),
             mark: (policy.mark_mask != 0).then_some(Mark { value: policy.mark, mask: policy.mark_mask }),
         })
@@ -170,7 +175,12 @@ mod tests {
 
     #[test]
     fn rules_come_back_as_they_went() {
-        for rules in [Rules::default(), unusual(), Rules { active_port: ActivePort::None, ..Rules::default() }] {
+        for rules in [
+            Rules::default(),
+            unusual(),
+            Rules { ftps: Ftps::Learn, ..unusual() },
+            Rules { active_port: ActivePort::None, ..Rules::default() },
+        ] {
             assert_eq!(Rules::from_kernel(&rules.to_kernel()), Some(rules));
         }
         assert_eq!(Rules::from_kernel(&ServerPolicy::default()), None);
@@ -179,11 +189,11 @@ mod tests {
     #[test]
     fn each_choice_is_a_flag_of_its_own() {
         let all = unusual().to_kernel().flags;
-        assert_eq!(all, 0xff);
+        let learns = Rules { ftps: Ftps::Learn, ..unusual() }.to_kernel().flags;
+        assert_eq!((all, learns), (0xff, 0xff & !flag::FTPS_CLIENT_RANGE | flag::FTPS_LEARN));
         assert_eq!(Rules::default().to_kernel().flags, 0);
-        for (is, bit) in unusual().flags() {
-            assert!(is && bit.count_ones() == 1, "{bit:#x}");
-        }
+        let bits = unusual().flags().map(|(_, bit)| bit);
+        assert!(bits.iter().all(|bit| bit.count_ones() == 1), "{bits:x?}");
     }
 
     #[test]

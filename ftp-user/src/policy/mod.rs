@@ -183,6 +183,8 @@ pub enum Ftps {
     Deny,
     /// The passive range, for its client's address alone, while it lives.
     ClientRange,
+    /// What the process that serves it opens, for its client alone: learned on the server's own host.
+    Learn,
 }
 
 impl Ftps {
@@ -192,6 +194,7 @@ impl Ftps {
         match self {
             Self::Deny => "deny",
             Self::ClientRange => "client-range",
+            Self::Learn => "learn",
         }
     }
 }

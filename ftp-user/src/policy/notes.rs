@@ -49,24 +49,24 @@ impl Rules {
         let mut notes = Vec::new();
         notes.extend(self.passive_note().map(str::to_owned));
         notes.extend(self.active_note());
-        if self.passive_range.is_some() {
-            notes.push(match self.ftps {
-                Ftps::Deny => {
-                    "encrypted control connections (FTPS) can't be read: their passive data connections are denied"
-                        .to_owned()
-                }
-                Ftps::ClientRange => {
-                    "encrypted control connections (FTPS) can't be read: while one lives, its client's \
-                     address may connect to the whole passive range; and implicit FTPS, encrypted from the first \
-                     byte, opens nothing"
-                        .to_owned()
-                }
-            });
-        }
+        notes.extend(self.ftps_note().filter(|_| self.passive_range.is_some()).map(str::to_owned));
         if self.monitor {
             notes.push("monitor mode: nothing is denied, only counted and shown".to_owned());
         }
         notes
+    }
+
+    fn ftps_note(&self) -> Option<&'static str> {
+        match self.ftps {
+            Ftps::Deny => {
+                Some("encrypted control connections (FTPS) can't be read: their passive data connections are denied")
+            }
+            Ftps::ClientRange => Some(
+                "encrypted control connections (FTPS) can't be read: while one lives, its client's address may connect \
+                 to the whole passive range",
+            ),
+            Ftps::Learn => None,
+        }
     }
 
     fn passive_note(&self) -> Option<&'static str> {

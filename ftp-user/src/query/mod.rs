@@ -1,6 +1,6 @@
 //! What the pinned maps say. No daemon is asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 
 use aya::maps::{HashMap, Map};
@@ -16,8 +16,9 @@ use crate::ebpf::batch::read;
 use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
+use crate::owner::{self, Learning};
 use crate::query::parts::in_parts;
-use crate::query::rows::{ExpectationRow, FlowRow, SessionRow, Stats};
+use crate::query::rows::{Encrypted, ExpectationRow, FlowRow, SessionRow, Stats};
 use crate::sys::clock;
 
 pub mod flush;
@@ -39,11 +40,17 @@ pub fn sessions(maps: PinnedMaps<'_>) -> Result<Vec<SessionRow>, Failure> {
     let mut all: Vec<(AsPod<ConnectionKey>, AsPod<Session>)> = read(&maps.sessions()?)?;
     all.sort_by_key(|(_, session)| session.0.since);
     let ranges: Vec<(AsPod<ExpectationKey>, AsPod<Range>)> = read(&maps.ranges()?)?;
-    let owners: BTreeSet<u64> =
-        ranges.iter().flat_map(|(_, range)| range.0.owners).map(|owner| owner.session_id).collect();
+    let owners = ranges.iter().flat_map(|(_, range)| range.0.owners).filter(|owner| owner.opens != 0);
+    let owners: BTreeSet<u64> = owners.map(|owner| owner.session_id).collect();
+    let owned: HashSet<_> = if Learning::of(maps.pins())?.is_some_and(|learning| learning.problem.is_none()) {
+        owner::served_alone(maps)?
+    } else {
+        HashSet::new()
+    };
     let now = clock::monotonic();
     let row = |key: &ConnectionKey, session: &Session| {
-        SessionRow::new(key, session, owners.contains(&session.session_id), now)
+        let opens_range = owners.contains(&session.session_id);
+        SessionRow::new(key, session, Encrypted { opens_range, is_owned: owned.contains(key) }, now)
     };
     Ok(all.iter().map(|(key, session)| row(&key.0, &session.0)).collect())
 }

@@ -7,12 +7,12 @@ use ftp_common::counter::Counter;
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::{AT_LEAST, Flow, state};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
-use ftp_common::session::Session;
-use ftp_common::session::kind;
+use ftp_common::session::{LEARNED, Session, kind, opaque};
 use serde::{Serialize, Serializer};
 
 use crate::ebpf::features::Features;
 use crate::endpoint::{BothWays, endpoint, pair};
+use crate::owner::Learning;
 use crate::policy::attachment::{Hook, SideName};
 use crate::query::policy_row::PolicyRow;
 use crate::sys::clock;
@@ -29,6 +29,9 @@ pub struct SessionRow {
     /// What the last USER said, if it was sent in the clear; bytes that are no text are replaced, and it is
     /// cut to 32 bytes.
     pub user: Option<String>,
+    /// What the data connections of an encrypted session are known by: `owner`, the process that serves it and no other
+    /// session, or `none`.
+    pub evidence: Option<&'static str>,
     /// How its data connections are made, by the last negotiation: `passive`, `active`, or `range` where an
     /// encrypted session has opened the passive range to its client.
     pub mode: Option<&'static str>,
@@ -53,6 +56,8 @@ pub struct ExpectationRow {
     pub mode: &'static str,
     /// Until it expires.
     pub expires_in_seconds: f64,
+    /// What it is known by: the server's `reply`, or the `owner` of the socket, the process that serves an encrypted session.
+    pub evidence: &'static str,
     /// Its control connection, `client:port-server:port`.
     pub session: String,
 }
@@ -116,6 +121,8 @@ pub struct Status {
     pub unprotected_addresses: Vec<String>,
     /// The active policy.
     pub policy: PolicyRow,
+    /// Whether encrypted sessions are learned from, if the policy says so.
+    pub learning: Option<Learning>,
     /// Number of sessions.
     pub sessions: usize,
     /// Number of expectations that stand.
@@ -135,10 +142,19 @@ impl Serialize for Stats {
     }
 }
 
+/// What is known of an encrypted session beside its own entry.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Encrypted {
+    /// Its client may use the whole passive range.
+    pub opens_range: bool,
+    /// A process serves it and no other one.
+    pub is_owned: bool,
+}
+
 impl SessionRow {
     /// The row of an entry of the SESSIONS map, at a time of the kernel's.
     #[must_use]
-    pub fn new(key: &ConnectionKey, session: &Session, opens_range: bool, now: u64) -> Self {
+    pub fn new(key: &ConnectionKey, session: &Session, encrypted: Encrypted, now: u64) -> Self {
         let user = session.client.parser.user();
         let waits_for: Vec<_> = session.pending_commands().map(|command| kind_name(command.asked())).collect();
         let state = if session.server.opaque != 0 {
@@ -153,8 +169,13 @@ impl SessionRow {
             server: endpoint(key.server, key.server_port),
             state,
             user: (!user.is_empty()).then(|| String::from_utf8_lossy(user).into_owned()),
+            evidence: (session.server.opaque == opaque::ENCRYPTED).then_some(if encrypted.is_owned {
+                "owner"
+            } else {
+                "none"
+            }),
             mode: match session.server.standing.mode {
-                _ if opens_range => Some("range"),
+                _ if encrypted.opens_range => Some("range"),
                 0 => None,
                 mode => Some(Mode::from_number(mode).name()),
             },
@@ -162,6 +183,14 @@ impl SessionRow {
             waiting: session.pending(),
             waits_for,
         }
+    }
+}
+
+impl SessionRow {
+    /// Its state for people; of an encrypted session what its data connections are known by.
+    #[must_use]
+    pub fn shown_state(&self) -> String {
+        self.evidence.map_or_else(|| self.state.to_owned(), |evidence| format!("FTPS, {evidence}"))
     }
 }
 
@@ -189,6 +218,7 @@ impl ExpectationRow {
             port: key.port,
             mode: Mode::from_number(key.mode).name(),
             expires_in_seconds: clock::seconds(expectation.expires.saturating_sub(now)),
+            evidence: if expectation.serial == LEARNED { "owner" } else { "reply" },
             session: pair(session.client, session.client_port, session.server, session.server_port),
         }
     }

@@ -64,7 +64,7 @@ fn an_expectation_in_json() {
         row,
         json!({
             "client": "10.0.0.2", "server": "10.0.0.1", "port": 10241, "mode": "passive",
-            "expires_in_seconds": 300.0, "session": "10.0.0.2:39999-10.0.0.1:21",
+            "expires_in_seconds": 300.0, "evidence": "reply", "session": "10.0.0.2:39999-10.0.0.1:21",
         })
     );
     let promiscuous = ExpectationKey { client: Address::ANY, ..key };
@@ -80,16 +80,19 @@ fn a_session_in_json() {
     session.client.ring[1].kind = kind::PASV | kind::OUT_OF_SYNC;
     session.client.ring[2].kind = kind::TRANSFER;
     session.server.standing.mode = Mode::Passive.number();
-    let row = json_of(&SessionRow::new(&key, &session, false, 2 * SECOND));
+    let row = json_of(&SessionRow::new(&key, &session, Encrypted::default(), 2 * SECOND));
     assert_eq!(
         row,
         json!({
-            "client": "10.0.0.2:39999", "server": "10.0.0.1:21", "state": "resyncing", "user": null,
+            "client": "10.0.0.2:39999", "server": "10.0.0.1:21", "state": "resyncing", "user": null, "evidence": null,
             "mode": "passive", "age_seconds": 1.0, "waiting": 2, "waits_for": ["PASV", "transfer"],
         })
     );
     session.server.opaque = 1;
-    assert_eq!(SessionRow::new(&key, &session, true, 0).state, "opaque");
+    let [range, owner] = [(true, false), (false, true)]
+        .map(|(opens_range, is_owned)| SessionRow::new(&key, &session, Encrypted { opens_range, is_owned }, 0));
+    assert_eq!((range.state, range.mode, range.evidence), ("opaque", Some("range"), Some("none")));
+    assert_eq!((owner.state, owner.mode, owner.evidence), ("opaque", Some("passive"), Some("owner")));
 }
 
 #[test]
@@ -122,6 +125,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
             policy: Policy { own: Some(Rules::default()), ..Policy::default() },
             own: ["10.0.0.1/32".parse().unwrap()].into(),
         }),
+        learning: Some(Learning { problem: Some("no BTF".to_owned()) }),
         sessions: 1,
         expectations: 2,
         flows: 3,
@@ -149,6 +153,7 @@ fn status_in_json_has_no_value_for_what_is_refused() {
                     "mark": null,
                 }],
             },
+            "learning": { "problem": "no BTF" },
             "sessions": 1, "expectations": 2, "flows": 3,
         })
     );

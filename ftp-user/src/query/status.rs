@@ -15,6 +15,7 @@ use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::pod::AsPod;
 use crate::ebpf::policy_maps::PolicyMaps;
 use crate::error::{Failure, Line};
+use crate::owner::Learning;
 use crate::pins::{Pins, Record};
 use crate::policy::summary::shown;
 use crate::query::policy_row::PolicyRow;
@@ -49,6 +50,7 @@ pub async fn status(pin_dir: &Path, pins: &Pins) -> Result<Status, Failure> {
         interfaces,
         unprotected_addresses: unprotected.map(shown).collect(),
         policy: PolicyRow::from(&active),
+        learning: Learning::of(pins)?,
         sessions: read::<AsPod<ConnectionKey>, AsPod<Session>>(&maps.sessions()?)?.len(),
         expectations: expectations(maps)?.len(),
         flows: flow_entries(maps)?.len(),

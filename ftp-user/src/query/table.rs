@@ -5,6 +5,7 @@ use std::iter;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape;
+use crate::owner::Learning;
 use crate::query::policy_row::{PortOrAny, ServerRow};
 use crate::query::rows::{ExpectationRow, FlowRow, InterfaceRow, SessionRow, Stats, Status};
 
@@ -58,7 +59,7 @@ pub fn sessions(rows: &[SessionRow]) -> String {
             row.server.clone(),
             shown(row.user.as_deref()),
             shown(row.mode),
-            row.state.to_owned(),
+            row.shown_state(),
             age(row.age_seconds),
             if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") },
         ]
@@ -75,9 +76,17 @@ pub fn expectations(rows: &[ExpectationRow]) -> String {
     let rows = rows.iter().map(|row| {
         let client = row.client.map_or_else(|| "any".to_owned(), |address| address.to_string());
         let (mode, port) = (row.mode.to_owned(), row.port.to_string());
-        [mode, client, row.server.to_string(), port, age(row.expires_in_seconds), row.session.clone()]
+        [
+            mode,
+            client,
+            row.server.to_string(),
+            port,
+            age(row.expires_in_seconds),
+            row.evidence.to_owned(),
+            row.session.clone(),
+        ]
     });
-    table(["MODE", "CLIENT", "SERVER", "PORT", "EXPIRES IN", "SESSION"], &[3, 4], rows)
+    table(["MODE", "CLIENT", "SERVER", "PORT", "EXPIRES IN", "EVIDENCE", "SESSION"], &[3, 4], rows)
 }
 
 /// Flows.
@@ -123,6 +132,7 @@ pub fn status(status: &Status) -> String {
     rows.extend(status.kernel.iter().map(|kernel| ("kernel".to_owned(), kernel.to_string())));
     rows.extend(status.interfaces.iter().map(|interface| ("interface".to_owned(), self::interface(interface))));
     rows.extend(status.policy.servers.iter().flat_map(server));
+    rows.extend(status.learning.iter().map(|learning| ("FTPS".to_owned(), self::learning(learning))));
     rows.extend([
         ("generation".to_owned(), status.policy.generation.to_string()),
         ("sessions".to_owned(), status.sessions.to_string()),
@@ -158,6 +168,10 @@ fn server(row: &ServerRow) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+fn learning(learning: &Learning) -> String {
+    learning.note().unwrap_or_else(|| "learned from the processes that serve it".to_owned())
 }
 
 fn interface(row: &InterfaceRow) -> String {
@@ -225,6 +239,7 @@ passive  10.0.0.2:40000  10.0.0.1:10241  established         0    67108864  2.0s
             server: "10.0.0.1:21".to_owned(),
             state: "in sync",
             user,
+            evidence: None,
             mode: None,
             age_seconds: 2.0,
             waiting: 0,

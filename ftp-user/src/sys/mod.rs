@@ -2,7 +2,9 @@
 
 pub(crate) mod bpf;
 pub mod bpffs;
+pub mod btf;
 pub mod capability;
+pub mod cgroup;
 pub mod clock;
 pub mod init;
 pub mod mount_namespace;

@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::sys::clock;
 
@@ -34,6 +38,8 @@ pub struct Process {
     pub name: String,
     /// Process ID of its parent.
     pub parent: u32,
+    /// When it was started, in ticks since the machine was: unlike that of another process of this ID.
+    pub started: u64,
     /// Inodes of the sockets that it has open.
     pub sockets: BTreeSet<u64>,
 }
@@ -97,10 +103,33 @@ pub fn holders(inode: u64) -> impl Iterator<Item = u32> {
     ids().filter(move |id| held_sockets(*id).any(|held| held == inode))
 }
 
+/// When a process was started, as [`Process::started`].
+#[must_use]
+pub fn ticks_at_start(id: u32) -> Option<u64> {
+    Stat::read(id)?.started()
+}
+
+/// Whether this process sees processes by the ids that the kernel itself gives them.
+#[must_use]
+pub fn is_in_first_process_namespace() -> bool {
+    /// `PROC_PID_INIT_INO` of linux/proc_fs.h.
+    const FIRST: u64 = 0xefff_fffc;
+    fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST)
+}
+
+/// A process's own copies of its sockets.
+pub fn sockets_of(id: u32) -> impl Iterator<Item = OwnedFd> {
+    let process = Pid::from_raw(id.cast_signed()).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
+    process.into_iter().flat_map(move |process| {
+        let copy = move |fd| pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok();
+        descriptors(id).filter(|(_, link)| inode(link).is_some()).filter_map(move |(fd, _)| copy(fd))
+    })
+}
+
 /// When a process was started.
 #[must_use]
 pub fn started(id: u32) -> Option<SystemTime> {
-    let ticks: u64 = Stat::read(id)?.field(22)?.parse().ok()?;
+    let ticks = Stat::read(id)?.started()?;
     let per_second = rustix::param::clock_ticks_per_second();
     clock::since_boot(Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?))
 }
@@ -112,14 +141,28 @@ fn ids() -> impl Iterator<Item = u32> {
 
 fn process(id: u32) -> Option<Process> {
     let stat = Stat::read(id)?;
-    Some(Process { parent: stat.field(4)?.parse().ok()?, sockets: held_sockets(id).collect(), name: stat.name })
+    Some(Process {
+        parent: stat.field(4)?.parse().ok()?,
+        started: stat.started()?,
+        sockets: held_sockets(id).collect(),
+        name: stat.name,
+    })
 }
 
 /// Inodes of the sockets that a process has open.
 fn held_sockets(id: u32) -> impl Iterator<Item = u64> {
-    let descriptors = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
-    let socket = |link: PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
-    descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).filter_map(socket)
+    descriptors(id).filter_map(|(_, link)| inode(&link))
+}
+
+/// A process's descriptors, and what they are.
+fn descriptors(id: u32) -> impl Iterator<Item = (RawFd, PathBuf)> {
+    let entries = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path()).ok()?)))
+}
+
+/// Of a socket.
+fn inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// /proc/ID/stat.
@@ -136,6 +179,10 @@ impl Stat {
         let (before, after) = stat.rsplit_once(')')?;
         let name = before.split_once('(')?.1.to_owned();
         Some(Self { name, fields: after.split_ascii_whitespace().map(str::to_owned).collect() })
+    }
+
+    fn started(&self) -> Option<u64> {
+        self.field(22)?.parse().ok()
     }
 
     /// By the number that it has in proc_pid_stat(5), from 3 up.

@@ -170,7 +170,7 @@ impl State {
     fn fitting_sessions(&self) -> impl Iterator<Item = &SessionRow> {
         self.snapshot.sessions.iter().filter(|row| {
             let user = row.user.as_deref().unwrap_or_default();
-            self.fits(|| format!("{} {} {user} {}", row.client, row.server, row.state))
+            self.fits(|| format!("{} {} {user} {}", row.client, row.server, row.shown_state()))
         })
     }
 

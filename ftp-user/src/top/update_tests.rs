@@ -10,6 +10,7 @@ fn session(client: &str, user: &str) -> SessionRow {
         server: "10.0.0.1:21".to_owned(),
         state: "in sync",
         user: (!user.is_empty()).then(|| user.to_owned()),
+        evidence: None,
         mode: None,
         age_seconds: 1.0,
         waiting: 0,

@@ -111,15 +111,24 @@ impl Page {
             let count = rows.iter().filter(|row| row.state == state).count();
             sessions.with_label_values(&[&state.replace(' ', "_")]).set(number(count));
         }
+        let help = "Encrypted control connections, by what their data connections are known by.";
+        let encrypted = self.gauges("encrypted_sessions", help, &["evidence"])?;
+        for evidence in ["owner", "none"] {
+            let count = rows.iter().filter(|row| row.evidence == Some(evidence)).count();
+            encrypted.with_label_values(&[evidence]).set(number(count));
+        }
         self.gauge("sessions_limit", "Maximum number of tracked control connections.", room(map)?)
     }
 
     fn expectations(&self, rows: &[ExpectationRow]) -> Result<(), Failure> {
-        let help = "Data connections negotiated but not yet begun.";
-        let expectations = self.gauges("expectations", help, &["mode"])?;
+        let help = "Data connections negotiated but not yet begun, and what they are known by.";
+        let expectations = self.gauges("expectations", help, &["mode", "evidence"])?;
         for mode in MODES {
-            let count = rows.iter().filter(|row| row.mode == mode.name()).count();
-            expectations.with_label_values(&[mode.name()]).set(number(count));
+            for evidence in ["reply", "owner"] {
+                let is = |row: &&ExpectationRow| row.mode == mode.name() && row.evidence == evidence;
+                let count = rows.iter().filter(is).count();
+                expectations.with_label_values(&[mode.name(), evidence]).set(number(count));
+            }
         }
         Ok(())
     }

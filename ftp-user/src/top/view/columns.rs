@@ -30,7 +30,7 @@ pub(super) const SESSIONS: Columns = Columns {
             let pending = if row.waits_for.is_empty() { "-".to_owned() } else { row.waits_for.join(" ") };
             let mode = row.mode.unwrap_or("-").to_owned();
             let (user, client, server) = (shown(row.user.as_deref()), row.client.clone(), row.server.clone());
-            vec![user, client, server, row.state.to_owned(), mode, time(row.age_seconds), pending]
+            vec![user, client, server, row.shown_state(), mode, time(row.age_seconds), pending]
         };
         rows.map(row).collect()
     },

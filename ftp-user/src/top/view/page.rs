@@ -28,7 +28,7 @@ pub(super) fn conversation(
         Some(row) => {
             let pending = if row.waits_for.is_empty() { "nothing".to_owned() } else { row.waits_for.join(" ") };
             let user = shown(row.user.as_deref());
-            format!("user {user}  {}  since {}  pending {pending}", row.state, time(row.age_seconds))
+            format!("user {user}  {}  since {}  pending {pending}", row.shown_state(), time(row.age_seconds))
         }
         None => "it has ended".to_owned(),
     };

@@ -23,6 +23,7 @@ fn snapshot(time: u64, bytes: u64) -> Snapshot {
             server,
             state: "in sync",
             user: Some("alice\u{1b}[2J".to_owned()),
+            evidence: None,
             mode: Some("passive"),
             age_seconds: 75.0,
             waiting: 1,
@@ -34,6 +35,7 @@ fn snapshot(time: u64, bytes: u64) -> Snapshot {
             port: 10242,
             mode: "passive",
             expires_in_seconds: 299.4,
+            evidence: "reply",
             session: control.clone(),
         }],
         flows: vec![FlowRow {
