@@ -133,6 +133,63 @@ pub fn use_up<S: Shared>(shared: &mut S, mode: Mode) -> bool {
 mod tests {
     use super::*;
 
+    /// One where it lies, and what another CPU does at the moment of a use.
+    #[derive(Default)]
+    struct Lies {
+        expectation: Expectation,
+        transfers: u16,
+        is_there: bool,
+        withdrawn: bool,
+        used_by_another: bool,
+    }
+
+    impl Shared for Lies {
+        fn delete(&mut self) -> bool {
+            core::mem::take(&mut self.is_there)
+        }
+
+        fn uses(&self) -> (bool, u16) {
+            (self.expectation.may_begin(self.transfers), self.expectation.uses)
+        }
+
+        fn add_use(&mut self) {
+            self.expectation.uses += 1 + u16::from(self.used_by_another);
+        }
+
+        fn take_use_back(&mut self) {
+            self.expectation.uses -= 1;
+        }
+
+        fn stands(&self) -> bool {
+            !self.withdrawn
+        }
+    }
+
+    #[test]
+    fn a_passive_one_is_used_up_by_who_deletes_it() {
+        let mut one = Lies { is_there: true, ..Lies::default() };
+        assert!(use_up(&mut one, Mode::Passive) && !one.is_there);
+        assert!(!use_up(&mut one, Mode::Passive), "another was first");
+        let mut withdrawn = Lies { is_there: true, withdrawn: true, ..Lies::default() };
+        assert!(!use_up(&mut withdrawn, Mode::Passive) && withdrawn.is_there);
+        let mut used = Lies { is_there: true, ..Lies::default() };
+        used.expectation.uses = 1;
+        assert!(!use_up(&mut used, Mode::Passive) && used.is_there);
+    }
+
+    #[test]
+    fn an_active_one_stays_and_counts() {
+        let mut one = Lies { is_there: true, transfers: 1, ..Lies::default() };
+        assert!(use_up(&mut one, Mode::Active) && one.is_there);
+        assert!(
+            !use_up(&mut one, Mode::Active) && one.expectation.uses == 1,
+            "that transfer command has had its connection"
+        );
+        let mut raced = Lies { transfers: 2, used_by_another: true, ..Lies::default() };
+        assert!(!use_up(&mut raced, Mode::Active));
+        assert_eq!(raced.expectation.uses, 1, "its own is taken back");
+    }
+
     #[test]
     fn four_half_open_connections_and_no_more_until_one_is_old() {
         let mut expectation = Expectation::default();

@@ -82,3 +82,65 @@ pub fn admits<S: Slots>(slots: &mut S, limit: u32) -> bool {
     slots.note_full();
     false
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    /// What is in the slots, and what was done.
+    struct Client {
+        slots: Vec<Seen>,
+        taken: Option<u32>,
+        full: bool,
+    }
+
+    impl Slots for Client {
+        fn look(&mut self, slot: u32) -> Seen {
+            self.slots[slot as usize]
+        }
+
+        fn take(&mut self, slot: u32) {
+            self.taken = Some(slot);
+        }
+
+        fn note_full(&mut self) {
+            self.full = true;
+        }
+    }
+
+    /// Whether it is admitted, to which slot, and whether it is noted that there is none.
+    fn admitted(slots: &[Seen], limit: u32) -> (bool, Option<u32>, bool) {
+        let mut client = Client { slots: slots.to_vec(), taken: None, full: false };
+        (admits(&mut client, limit), client.taken, client.full)
+    }
+
+    #[test]
+    fn the_first_free_slot_is_taken() {
+        assert_eq!(admitted(&[Seen::Free, Seen::Free], 2), (true, Some(0), false));
+        assert_eq!(admitted(&[Seen::Taken, Seen::Taken, Seen::Free], 3), (true, Some(2), false));
+        assert_eq!(
+            admitted(&[Seen::Taken, Seen::Full, Seen::Free], 3),
+            (true, Some(2), false),
+            "another client's memory"
+        );
+    }
+
+    #[test]
+    fn a_client_has_no_more_than_the_limit_and_than_there_are_slots() {
+        assert_eq!(admitted(&[Seen::Taken, Seen::Taken, Seen::Free], 2), (false, None, true));
+        assert_eq!(admitted(&[Seen::Free], 0), (false, None, true));
+        let most = MAX_SESSIONS_PER_CLIENT as usize;
+        let mut slots = [Seen::Taken].repeat(most);
+        slots.push(Seen::Free);
+        assert_eq!(admitted(&slots, u32::MAX), (false, None, true));
+        slots[most - 1] = Seen::Free;
+        assert_eq!(admitted(&slots, u32::MAX), (true, Some(most as u32 - 1), false));
+    }
+
+    #[test]
+    fn where_all_were_in_use_a_moment_ago_nothing_is_searched() {
+        assert_eq!(admitted(&[Seen::Full, Seen::Free], 2), (false, None, false));
+    }
+}

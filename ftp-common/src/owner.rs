@@ -155,8 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn roots_of_one_moment_differ_by_their_process() {
-        assert_ne!(root(5 << 30, 7), root(5 << 30, 8));
-        assert_ne!(root(5 << 30, 7), root(6 << 30, 7));
+    fn a_root_is_a_moment_and_a_process() {
+        assert_eq!(root(0x1234_5678_9abc_def0, 0x1f_ffff), 0x1234_5678_9a9f_ffff);
+        assert_eq!(root(0x3f_ffff, 0x7fff_ffff), 0x3f_ffff, "as many bits as ids of processes have");
+    }
+
+    #[test]
+    fn an_id_is_the_upper_bits_of_a_random_number() {
+        assert_eq!([id(0), id(1), id(2), id(u32::MAX)], [0, 0, 1, 0x7fff_ffff]);
     }
 }

@@ -41,3 +41,14 @@ fn one_that_was_finished_makes_room() {
     none.give_back();
     assert_eq!(none.count, 0);
 }
+
+#[test]
+fn what_is_left_of_the_time_counts_for_the_next_leak() {
+    let mut unfinished = Unfinished { count: 5, ..Unfinished::default() };
+    assert!(unfinished.take(2 * UNFINISHED_LEAK + 1));
+    assert_eq!(unfinished.count, 4);
+    assert!(unfinished.take(3 * UNFINISHED_LEAK - 1));
+    assert_eq!(unfinished.count, 5, "not yet");
+    assert!(unfinished.take(3 * UNFINISHED_LEAK));
+    assert_eq!(unfinished.count, 5);
+}
