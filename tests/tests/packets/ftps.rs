@@ -46,7 +46,7 @@ fn an_accepted_auth_opens_nothing_otherwise() {
     let _control = encrypted(&mut harness, 40000);
     harness.forget();
     assert_eq!(harness.pass(&harness.syn(INSIDE)), IS_DENIED);
-    assert_eq!(harness.counts(), [(Counter::DeniedPassive, 1)]);
+    assert_eq!(harness.counts(), [(Counter::DeniedEncrypted, 1)]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use ftp_common::flow::{Flow, PROMISCUOUS, is_inner, is_worth_a_look, state};
 use ftp_common::half_open::{ANSWERED, HalfOpenFlow, Handshake, LIFE, Syn};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::flag;
+use ftp_common::session::{Session, opaque};
 
 use super::control::{FAST_OPEN, has_option};
 use super::{Model, Packet};
@@ -95,6 +96,13 @@ impl Model {
         }
     }
 
+    /// Whether the client of a data connection has an encrypted session with its server.
+    fn is_encrypted(&self, data: &ConnectionKey) -> bool {
+        let ends = |key: &ConnectionKey| (key.client, key.server, key.scope);
+        let lives = |session: &Session| session.server.opaque == opaque::ENCRYPTED && session.server.fin == 0;
+        self.sessions.iter().any(|(key, session)| ends(key) == ends(data) && lives(session))
+    }
+
     /// Has a SYN make a half-open flow, with a slot of the expectation; or what is against it.
     fn accept(&mut self, packet: &Packet, key: ConnectionKey, mode: Mode) -> Result<bool, Counter> {
         let passive = mode == Mode::Passive;
@@ -105,8 +113,9 @@ impl Model {
         let Some(mut expectation) = self.expectations.get(&expected).copied() else {
             let used = self.used.get(&expected).is_some_and(|used| self.is_alive(&used.session, used.session_id));
             return Err(match mode {
-                Mode::Active => Counter::DeniedActive,
                 Mode::Passive if used => Counter::DeniedUsed,
+                _ if self.is_encrypted(&key) => Counter::DeniedEncrypted,
+                Mode::Active => Counter::DeniedActive,
                 Mode::Passive => Counter::DeniedPassive,
             });
         };
