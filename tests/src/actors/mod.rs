@@ -6,6 +6,7 @@
 //! | [`curl`] | the real client |
 //! | [`server`] | a server that says exactly what a test tells it to |
 //! | [`client`] | a client that does the same |
+//! | [`told_server`] | a server whose sessions do what their clients tell them to, in processes of their own or not |
 //! | [`ftp_server`] | a small server of our own |
 //! | [`transfer`] | whole transfers of the scripted client |
 //! | [`probe`] | does a TCP connection begin |
@@ -21,5 +22,6 @@ pub mod knock;
 pub mod probe;
 pub mod server;
 pub mod tmux;
+pub mod told_server;
 pub mod transfer;
 pub mod vsftpd;

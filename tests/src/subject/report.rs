@@ -124,6 +124,8 @@ pub struct Expectation {
     pub mode: String,
     /// How long it holds, if nothing renews it.
     pub expires_in_seconds: f64,
+    /// `reply` or `owner`.
+    pub evidence: String,
 }
 
 /// One of `ftptrack sessions`.
@@ -133,8 +135,10 @@ pub struct Session {
     pub client: String,
     /// The server's end.
     pub server: String,
-    /// `in step`, `finding step` or `opaque`.
+    /// `in sync`, `resyncing` or `opaque`.
     pub state: String,
+    /// Of an encrypted one: `owner` or `none`.
+    pub evidence: Option<String>,
 }
 
 /// `ftptrack stats`: all counters.

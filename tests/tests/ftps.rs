@@ -1,0 +1,351 @@
+//! What encrypted sessions open where the policy is `ftps = learn`: exactly what the process that serves one opens, and
+//! nothing that can't be told from another's.
+
+use std::net::SocketAddr;
+
+use ftp_common::counter::Counter;
+use ftptrack_tests::actors::client::Client;
+use ftptrack_tests::actors::probe::{self, Outcome};
+use ftptrack_tests::actors::server::{ACTIVE, CONTROL};
+use ftptrack_tests::actors::told_server::{ToldServer, encrypt};
+use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_told-server");
+/// Ports of the passive range.
+const PORT: u16 = 15_000;
+const OTHER: u16 = 15_001;
+
+struct Learning {
+    network: Network,
+    pins: PinDirectory,
+}
+
+impl Learning {
+    fn new() -> Self {
+        Self { network: Network::new(), pins: PinDirectory::new() }
+    }
+
+    fn at(&self, port: u16) -> SocketAddr {
+        self.network.server.at(Family::V4, port)
+    }
+
+    fn ftptrack(&self) -> Ftptrack<'_> {
+        Ftptrack::run(&self.network.server, &self.pins, &[&USUAL[..], &["--ftps", "learn"]].concat())
+    }
+
+    /// A server that was there before ftptrack.
+    fn server(&self, mode: &str) -> ToldServer {
+        ToldServer::start(PROGRAM, mode, &self.network.server, &[self.at(CONTROL)])
+    }
+
+    /// Whether a connection of the client begins.
+    fn client_reaches(&self, port: u16) -> Outcome {
+        probe::to(&self.network.client, self.at(port))
+    }
+
+    /// The same of another host.
+    fn other_reaches(&self, port: u16) -> Outcome {
+        probe::to(&self.network.third, self.at(port))
+    }
+}
+
+fn listen(client: &mut Client, port: u16) {
+    client.command(&format!("LISTEN {port}")).must_be(200);
+}
+
+#[test]
+fn what_the_process_of_a_session_opens_is_open_to_its_client_once() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    let mut client = server.encrypted(&bed.network.client);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "nobody listens yet, and nobody may ask");
+    listen(&mut client, PORT);
+    let expected = ftptrack.expectations();
+    assert_eq!(expected.len(), 1, "{expected:?}");
+    assert_eq!((expected[0].port, expected[0].evidence.as_str()), (PORT, "owner"), "{expected:?}");
+    assert_eq!(ftptrack.sessions()[0].evidence.as_deref(), Some("owner"));
+    assert_eq!(bed.other_reaches(PORT), Outcome::Silence);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Opened);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "one negotiation, one connection");
+    let stats = ftptrack.stats();
+    assert_eq!(stats.of(Counter::ExpectationsPassive), 1, "{stats:?}");
+    assert_eq!(stats.of(Counter::DeniedUsed), 1, "{stats:?}");
+    assert_eq!(stats.of(Counter::DeniedEncrypted), 1, "the client's first attempt: {stats:?}");
+    assert_eq!(stats.of(Counter::DeniedPassive), 1, "the other host's: {stats:?}");
+    let shown = ftptrack.lines().join("\n");
+    assert!(shown.contains("opened by the process that serves it"), "{shown}");
+    assert!(shown.contains("its session is encrypted, and can't be read"), "{shown}");
+    ftptrack.stop();
+    assert_eq!(bed.pins.entries(), Vec::<String>::new(), "nothing is left");
+}
+
+#[test]
+fn a_port_that_is_closed_again_is_expected_no_longer_however_it_was_closed() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    for how in ["CLOSE", "DIE"] {
+        let mut client = server.encrypted(&bed.network.client);
+        listen(&mut client, PORT);
+        assert_eq!(ftptrack.expectations().len(), 1);
+        client.send(format!("{how}\r\n"));
+        ftptrack_tests::support::wait::until("it is withdrawn", || ftptrack.expectations().is_empty().then_some(()));
+        assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "{how}");
+    }
+    assert_eq!(ftptrack.stats().of(Counter::ExpectationsWithdrawn), 2);
+    ftptrack.stop();
+}
+
+#[test]
+fn a_session_in_clear_text_is_not_learned_from() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    let mut client = server.session(&bed.network.client);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "its replies say what it opens");
+    assert_eq!(ftptrack.stats().of(Counter::ExpectationsPassive), 0);
+    ftptrack.stop();
+}
+
+#[test]
+fn descendants_of_a_sessions_process_open_for_it_too() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    let mut client = server.encrypted(&bed.network.client);
+    client.command("DESCEND").must_be(200);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Opened);
+    ftptrack.stop();
+}
+
+#[test]
+fn each_of_two_sessions_gets_its_own_ports_and_not_the_others() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    let mut mine = server.encrypted(&bed.network.client);
+    let mut others = server.encrypted(&bed.network.third);
+    for round in 0..8 {
+        let (my_port, other_port) = (PORT + 2 * round, OTHER + 2 * round);
+        mine.send(format!("LISTEN {my_port}\r\n"));
+        others.send(format!("LISTEN {other_port}\r\n"));
+        mine.reply().must_be(200);
+        others.reply().must_be(200);
+        assert_eq!([bed.client_reaches(other_port), bed.other_reaches(my_port)], [Outcome::Silence; 2], "{round}");
+        assert_eq!([bed.client_reaches(my_port), bed.other_reaches(other_port)], [Outcome::Opened; 2], "{round}");
+    }
+    ftptrack.stop();
+}
+
+#[test]
+fn a_process_that_listens_and_serves_by_itself_is_no_evidence() {
+    let bed = Learning::new();
+    let server = bed.server("one");
+    let ftptrack = bed.ftptrack();
+    let mut client = server.encrypted(&bed.network.client);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
+    let stats = ftptrack.stats();
+    assert_eq!((stats.of(Counter::ExpectationsPassive), stats.of(Counter::DeniedEncrypted)), (0, 1), "{stats:?}");
+    assert_eq!(ftptrack.sessions()[0].evidence.as_deref(), Some("none"));
+    ftptrack.stop();
+}
+
+#[test]
+fn a_worker_is_evidence_while_it_serves_one_session_and_no_more() {
+    for mode in ["workers", "orphans"] {
+        let bed = Learning::new();
+        // Before ftptrack the processes are found by what they hold: one that has lost its parent listens itself.
+        let before = (mode == "workers").then(|| bed.server(mode));
+        let ftptrack = bed.ftptrack();
+        let server = before.unwrap_or_else(|| bed.server(mode));
+        let mut first = server.encrypted(&bed.network.client);
+        listen(&mut first, PORT);
+        assert_eq!(bed.client_reaches(PORT), Outcome::Opened, "{mode}: it serves nobody else");
+        first.command("CLOSE").must_be(200);
+
+        let mut second = server.encrypted(&bed.network.third);
+        listen(&mut first, PORT);
+        listen(&mut second, OTHER);
+        for port in [PORT, OTHER] {
+            assert_eq!([bed.client_reaches(port), bed.other_reaches(port)], [Outcome::Silence; 2], "{mode}");
+        }
+        assert_eq!(ftptrack.stats().of(Counter::RefusedSharedProcess), 2, "{mode}");
+
+        first.command("CLOSE").must_be(200);
+        drop(second);
+        let sole = || ftptrack.sessions().iter().filter(|session| session.evidence.as_deref() == Some("owner")).count();
+        ftptrack_tests::support::wait::until("the first is alone again", || (sole() == 1).then_some(()));
+        listen(&mut first, PORT + 2);
+        assert_eq!(bed.client_reaches(PORT + 2), Outcome::Opened, "{mode}");
+        ftptrack.stop();
+    }
+}
+
+#[test]
+fn a_session_that_is_not_seen_makes_its_process_unsure() {
+    let bed = Learning::new();
+    let hidden = SocketAddr::from(([127, 0, 0, 1], 2121));
+    let addresses = [bed.at(CONTROL), hidden];
+    let server = ToldServer::start(PROGRAM, "workers", &bed.network.server, &addresses);
+    let ftptrack = bed.ftptrack();
+    let mut client = server.encrypted(&bed.network.client);
+    // By an interface and a port that nobody guards.
+    let mut beside = server.session_at(&bed.network.server, 1);
+    beside.command("NOOP").must_be(200);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
+    assert_eq!(ftptrack.stats().of(Counter::RefusedSharedProcess), 1);
+    ftptrack.stop();
+}
+
+#[test]
+fn a_server_that_was_started_later_is_learned_from_and_one_that_greets_before_it_forks() {
+    for mode in ["fork", "late"] {
+        let bed = Learning::new();
+        let ftptrack = bed.ftptrack();
+        let server = bed.server(mode);
+        let mut client = server.encrypted(&bed.network.client);
+        listen(&mut client, PORT);
+        assert_eq!(bed.client_reaches(PORT), Outcome::Opened, "{mode}");
+        ftptrack.stop();
+    }
+}
+
+#[test]
+fn sessions_that_were_there_before_bind_themselves_or_stay_shut() {
+    // Each is idle and in clear text when ftptrack comes, and is encrypted later.
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let mut client = server.session(&bed.network.client);
+    std::thread::sleep(std::time::Duration::from_millis(600)); // silence is what is asked for
+    let ftptrack = bed.ftptrack();
+    encrypt(&mut client);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Opened);
+    ftptrack.stop();
+
+    let bed = Learning::new();
+    let server = bed.server("workers");
+    let (mut first, mut second) = (server.session(&bed.network.client), server.session(&bed.network.third));
+    std::thread::sleep(std::time::Duration::from_millis(600)); // as above
+    let ftptrack = bed.ftptrack();
+    encrypt(&mut first);
+    encrypt(&mut second);
+    listen(&mut first, PORT);
+    listen(&mut second, OTHER);
+    for port in [PORT, OTHER] {
+        assert_eq!([bed.client_reaches(port), bed.other_reaches(port)], [Outcome::Silence; 2]);
+    }
+    ftptrack.stop();
+}
+
+#[test]
+fn another_program_that_listens_in_the_range_opens_nothing() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    let _client = server.encrypted(&bed.network.client);
+    let _other = probe::listen(&bed.network.server, bed.at(PORT));
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
+    assert_eq!(ftptrack.stats().of(Counter::ExpectationsPassive), 0);
+    ftptrack.stop();
+}
+
+#[test]
+fn an_active_connection_of_a_sessions_process_is_expected_and_anybody_elses_is_denied() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let ftptrack = bed.ftptrack();
+    let mut client = server.encrypted(&bed.network.client);
+    let here = bed.network.client.at(Family::V4, 45_000);
+    let listener = probe::listen(&bed.network.client, here);
+    let there = bed.network.third.at(Family::V4, 45_000);
+    let _other_listener = probe::listen(&bed.network.third, there);
+    assert_eq!(probe::from_port(&bed.network.server, ACTIVE, here), Outcome::Silence, "another process");
+    assert_eq!(ftptrack.stats().of(Counter::DeniedEncrypted), 1);
+    client.command("CONNECT 45000").must_be(200);
+    listener.accept().expect("it has connected");
+    assert_eq!(probe::from_port(&bed.network.server, ACTIVE, here), Outcome::Silence, "that was for one");
+    assert_eq!(probe::from_port(&bed.network.server, ACTIVE, there), Outcome::Silence, "no session of that client");
+    let stats = ftptrack.stats();
+    assert_eq!((stats.of(Counter::ExpectationsActive), stats.of(Counter::FlowsEstablished)), (1, 1), "{stats:?}");
+    ftptrack.stop();
+}
+
+#[test]
+fn a_policy_that_learns_no_more_opens_nothing_and_one_that_begins_to_does() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    let attach = |ftps: &str| {
+        let options = [&["attach"], &USUAL[..], &["--ftps", ftps]].concat();
+        ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+    };
+    for (ftps, outcome) in [("deny", Outcome::Silence), ("learn", Outcome::Opened), ("deny", Outcome::Silence)] {
+        attach(ftps);
+        let mut client = server.encrypted(&bed.network.client);
+        listen(&mut client, PORT);
+        assert_eq!(bed.client_reaches(PORT), outcome, "{ftps}");
+        let pinned = bed.pins.entries().iter().filter(|path| path.contains("owner-")).count();
+        assert_eq!(pinned, if ftps == "learn" { 3 } else { 0 }, "{:?}", bed.pins.entries());
+    }
+    ftptrack::succeed(&bed.network.server, &bed.pins, &["detach", "--all"]);
+    assert_eq!(bed.pins.entries(), Vec::<String>::new());
+}
+
+#[test]
+fn another_attach_in_its_place_keeps_what_is_known_of_sessions() {
+    let bed = Learning::new();
+    let server = bed.server("workers");
+    let options = [&["attach"], &USUAL[..], &["--ftps", "learn"]].concat();
+    ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+    let mut first = server.encrypted(&bed.network.client);
+    let mut second = server.encrypted(&bed.network.third);
+    ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+    listen(&mut first, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "its process serves both");
+    second.send("QUIT\r\n");
+    drop(second);
+    let first_alone = || {
+        let sessions: Vec<ftptrack_tests::subject::report::Session> =
+            ftptrack::query(&bed.network.server, &bed.pins, "sessions");
+        (sessions.len() == 1 && sessions[0].evidence.as_deref() == Some("owner")).then_some(())
+    };
+    ftptrack_tests::support::wait::until("the first is alone", first_alone);
+    listen(&mut first, OTHER);
+    assert_eq!(bed.client_reaches(OTHER), Outcome::Opened);
+}
+
+#[test]
+fn where_the_kernel_lacks_what_it_needs_it_is_said_and_nothing_is_opened() {
+    let bed = Learning::new();
+    let server = bed.server("fork");
+    // This thread has mounts of its own by now.
+    let hides = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("none", "/sys/kernel/btf", "tmpfs", hides, None).expect("root may");
+    let mut ftptrack = bed.ftptrack();
+    let note = ftptrack.wait_for_line("encrypted sessions open nothing");
+    assert!(note.contains("/sys/kernel/btf/vmlinux is not there"), "{note}");
+    let mut client = server.encrypted(&bed.network.client);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
+    let status = ftptrack::succeed(&bed.network.server, &bed.pins, &["status"]);
+    assert!(status.contains("/sys/kernel/btf/vmlinux is not there"), "{status}");
+    ftptrack.stop();
+    rustix::mount::unmount("/sys/kernel/btf", rustix::mount::UnmountFlags::DETACH).expect("root may");
+}
+
+#[test]
+fn on_a_gateway_it_is_said_that_nothing_can_be_learned() {
+    let bed = Learning::new();
+    let server = bed.at(0).ip().to_string();
+    let options = ["--side", "servers-beyond", "--server", &server, "--ftps", "learn"];
+    let mut ftptrack = Ftptrack::run(&bed.network.client, &bed.pins, &[&USUAL[..], &options].concat());
+    let note = ftptrack.wait_for_line("encrypted sessions open nothing");
+    assert!(note.contains("on their own host only"), "{note}");
+    ftptrack.stop();
+}
