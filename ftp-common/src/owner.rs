@@ -1,15 +1,12 @@
-//! Who serves a control connection that can't be read, and who opens a listening socket (`ftps = learn`).
+//! Who serves a control connection that can't be read, and who opens a socket (`ftps = learn`).
 //!
 //! A *master* is a process that listens on a control port. A *root* is a process that a master has forked, with all its
-//! descendants. A root *serves* a connection once one of its processes has sent on it. What a root that serves exactly
-//! one connection opens is that connection's.
+//! descendants. A root *serves* a connection once one of its processes has sent on it. What a root opens is that
+//! connection's if it was forked after the connection was there, and has never served another one: so do servers that fork
+//! for each session.
 
+use crate::address::Address;
 use crate::keys::ConnectionKey;
-
-/// Bit of a count of live connections in a root's sum; ids are below it.
-const ONE: u64 = 1 << 48;
-/// Ids of connections have as many bits: 2^16 of them still add up to less than [`ONE`].
-const ID_BITS: u32 = 31;
 
 /// A process (thread group). Value of the PROCESSES map, by its id in the first process namespace.
 #[repr(C)]
@@ -17,21 +14,54 @@ const ID_BITS: u32 = 31;
 pub struct Process {
     /// The root that it belongs to; 0: none.
     pub root: u64,
+    /// When the master was noted that began that root, or that it is itself: another one may have its id later.
+    pub born: u64,
     /// The master that began that root.
     pub master: u32,
-    /// 1: it is a master, and belongs to no root. The entry stays when it ends, until another process has its id: its
-    /// children may go on to accept connections on its listener.
-    pub is_master: u32,
+    /// One of [`role`].
+    pub role: u32,
 }
 
-/// Value of the OWNERS map, by root. It is there for as long as the root has a process.
+/// What a process is.
+pub mod role {
+    /// A process of a root, or none of interest.
+    pub const MEMBER: u32 = 0;
+    /// A master: it belongs to no root. The entry stays when it ends, until another process has its id: its children may go
+    /// on to accept connections on its listener.
+    pub const MASTER: u32 = 1;
+    /// Memory was short, and something of it was not noted: nothing is learned from what it forks.
+    pub const UNFIT: u32 = 2;
+}
+
+/// Value of the OWNERS map, by root. It is there for as long as the root has a process. Nothing is ever taken back of what
+/// it has served.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Root {
-    /// The sum of [`one`] of all live connections that it serves.
-    pub sum: u64,
+    /// When it was forked, nanoseconds.
+    pub birth: u64,
+    /// Connections that it has served so far; more than they are where something could not be noted.
+    pub served: u64,
+    /// The sum of their ids.
+    pub ids: u64,
     /// Its living processes.
     pub processes: u64,
+}
+
+impl Root {
+    /// The id of the only connection that it has ever served, and whether there is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn only(&self) -> Option<u64> {
+        if self.served == 1 { Some(self.ids) } else { None }
+    }
+
+    /// Whether it was forked to serve a connection that was there at `since`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_for(&self, since: u64) -> bool {
+        since < self.birth
+    }
 }
 
 /// The root of a process that a master forks at `now` (nanoseconds). No other process has its id within the same four
@@ -41,37 +71,6 @@ pub struct Root {
 pub const fn root(now: u64, process: u32) -> u64 {
     const PID_MAX: u64 = (1 << 22) - 1;
     now & !PID_MAX | process as u64 & PID_MAX
-}
-
-/// The id of a connection, from any random number.
-#[inline(always)]
-#[must_use]
-pub const fn id(random: u32) -> u64 {
-    (random >> (32 - ID_BITS)) as u64
-}
-
-/// What a connection adds to the sum of a root that begins to serve it, and takes from it when it ends.
-#[inline(always)]
-#[must_use]
-pub const fn one(id: u64) -> u64 {
-    ONE + id
-}
-
-/// What makes a root unsure for ever: there is something that can't be counted.
-pub const UNSURE: u64 = 2 * ONE;
-
-/// How many connections a root serves, by its sum.
-#[inline(always)]
-#[must_use]
-pub const fn live(sum: u64) -> u64 {
-    sum >> 48
-}
-
-/// The only connection that a root serves; none if it serves another number of them.
-#[inline(always)]
-#[must_use]
-pub const fn only(sum: u64) -> Option<u64> {
-    if live(sum) == 1 { Some(sum & (ONE - 1)) } else { None }
 }
 
 /// Roots that one connection may have been served by. More: none of them is sure any more.
@@ -91,25 +90,53 @@ pub struct Served {
     pub ended: u64,
 }
 
+impl Served {
+    /// The place for a root that begins to serve it: none if it does so already, `Some(ROOTS)` if there is no room.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place_for(&self, root: u64) -> Option<usize> {
+        let mut place = ROOTS;
+        let mut i = 0;
+        while i < ROOTS {
+            if self.roots[i] == root {
+                return None;
+            }
+            if self.roots[i] == 0 && place == ROOTS {
+                place = i;
+            }
+            i += 1;
+        }
+        Some(place)
+    }
+}
+
 /// A connection that is served. Value of the SERVED_BY_ID map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Connection {
     /// Its addresses and ports, as the guarded interface sees them; all zero where it does not.
     pub key: ConnectionKey,
-    /// When it was accepted, nanoseconds: a session that began later is another one on the same addresses and ports. 0:
-    /// it was there before.
+    /// The server's address, as the server sees it: another one behind NAT.
+    pub local: Address,
+    /// The network namespace of its socket, by its address in the kernel.
+    pub namespace: u64,
+    /// When it was accepted, nanoseconds: a session that began later is another one on the same addresses and ports.
     pub since: u64,
 }
 
-/// A member of a root. Key of the MEMBERS map: whoever makes or deletes the entry changes the root's sum.
+/// What a connection has that no NAT changes, and that no two have at a time. Key of the JOINABLE map, whose values are the
+/// connections as the guarded interface sees them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Member {
-    /// The root.
-    pub root: u64,
-    /// The socket: [`Served::socket`].
-    pub socket: u64,
+pub struct Joint {
+    /// The client's address.
+    pub client: Address,
+    /// The client's first byte.
+    pub client_next: u32,
+    /// The server's first byte.
+    pub server_next: u32,
+    /// The client's port, host byte order.
+    pub client_port: u32,
 }
 
 /// Who has opened a listening socket: kept with the socket, and with all that it accepts.
@@ -125,13 +152,11 @@ pub struct Listener {
 /// Entries of the LEARNING map.
 pub mod learning {
     /// How many there are.
-    pub const ENTRIES: u32 = 3;
+    pub const ENTRIES: u32 = 2;
     /// Cookie of a socket of the loader's, on which it is about to listen: in the guarded network namespace.
     pub const COOKIE: u32 = 0;
     /// That namespace, by its address in the kernel.
     pub const NAMESPACE: u32 = 1;
-    /// Not 0: memory was short, and something was not noted. Nothing is learned any more.
-    pub const BROKEN: u32 = 2;
 }
 
 #[cfg(test)]
@@ -139,19 +164,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_is_sure_of_one_connection_and_of_no_other_number() {
-        let (a, b) = (id(u32::MAX), id(2));
-        assert_eq!((only(0), live(0)), (None, 0));
-        assert_eq!(only(one(a)), Some(a));
-        assert_eq!(only(one(a) + one(b)), None);
-        assert_eq!(only(one(a) + one(b) - one(a)), Some(b));
-        assert_eq!(live(one(id(u32::MAX)) * 65_535), 65_535, "ids don't add up to one more");
+    fn a_root_is_sure_of_the_only_connection_that_it_has_ever_served() {
+        let root = |served, ids| Root { served, ids, ..Root::default() };
+        assert_eq!(root(0, 0).only(), None);
+        assert_eq!(root(1, 7).only(), Some(7));
+        assert_eq!(root(2, 7).only(), None);
+        assert_eq!(root(u64::MAX, 7).only(), None);
     }
 
     #[test]
-    fn an_unsure_root_stays_unsure() {
-        let a = id(7 << 20);
-        assert_eq!([only(UNSURE), only(UNSURE + one(a)), only(UNSURE + one(a) - one(a))], [None; 3]);
+    fn a_root_is_for_a_connection_that_was_there_before_it() {
+        let root = Root { birth: 7, ..Root::default() };
+        assert_eq!([6, 7, 8].map(|since| root.is_for(since)), [true, false, false]);
     }
 
     #[test]
@@ -161,7 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_the_upper_bits_of_a_random_number() {
-        assert_eq!([id(0), id(1), id(2), id(u32::MAX)], [0, 0, 1, 0x7fff_ffff]);
+    fn a_connection_has_two_places_for_roots_and_each_has_one() {
+        let mut served = Served::default();
+        assert_eq!(served.place_for(5), Some(0));
+        served.roots[0] = 5;
+        assert_eq!([served.place_for(5), served.place_for(6)], [None, Some(1)]);
+        served.roots[1] = 6;
+        assert_eq!([served.place_for(5), served.place_for(6), served.place_for(7)], [None, None, Some(ROOTS)]);
     }
 }

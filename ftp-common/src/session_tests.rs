@@ -358,3 +358,15 @@ fn an_expectation_stands_while_its_session_has_it_and_is_sure_of_it() {
     session.client.desyncs = 3;
     assert!(!session.stands(3, 7), "it has lost synchronization since");
 }
+
+#[test]
+fn what_was_learned_stands_while_the_encrypted_session_lives() {
+    let mut session = Session { session_id: 7, ..Session::default() };
+    session.server.opaque = opaque::ENCRYPTED;
+    assert!(session.stands(7, LEARNED));
+    assert!(!session.stands(8, LEARNED), "another session");
+    session.server.opaque = opaque::MULTIPATH;
+    assert!(!session.stands(7, LEARNED), "it is not encrypted");
+    session.server = ServerState { opaque: opaque::ENCRYPTED, fin: 1, ..ServerState::default() };
+    assert!(!session.stands(7, LEARNED), "it ends");
+}

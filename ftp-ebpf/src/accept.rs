@@ -8,6 +8,7 @@ use ftp_common::flow::{Flow, IN_RANGE, PROMISCUOUS};
 use ftp_common::half_open::{LIFE, Syn};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
 use ftp_common::policy::{ServerPolicy, flag};
+use ftp_common::session::LEARNED;
 
 use crate::clock::now;
 use crate::maps::{EXPECTATIONS, FLOWS, USED, session};
@@ -71,7 +72,8 @@ pub(crate) fn accept(
         return Err(Counter::DeniedSessionGone);
     };
     // Another CPU is about to withdraw it, or has missed it: while it was made, the client's packet lost the step.
-    if !owner.stands(expectation.session_id, expectation.serial) {
+    let is_void = expectation.serial == LEARNED && !policy.has(flag::FTPS_LEARN);
+    if is_void || !owner.stands(expectation.session_id, expectation.serial) {
         return Err(Counter::DeniedSessionGone);
     }
     if is_fast_open(skb, packet, scratch) {

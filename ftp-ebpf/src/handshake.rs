@@ -5,12 +5,13 @@ use ftp_common::counter::Counter;
 use ftp_common::event::EventKind;
 use ftp_common::flow::tcp::{ACK, RST, SYN};
 use ftp_common::keys::ConnectionKey;
-use ftp_common::policy::ServerPolicy;
+use ftp_common::owner::Joint;
+use ftp_common::policy::{ServerPolicy, flag};
 use ftp_common::session::{Handshake, idle};
 
 use crate::clock::now;
 use crate::lifecycle::{end_session, make_session, report_session};
-use crate::maps::{HANDSHAKES, session};
+use crate::maps::{HANDSHAKES, JOINABLE, session};
 use crate::packet::Packet;
 use crate::scratch::Scratch;
 use crate::{adopt, atomic, report, tcp_options};
@@ -88,6 +89,9 @@ pub(crate) fn complete_handshake(
     } else {
         session.start(now, now, &handshake);
     }
+    if policy.has(flag::FTPS_LEARN) {
+        note_joint(scratch, key, &handshake);
+    }
     // In this order: another CPU may note one meanwhile, and take the 1 back.
     session.server.no_handshake = 1;
     atomic::fence(&mut scratch.fence);
@@ -106,6 +110,20 @@ pub(crate) fn complete_handshake(
     }
     report::count(Counter::SessionsStarted);
     report_session(scratch, EventKind::SessionStarted, key, session, packet.interface);
+}
+
+/// It is seen before the server's TCP accepts it, wherever that is.
+#[inline(always)]
+fn note_joint(scratch: &mut Scratch, key: &ConnectionKey, handshake: &Handshake) {
+    scratch.joint = Joint {
+        client: key.client,
+        client_next: handshake.client_next,
+        server_next: handshake.server_next,
+        client_port: u32::from(key.client_port),
+    };
+    if JOINABLE.insert(&scratch.joint, key, u64::from(BPF_ANY)).is_err() {
+        report::count(Counter::MapErrors);
+    }
 }
 
 /// Payload passed on a connection that user space is looking at, or has found idle: it isn't idle.

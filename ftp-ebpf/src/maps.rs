@@ -10,6 +10,7 @@ use ftp_common::flow::Flow;
 use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::{Slot, SlotKey};
+use ftp_common::owner::Joint;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -33,6 +34,10 @@ pub(crate) static EXPECTATIONS: LruHashMap<ExpectationKey, Expectation> = LruHas
 pub(crate) static USED: LruHashMap<ExpectationKey, Used> = LruHashMap::with_max_entries(4_096, 0);
 #[map]
 pub(crate) static RANGES: LruHashMap<ExpectationKey, Range> = LruHashMap::with_max_entries(4_096, 0);
+/// Control connections that have just begun, where what is served in other network namespaces is learned from: they are
+/// found by who accepts them a moment later.
+#[map]
+pub(crate) static JOINABLE: LruHashMap<Joint, ConnectionKey> = LruHashMap::with_max_entries(1_024, 0);
 /// 1: RANGES has or had an entry.
 #[map]
 pub(crate) static RANGES_USED: Array<u32> = Array::with_max_entries(1, 0);

@@ -12,6 +12,7 @@ use ftp_common::half_open::{HalfOpenFlow, Handshake, Id};
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::limit::{Slot, SlotKey};
 use ftp_common::overlap::Line;
+use ftp_common::owner::Joint;
 use ftp_common::policy::ServerPolicy;
 use ftp_common::range::{Owner, Range};
 use ftp_common::reply::ReplyParser;
@@ -78,6 +79,8 @@ pub(crate) struct Scratch {
     pub(crate) range_key: ExpectationKey,
     pub(crate) range: Range,
     pub(crate) owner: Owner,
+    /// A connection that others may see at another address.
+    pub(crate) joint: Joint,
     pub(crate) tuple: Tuple,
     pub(crate) route: Route,
     pub(crate) clock: Clock,

@@ -20,7 +20,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("attach", &["config", "ebpf", "error", "owner", "pins", "policy", "sys"]),
     ("query", &["attach", "ebpf", "endpoint", "error", "escape", "owner", "pins", "policy", "sys"]),
     ("export", &["ebpf", "error", "events", "pins", "query"]),
-    ("doctor", &["attach", "config", "ebpf", "error", "escape", "import", "pins", "policy", "sys"]),
+    ("doctor", &["attach", "config", "ebpf", "error", "escape", "import", "owner", "pins", "policy", "sys"]),
     ("replay", &["config", "ebpf", "endpoint", "error", "events", "policy", "query", "sys"]),
     ("top", &["ebpf", "endpoint", "error", "escape", "events", "pins", "query", "sys"]),
     ("commands", &["attach", "config", "ebpf", "error", "events", "export", "owner", "pins", "policy", "sys"]),

@@ -156,34 +156,42 @@ fn a_process_that_listens_and_serves_by_itself_is_no_evidence() {
 }
 
 #[test]
-fn a_worker_is_evidence_while_it_serves_one_session_and_no_more() {
+fn a_worker_that_was_there_before_its_session_is_no_evidence() {
     for mode in ["workers", "orphans"] {
         let bed = Learning::new();
-        // Before ftptrack the processes are found by what they hold: one that has lost its parent listens itself.
-        let before = (mode == "workers").then(|| bed.server(mode));
         let ftptrack = bed.ftptrack();
-        let server = before.unwrap_or_else(|| bed.server(mode));
+        let server = bed.server(mode);
         let mut first = server.encrypted(&bed.network.client);
         listen(&mut first, PORT);
-        assert_eq!(bed.client_reaches(PORT), Outcome::Opened, "{mode}: it serves nobody else");
-        first.command("CLOSE").must_be(200);
+        assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "{mode}: it may serve others, seen or not");
+        assert_eq!(ftptrack.sessions()[0].evidence.as_deref(), Some("none"), "{mode}");
 
         let mut second = server.encrypted(&bed.network.third);
-        listen(&mut first, PORT);
         listen(&mut second, OTHER);
-        for port in [PORT, OTHER] {
-            assert_eq!([bed.client_reaches(port), bed.other_reaches(port)], [Outcome::Silence; 2], "{mode}");
-        }
+        assert_eq!([bed.client_reaches(OTHER), bed.other_reaches(OTHER)], [Outcome::Silence; 2], "{mode}");
         assert_eq!(ftptrack.stats().of(Counter::RefusedSharedProcess), 2, "{mode}");
-
-        first.command("CLOSE").must_be(200);
-        drop(second);
-        let sole = || ftptrack.sessions().iter().filter(|session| session.evidence.as_deref() == Some("owner")).count();
-        ftptrack_tests::support::wait::until("the first is alone again", || (sole() == 1).then_some(()));
-        listen(&mut first, PORT + 2);
-        assert_eq!(bed.client_reaches(PORT + 2), Outcome::Opened, "{mode}");
         ftptrack.stop();
     }
+}
+
+#[test]
+fn a_process_that_has_served_another_session_is_no_evidence_ever_again() {
+    let bed = Learning::new();
+    let server = bed.server("greedy");
+    let ftptrack = bed.ftptrack();
+    let mut first = server.encrypted(&bed.network.client);
+    listen(&mut first, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Opened, "it was forked for this one");
+    // The same process takes the next one, too.
+    let second = server.encrypted(&bed.network.third);
+    listen(&mut first, PORT + 2);
+    assert_eq!(bed.client_reaches(PORT + 2), Outcome::Silence);
+    drop(second);
+    ftptrack_tests::support::wait::until("the second has ended", || (ftptrack.sessions().len() == 1).then_some(()));
+    listen(&mut first, PORT + 4);
+    assert_eq!(bed.client_reaches(PORT + 4), Outcome::Silence, "what the second asked for may come yet");
+    assert_eq!(ftptrack.stats().of(Counter::RefusedSharedProcess), 2);
+    ftptrack.stop();
 }
 
 #[test]
@@ -191,7 +199,7 @@ fn a_session_that_is_not_seen_makes_its_process_unsure() {
     let bed = Learning::new();
     let hidden = SocketAddr::from(([127, 0, 0, 1], 2121));
     let addresses = [bed.at(CONTROL), hidden];
-    let server = ToldServer::start(PROGRAM, "workers", &bed.network.server, &addresses);
+    let server = ToldServer::start(PROGRAM, "greedy", &bed.network.server, &addresses);
     let ftptrack = bed.ftptrack();
     let mut client = server.encrypted(&bed.network.client);
     // By an interface and a port that nobody guards.
@@ -217,30 +225,18 @@ fn a_server_that_was_started_later_is_learned_from_and_one_that_greets_before_it
 }
 
 #[test]
-fn sessions_that_were_there_before_bind_themselves_or_stay_shut() {
-    // Each is idle and in clear text when ftptrack comes, and is encrypted later.
+fn sessions_that_were_there_before_stay_shut_and_those_that_begin_are_learned_from() {
     let bed = Learning::new();
     let server = bed.server("fork");
-    let mut client = server.session(&bed.network.client);
+    let mut older = server.session(&bed.network.client);
     std::thread::sleep(std::time::Duration::from_millis(600)); // silence is what is asked for
     let ftptrack = bed.ftptrack();
-    encrypt(&mut client);
-    listen(&mut client, PORT);
-    assert_eq!(bed.client_reaches(PORT), Outcome::Opened);
-    ftptrack.stop();
-
-    let bed = Learning::new();
-    let server = bed.server("workers");
-    let (mut first, mut second) = (server.session(&bed.network.client), server.session(&bed.network.third));
-    std::thread::sleep(std::time::Duration::from_millis(600)); // as above
-    let ftptrack = bed.ftptrack();
-    encrypt(&mut first);
-    encrypt(&mut second);
-    listen(&mut first, PORT);
-    listen(&mut second, OTHER);
-    for port in [PORT, OTHER] {
-        assert_eq!([bed.client_reaches(port), bed.other_reaches(port)], [Outcome::Silence; 2]);
-    }
+    encrypt(&mut older);
+    listen(&mut older, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
+    let mut newer = server.encrypted(&bed.network.client);
+    listen(&mut newer, OTHER);
+    assert_eq!(bed.client_reaches(OTHER), Outcome::Opened);
     ftptrack.stop();
 }
 
@@ -272,6 +268,7 @@ fn an_active_connection_of_a_sessions_process_is_expected_and_anybody_elses_is_d
     listener.accept().expect("it has connected");
     assert_eq!(probe::from_port(&bed.network.server, ACTIVE, here), Outcome::Silence, "that was for one");
     assert_eq!(probe::from_port(&bed.network.server, ACTIVE, there), Outcome::Silence, "no session of that client");
+    assert_eq!(client.command(&format!("CONNECT {there}")).code, 425, "nobody but its client");
     let stats = ftptrack.stats();
     assert_eq!((stats.of(Counter::ExpectationsActive), stats.of(Counter::FlowsEstablished)), (1, 1), "{stats:?}");
     ftptrack.stop();
@@ -300,24 +297,49 @@ fn a_policy_that_learns_no_more_opens_nothing_and_one_that_begins_to_does() {
 #[test]
 fn another_attach_in_its_place_keeps_what_is_known_of_sessions() {
     let bed = Learning::new();
-    let server = bed.server("workers");
+    let server = bed.server("fork");
     let options = [&["attach"], &USUAL[..], &["--ftps", "learn"]].concat();
     ftptrack::succeed(&bed.network.server, &bed.pins, &options);
-    let mut first = server.encrypted(&bed.network.client);
-    let mut second = server.encrypted(&bed.network.third);
+    let mut client = server.encrypted(&bed.network.client);
+    listen(&mut client, PORT);
     ftptrack::succeed(&bed.network.server, &bed.pins, &options);
-    listen(&mut first, PORT);
-    assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "its process serves both");
-    second.send("QUIT\r\n");
-    drop(second);
-    let first_alone = || {
-        let sessions: Vec<ftptrack_tests::subject::report::Session> =
-            ftptrack::query(&bed.network.server, &bed.pins, "sessions");
-        (sessions.len() == 1 && sessions[0].evidence.as_deref() == Some("owner")).then_some(())
-    };
-    ftptrack_tests::support::wait::until("the first is alone", first_alone);
-    listen(&mut first, OTHER);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Opened, "it was expected before");
+    listen(&mut client, OTHER);
     assert_eq!(bed.client_reaches(OTHER), Outcome::Opened);
+    // Sessions begin and end all the while.
+    std::thread::scope(|scope| {
+        let again = scope.spawn(|| {
+            bed.network.third.namespace.run(|| ());
+            (0..12).for_each(|round| {
+                let mut each = server.encrypted(&bed.network.third);
+                listen(&mut each, 16_000 + round);
+                assert_eq!(bed.other_reaches(16_000 + round), Outcome::Opened, "{round}");
+            });
+        });
+        while !again.is_finished() {
+            ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+        }
+    });
+}
+
+#[test]
+fn what_was_learned_is_forgotten_where_nothing_is_learned_any_more() {
+    let bed = Learning::new();
+    let server = bed.server("greedy");
+    let attach = |ftps: &str| {
+        let options = [&["attach"], &USUAL[..], &["--ftps", ftps]].concat();
+        ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+    };
+    attach("learn");
+    let mut first = server.encrypted(&bed.network.client);
+    listen(&mut first, PORT);
+    attach("deny");
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "its closing would go unseen");
+    // The process takes another session, which nobody sees.
+    let mut second = server.encrypted(&bed.network.third);
+    attach("learn");
+    listen(&mut second, OTHER);
+    assert_eq!([bed.client_reaches(OTHER), bed.other_reaches(OTHER)], [Outcome::Silence; 2]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use aya_ebpf::programs::SockOpsContext;
 use ftp_common::SECOND;
 use ftp_common::address::Address;
 use ftp_common::counter::Counter;
+use ftp_common::dialogue::LOWEST_PORT;
 use ftp_common::event::{Event, EventKind};
 use ftp_common::expectation::Expectation;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
@@ -34,10 +35,11 @@ static OPENED: SkStorage<Opened> = SkStorage::new();
 
 /// A process listens on a port of the passive range; true if that is to be withdrawn when it closes.
 #[inline(always)]
-pub(super) fn passive(context: &SockOpsContext, process: u32, address: &Address, port: u16) -> bool {
-    let Some(Connection { key, since }) = only_connection(process) else { return false };
+pub(super) fn passive(context: &SockOpsContext, process: u32, namespace: u64, address: &Address, port: u16) -> bool {
+    let Some(connection) = only_connection(process, namespace) else { return false };
+    let Connection { key, local, since, .. } = connection;
     // A client reaches the address that it has dialled. 0.0.0.0 is mapped, :: is not.
-    if *address != key.server && *address != Address::ANY && *address != Address::from_v4_word(0) {
+    if *address != local && *address != Address::ANY && *address != Address::from_v4_word(0) {
         return false;
     }
     let Some((session, policy)) = encrypted(&key, since) else { return false };
@@ -45,23 +47,26 @@ pub(super) fn passive(context: &SockOpsContext, process: u32, address: &Address,
         return false;
     }
     let expected = ExpectationKey { port, ..ExpectationKey::for_range(&key) };
-    if !make(&expected, &key, session, policy) {
-        return false;
-    }
+    // First what it takes to withdraw it.
     let Some(opened) = sockets::kept::<_, Opened>(context, &OPENED, true) else { return false };
     *opened = Opened { expected, session: key, session_id: session.session_id };
-    true
+    make(&expected, &key, session, policy)
 }
 
 /// A process connects, in active mode. `addresses`: its own and the other end's.
 #[inline(always)]
-pub(super) fn active(process: u32, addresses: [Address; 2], client_port: u16, server_port: u16) {
-    let Some(Connection { key, since }) = only_connection(process) else { return };
-    if addresses != [key.server, key.client] {
+pub(super) fn active(process: u32, namespace: u64, addresses: [Address; 2], client_port: u16, server_port: u16) {
+    let Some(connection) = only_connection(process, namespace) else { return };
+    let Connection { key, local, since, .. } = connection;
+    if addresses != [local, key.client] {
         return;
     }
     let Some((session, policy)) = encrypted(&key, since) else { return };
     let any = policy.has(flag::ACTIVE_ANY);
+    if client_port < LOWEST_PORT {
+        report::count(Counter::RefusedLowPort);
+        return;
+    }
     if policy.has(flag::NO_ACTIVE) || !any && policy.active_port != server_port {
         return;
     }
@@ -71,19 +76,21 @@ pub(super) fn active(process: u32, addresses: [Address; 2], client_port: u16, se
     }
 }
 
-/// The only connection that a process's root serves. Its master is known by the id that it has or had: once another
-/// process has that id, what its listener accepts is not seen any more.
+/// The only connection that a process's root serves, if it is of that network namespace.
 #[inline(always)]
-fn only_connection(process: u32) -> Option<Connection> {
+fn only_connection(process: u32, namespace: u64) -> Option<Connection> {
     let process = processes::get(process);
-    if process.root == 0 || processes::get(process.master).is_master == 0 {
+    if process.root == 0 || !processes::has_its_master(&process) {
         return None;
     }
     match serves(process.root) {
-        Serves::One(connection) => Some(connection),
+        Serves::One(connection) => (connection.namespace == namespace && namespace != 0).then_some(connection),
         Serves::None => None,
         Serves::Several => {
-            report::count(Counter::RefusedSharedProcess);
+            // Those of other network namespaces may be no servers of this policy's.
+            if sockets::is_here(namespace) {
+                report::count(Counter::RefusedSharedProcess);
+            }
             None
         }
     }
@@ -110,8 +117,7 @@ pub(super) fn withdraw(context: &SockOpsContext) {
 #[inline(always)]
 fn encrypted(key: &ConnectionKey, since: u64) -> Option<(&'static Session, &'static ServerPolicy)> {
     let session = session(key)?;
-    let is_it = since == 0 || session.since <= since;
-    if !is_it || session.server.opaque != opaque::ENCRYPTED || session.server.fin != 0 {
+    if session.since > since || session.server.opaque != opaque::ENCRYPTED || session.server.fin != 0 {
         return None;
     }
     let policy = servers::policy(servers::config()?.generation, &key.server)?;

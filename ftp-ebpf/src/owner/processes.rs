@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::programs::RawTracePointContext;
-use ftp_common::owner::{Process, root};
+use ftp_common::owner::{Process, role, root};
 
 use super::{kernel, roots};
 use crate::clock::now;
@@ -27,14 +27,40 @@ pub(super) fn get(process: u32) -> Process {
 #[inline(always)]
 pub(super) fn note_master(process: u32) {
     let before = get(process);
-    if before.is_master != 0 {
-        return;
+    if before.role == role::MEMBER {
+        become_one(process, &before, role::MASTER);
     }
-    // One of a root's that listens so, too, is no longer of that root. Where there is no room, its children are unknown.
-    let _full = PROCESSES.insert(&process, &Process { is_master: 1, ..Process::default() }, u64::from(BPF_ANY));
+}
+
+/// Something of a process could not be noted.
+#[inline(always)]
+pub(super) fn note_unfit(process: u32) {
+    let before = get(process);
     if before.root != 0 {
+        roots::doubt(before.root);
+    } else if before.role == role::MASTER {
+        become_one(process, &before, role::UNFIT);
+    }
+}
+
+/// A process of a root that listens on a control port, too, is no longer of that root. Where there is no room, nothing is
+/// known of its children.
+#[inline(always)]
+fn become_one(process: u32, before: &Process, role: u32) {
+    let _full = PROCESSES.insert(&process, &Process { root: 0, born: now(), master: 0, role }, u64::from(BPF_ANY));
+    if before.root != 0 {
+        // What it goes on to serve is not seen.
+        roots::doubt(before.root);
         roots::remove_process(before.root);
     }
+}
+
+/// Whether a process's master is the one that has begun its root. Once another process has its id, what its listener
+/// accepts is not seen any more.
+#[inline(always)]
+pub(super) fn has_its_master(process: &Process) -> bool {
+    let master = get(process.master);
+    master.role == role::MASTER && master.born == process.born
 }
 
 /// `task_newtask`: a child was made and does not run yet.
@@ -46,18 +72,25 @@ pub(crate) fn ftptrack_fork(context: RawTracePointContext) -> i32 {
     }
     let parent = kernel::current_process();
     let child = kernel::process(child);
+    let (known, before) = (get(parent), get(child));
+    let is_master = known.role == role::MASTER;
+    let of = if is_master { root(now(), child) } else { known.root };
+    if of != 0 && before.root == of {
+        return 0; // another of these programs, on the way from one to the next, was first
+    }
     // Of an earlier process of this number: a master that has ended, or one whose end went unseen.
     let _none = PROCESSES.remove(&child);
-    let Process { root: of, master, is_master } = get(parent);
-    let entry = if is_master != 0 {
-        let of = root(now(), child);
+    if before.root != 0 {
+        roots::remove_process(before.root);
+    }
+    let entry = if is_master {
         if !roots::begin(of) {
             return 0;
         }
-        Process { root: of, master: parent, is_master: 0 }
+        Process { root: of, born: known.born, master: parent, role: role::MEMBER }
     } else if of != 0 {
         roots::add_process(of);
-        Process { root: of, master, is_master: 0 }
+        known
     } else {
         return 0;
     };
@@ -73,8 +106,8 @@ pub(crate) fn ftptrack_fork(context: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub(crate) fn ftptrack_exit(_: RawTracePointContext) -> i32 {
     let process = kernel::current_process();
-    let Process { root, is_master, .. } = get(process);
-    if root == 0 || is_master != 0 || !kernel::is_last_thread() {
+    let Process { root, .. } = get(process);
+    if root == 0 || !kernel::is_last_thread() {
         return 0;
     }
     if PROCESSES.remove(&process).is_ok() {

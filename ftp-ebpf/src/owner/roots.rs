@@ -1,19 +1,17 @@
-//! Which connections a root serves.
+//! Which connections a root serves, and has served.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use ftp_common::owner::{Connection, Member, ROOTS, Root, Served, UNSURE, learning, live, one, only};
+use ftp_common::owner::{Connection, ROOTS, Root, Served, learning};
 
 use crate::atomic;
+use crate::clock::now;
 
 /// Nothing may push an entry out: an unsure root would be sure again. Preallocated, as PROCESSES.
 #[map]
 static OWNERS: HashMap<u64, Root> = HashMap::with_max_entries(32_768, 0);
-/// See [`Member`]; no values. BPF_F_NO_PREALLOC, as the next.
-#[map]
-static MEMBERS: HashMap<Member, u32> = HashMap::with_max_entries(65_536, 1);
-/// Connections by id.
+/// Connections by id. BPF_F_NO_PREALLOC.
 #[map]
 static SERVED_BY_ID: HashMap<u64, Connection> = HashMap::with_max_entries(65_536, 1);
 /// See [`learning`].
@@ -37,7 +35,8 @@ pub(super) fn set_learning(entry: u32, value: u64) {
 /// A root begins, with one process; false if there is no room for it.
 #[inline(always)]
 pub(super) fn begin(root: u64) -> bool {
-    OWNERS.insert(&root, &Root { sum: 0, processes: 1 }, u64::from(BPF_NOEXIST)).is_ok()
+    let entry = Root { birth: now(), processes: 1, ..Root::default() };
+    OWNERS.insert(&root, &entry, u64::from(BPF_NOEXIST)).is_ok()
 }
 
 #[inline(always)]
@@ -62,10 +61,10 @@ pub(super) fn remove_process(root: u64) {
     }
 }
 
-/// The root does something that can't be counted.
+/// The root does, or may do, something that can't be noted.
 #[inline(always)]
 pub(super) fn doubt(root: u64) {
-    add(root, UNSURE);
+    add(root, 2, 0);
 }
 
 /// Enters a connection under an id; false if that is taken, or there is no room.
@@ -74,51 +73,23 @@ pub(super) fn enter(id: u64, connection: &Connection) -> bool {
     id != 0 && SERVED_BY_ID.insert(&id, connection, u64::from(BPF_NOEXIST)).is_ok()
 }
 
-/// The root serves this connection from now on, too.
+/// The root serves this connection from now on, too. The socket is the caller's for as long as this runs.
 #[inline(always)]
 pub(super) fn join(served: &mut Served, root: u64) {
-    if served.ended != 0 {
-        return;
-    }
-    let mut place = ROOTS;
-    let mut i = 0;
-    while i < ROOTS {
-        if served.roots[i] == root {
-            return;
-        }
-        if served.roots[i] == 0 && place == ROOTS {
-            place = i;
-        }
-        i += 1;
-    }
-    let member = Member { root, socket: served.socket };
-    let is_new = MEMBERS.insert(&member, &0, u64::from(BPF_NOEXIST)).is_ok();
-    // SAFETY: only whether it is there.
-    if !is_new && unsafe { MEMBERS.get(&member) }.is_some() {
-        return; // another CPU was first
-    }
-    // Without an entry, an id or a place it can't be taken back.
-    if !is_new || place == ROOTS || served.id == 0 {
+    let Some(place) = served.place_for(root) else { return };
+    // Without an id or a place it would be served again and again, or by nobody.
+    if place == ROOTS || served.id == 0 {
         doubt(root);
         return;
     }
     served.roots[place % ROOTS] = root;
-    add(root, one(served.id));
+    add(root, 1, served.id);
 }
 
-/// The connection ends: its roots serve one less.
+/// The connection ends: nothing more is opened for it.
 #[inline(always)]
 pub(super) fn leave(served: &mut Served) {
     served.ended = 1;
-    let mut i = 0;
-    while i < ROOTS {
-        let root = served.roots[i];
-        let member = Member { root, socket: served.socket };
-        if root != 0 && MEMBERS.remove(&member).is_ok() {
-            add(root, 0u64.wrapping_sub(one(served.id)));
-        }
-        i += 1;
-    }
     if served.id != 0 {
         let _gone = SERVED_BY_ID.remove(&served.id);
     }
@@ -128,7 +99,7 @@ pub(super) fn leave(served: &mut Served) {
 pub(super) enum Serves {
     /// No connection, or nothing is known.
     None,
-    /// This one, and no other.
+    /// This one, and it has never served another.
     One(Connection),
     /// Several, or what can't be told.
     Several,
@@ -137,26 +108,27 @@ pub(super) enum Serves {
 /// What a root serves.
 #[inline(always)]
 pub(super) fn serves(root: u64) -> Serves {
-    // SAFETY: copied at once.
-    let Some(sum) = (unsafe { OWNERS.get(&root).map(|entry| entry.sum) }) else { return Serves::None };
-    if learning(learning::BROKEN) != 0 {
-        return Serves::Several;
-    }
-    let Some(id) = only(sum) else {
-        return if live(sum) == 0 { Serves::None } else { Serves::Several };
+    // SAFETY: copied at once. Another CPU may be adding to it: then the sum of the ids is that of no connection, or there
+    // are several already.
+    let Some(root) = (unsafe { OWNERS.get(&root).copied() }) else { return Serves::None };
+    let Some(id) = root.only() else {
+        return if root.served == 0 { Serves::None } else { Serves::Several };
     };
     // SAFETY: as above.
     match unsafe { SERVED_BY_ID.get(&id).copied() } {
-        Some(connection) => Serves::One(connection),
+        Some(connection) if root.is_for(connection.since) => Serves::One(connection),
+        Some(_) => Serves::Several,
         None => Serves::None,
     }
 }
 
 /// A root that is gone has nobody left to be sure or unsure.
 #[inline(always)]
-fn add(root: u64, what: u64) {
+fn add(root: u64, served: u64, id: u64) {
     if let Some(entry) = OWNERS.get_ptr_mut(&root) {
         // SAFETY: valid until the program returns.
-        atomic::add64(unsafe { &raw mut (*entry).sum }, what);
+        atomic::add64(unsafe { &raw mut (*entry).served }, served);
+        // SAFETY: as above.
+        atomic::add64(unsafe { &raw mut (*entry).ids }, id);
     }
 }

@@ -4,19 +4,20 @@ use core::hint::black_box;
 use core::ptr;
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock_ops};
+use aya_ebpf::bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock};
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_sk_storage_get};
 use aya_ebpf::macros::{btf_map, sock_ops};
 use aya_ebpf::programs::SockOpsContext;
 use ftp_common::address::Address;
 use ftp_common::keys::ConnectionKey;
-use ftp_common::owner::{Connection, Listener, Served, id, learning};
+use ftp_common::owner::{Connection, Joint, Listener, Served, learning, role};
 use ftp_common::policy::class;
 
 use super::inherited::Inherited;
 use super::{kernel, learned, processes, roots};
 use crate::clock::now;
+use crate::maps::JOINABLE;
 use crate::servers;
 
 /// Connections that masters' listeners have accepted.
@@ -40,18 +41,37 @@ const CLOSE: u32 = 7;
 const LAST_ACK: u32 = 9;
 const IN_LISTEN: u32 = 10;
 
+/// A field of a context, read where this stands and nowhere else.
+macro_rules! field {
+    ($context:expr, $name:ident) => {{
+        let operation = $context.ops;
+        // SAFETY: the context is valid for the whole run.
+        let field = unsafe { &raw const (*operation).$name };
+        // SAFETY: as above.
+        unsafe { field.read_volatile() }
+    }};
+}
+
 /// Others set some, too.
 #[inline(always)]
 fn ask_for(context: &SockOpsContext, flags: u32) {
     let _refused = context.set_cb_flags((context.cb_flags() | flags) as i32);
 }
 
+/// The socket; null where there is no whole one yet.
+#[inline(always)]
+fn socket_of(context: &SockOpsContext) -> *mut bpf_sock {
+    // SAFETY: the context is valid for the whole run.
+    let socket = unsafe { &raw const (*context.ops).__bindgen_anon_2 };
+    // SAFETY: as above; both members of the union are the same address.
+    unsafe { socket.cast::<*mut bpf_sock>().read() }
+}
+
 /// What `map` keeps with the socket, made if it is not there. None for a socket that is not a whole one yet.
 #[inline(always)]
+#[expect(clippy::mut_from_ref, reason = "it is the socket's, and the map only says which")]
 pub(super) fn kept<M, T>(context: &SockOpsContext, map: &'static M, make: bool) -> Option<&'static mut T> {
-    let operation: *mut bpf_sock_ops = context.ops;
-    // SAFETY: the context is valid for the whole run.
-    let socket = unsafe { (*operation).__bindgen_anon_2.sk };
+    let socket = socket_of(context);
     if socket.is_null() {
         return None;
     }
@@ -67,16 +87,15 @@ pub(super) fn kept<M, T>(context: &SockOpsContext, map: &'static M, make: bool) 
 /// and lets it be computed with.
 #[inline(always)]
 fn address_of_socket(context: &SockOpsContext, place: &mut u64) -> u64 {
-    // SAFETY: the context is valid for the whole run.
-    let socket = unsafe { (*context.ops).__bindgen_anon_2.sk };
+    let socket = socket_of(context);
     if socket.is_null() {
         return 0;
     }
+    let place = ptr::from_mut(place);
     // SAFETY: an ordinary number, in a map's value.
-    unsafe {
-        ptr::from_mut(place).write_volatile(socket as u64);
-        ptr::from_mut(place).read_volatile()
-    }
+    unsafe { place.write_volatile(socket as u64) };
+    // SAFETY: as above.
+    unsafe { place.read_volatile() }
 }
 
 /// The two addresses, the socket's own first. All words are read, in front of the question which of them count: LLVM would
@@ -84,11 +103,8 @@ fn address_of_socket(context: &SockOpsContext, place: &mut u64) -> u64 {
 #[inline(always)]
 fn addresses(context: &SockOpsContext) -> [Address; 2] {
     const V6: u32 = 10;
-    let at = context.ops;
-    // SAFETY: the context is valid for the whole run.
-    let v6 = unsafe { [(&raw const (*at).local_ip6).read_volatile(), (&raw const (*at).remote_ip6).read_volatile()] };
-    // SAFETY: as above.
-    let v4 = unsafe { [(&raw const (*at).local_ip4).read_volatile(), (&raw const (*at).remote_ip4).read_volatile()] };
+    let v6 = [field!(context, local_ip6), field!(context, remote_ip6)];
+    let v4 = [field!(context, local_ip4), field!(context, remote_ip4)];
     if context.family() == V6 { v6.map(Address) } else { v4.map(Address::from_v4_word) }
 }
 
@@ -111,31 +127,55 @@ pub(crate) fn ftptrack_sockets(context: SockOpsContext) -> u32 {
     1
 }
 
-/// Whether a socket is in the guarded network namespace.
+/// What the socket's own port means to any server.
 #[inline(always)]
-fn is_here(socket: u64) -> bool {
-    let namespace = kernel::namespace(socket);
+fn class_of(context: &SockOpsContext) -> u8 {
+    // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
+    let network = black_box((context.local_port() as u16).to_be());
+    servers::config().map_or(0, |config| servers::classes(config.generation, 0, network)) as u8
+}
+
+/// Whether a network namespace is the guarded one.
+#[inline(always)]
+pub(super) fn is_here(namespace: u64) -> bool {
     namespace != 0 && namespace == roots::learning(learning::NAMESPACE)
+}
+
+/// A connection of another network namespace (a container's), as the guarded interface saw it begin a moment ago: by the
+/// client's end and both ends' first bytes, and never by less.
+#[inline(always)]
+fn seen_here(context: &SockOpsContext, client: Address) -> Option<&'static ConnectionKey> {
+    let (client_next, server_next) = (field!(context, rcv_nxt), field!(context, snd_nxt));
+    let joint = Joint { client, client_next, server_next, client_port: u32::from(other_port(context)) };
+    // SAFETY: copied at once. An entry that is reused meanwhile is another session's, which is encrypted and no older than
+    // this connection only if it has just begun, too.
+    unsafe { JOINABLE.get(&joint) }
 }
 
 /// A connection was accepted: if a master's listener did it, guarded or not, each of its sends is of interest.
 #[inline(always)]
 fn is_accepted(context: &SockOpsContext) {
     let Some(listener) = kept::<_, Listener>(context, &LISTENER, false) else { return };
-    if processes::get(listener.process as u32).is_master == 0 {
+    let opener = processes::get(listener.process as u32);
+    if opener.root != 0 && class_of(context) & class::PASSIVE == 0 {
+        // No data connection: it may serve another session by a listener of its own.
+        roots::doubt(opener.root);
+    }
+    if opener.role != role::MASTER {
         return;
     }
     let Some(served) = kept::<_, Served>(context, &SERVED, true) else {
-        roots::set_learning(learning::BROKEN, 1);
+        processes::note_unfit(listener.process as u32);
         return;
     };
     if served.socket != 0 {
         return; // another of these programs, on the way from one to the next, was first
     }
     let socket = address_of_socket(context, &mut served.socket);
-    let mut connection = Connection { since: now(), ..Connection::default() };
-    if is_here(socket) {
-        let [local, remote] = addresses(context);
+    let [local, remote] = addresses(context);
+    let namespace = kernel::namespace(socket);
+    let mut connection = Connection { local, namespace, since: now(), ..Connection::default() };
+    if is_here(namespace) {
         connection.key = ConnectionKey {
             client: remote,
             server: local,
@@ -143,9 +183,11 @@ fn is_accepted(context: &SockOpsContext) {
             server_port: context.local_port() as u16,
             scope: 0,
         };
+    } else if let Some(key) = seen_here(context, remote) {
+        connection.key = *key;
     }
     // SAFETY: a helper without arguments.
-    let id = id(unsafe { bpf_get_prandom_u32() });
+    let id = u64::from(unsafe { bpf_get_prandom_u32() });
     served.id = if roots::enter(id, &connection) { id } else { 0 };
     ask_for(context, STATE_FLAG | WRITE_OPTION_FLAG);
 }
@@ -181,12 +223,12 @@ fn changes(context: &SockOpsContext) {
 
 #[inline(always)]
 fn listens(context: &SockOpsContext) {
+    let process = kernel::current_process();
     let Some(listener) = kept::<_, Listener>(context, &LISTENER, true) else {
-        roots::set_learning(learning::BROKEN, 1);
+        processes::note_unfit(process);
         return;
     };
     let socket = address_of_socket(context, &mut listener.socket);
-    let process = kernel::current_process();
     listener.process = u64::from(process);
     let cookie = roots::learning(learning::COOKIE);
     // SAFETY: a helper that takes this context.
@@ -195,18 +237,12 @@ fn listens(context: &SockOpsContext) {
         roots::set_learning(learning::COOKIE, 0);
         return;
     }
-    if !is_here(socket) {
-        return;
-    }
-    let port = context.local_port();
-    // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
-    let network = black_box((port as u16).to_be());
-    let class = servers::config().map_or(0, |config| servers::classes(config.generation, 0, network)) as u8;
+    let class = class_of(context);
     if class & class::CONTROL != 0 {
         processes::note_master(process);
     } else if class & class::PASSIVE != 0 {
         let [address, _] = addresses(context);
-        if learned::passive(context, process, &address, port as u16) {
+        if learned::passive(context, process, kernel::namespace(socket), &address, context.local_port() as u16) {
             ask_for(context, STATE_FLAG);
         }
     }
@@ -220,9 +256,7 @@ fn connects(context: &SockOpsContext) {
     }
     // Only for the place that its address passes through.
     let Some(listener) = kept::<_, Listener>(context, &LISTENER, true) else { return };
-    if !is_here(address_of_socket(context, &mut listener.socket)) {
-        return;
-    }
-    let [local, remote] = addresses(context);
-    learned::active(process, [local, remote], other_port(context), context.local_port() as u16);
+    let namespace = kernel::namespace(address_of_socket(context, &mut listener.socket));
+    let own_port = context.local_port() as u16;
+    learned::active(process, namespace, addresses(context), other_port(context), own_port);
 }

@@ -65,7 +65,7 @@ pub(super) struct RuleArguments {
     /// Maximum number of tracked control connections per client [default: 128]
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     sessions_per_client: Option<String>,
-    /// What encrypted sessions may open: deny or client-range [default: deny]
+    /// What encrypted sessions may open: deny, learn or client-range [default: deny]
     #[arg(long, value_name = "CHOICE")]
     ftps: Option<String>,
     /// Mark for data packets that are let in, set at ingress

@@ -44,7 +44,7 @@ pub struct Flags {
     pub expectation_timeout: Option<String>,
     /// `--sessions-per-client`.
     pub sessions_per_client: Option<String>,
-    /// `--ftps`: `deny` or `client-range`.
+    /// `--ftps`: `deny`, `learn` or `client-range`.
     pub ftps: Option<String>,
     /// `--mark`: `VALUE/MASK`.
     pub mark: Option<String>,

@@ -7,6 +7,8 @@ use super::settings::{File, USUAL};
 use super::{FTP_SERVER, Finding, Level, daemon};
 use crate::error::Failure;
 use crate::import::{self, Findings, Found, Server, Warning};
+use crate::owner::Learning;
+use crate::policy::attachment::SideName;
 use crate::policy::{Ftps, PortRange, Rules};
 
 /// What is proposed where nobody says which.
@@ -143,18 +145,57 @@ impl Config<'_> {
             .because("its sessions are not read, so its data connections are denied")
             .fix(self.host.attach_command(&format!("--control-port {port}")))
         }));
-        if found.rules.ftps == Ftps::ClientRange && rules.ftps == Ftps::Deny {
-            let what = format!("{place}: {name} offers FTPS, and the policy has ftps = \"deny\"");
-            findings.push(
-                Finding::new(Level::Warning, FTP_SERVER, what)
-                    .because(
-                        "encrypted sessions can't be read: their passive data connections are denied. With \
-                              client-range such a session's client may use the whole passive range while it lives",
-                    )
-                    .fix(self.allow_ftps()),
-            );
+        if found.rules.ftps != Ftps::Deny {
+            findings.extend(self.encrypted(found, rules));
         }
         findings
+    }
+
+    /// What encrypted sessions of a server that offers them will get.
+    fn encrypted(&self, found: &Found, rules: &Rules) -> Vec<Finding> {
+        let (place, name) = (&found.place, self.server.name());
+        let mut findings = Vec::new();
+        let choice = self.best_choice();
+        if rules.ftps == Ftps::Deny {
+            let what = format!("{place}: {name} offers FTPS, and the policy has ftps = \"deny\"");
+            let why = format!(
+                "encrypted sessions can't be read: their data connections are denied. With {} {}",
+                choice.as_str(),
+                match choice {
+                    Ftps::Learn => "one opens what the process that serves it opens",
+                    _ => "such a session's client may use the whole passive range while it lives",
+                }
+            );
+            findings.push(Finding::new(Level::Warning, FTP_SERVER, what).because(why).fix(self.allow_ftps(choice)));
+        }
+        if rules.ftps == Ftps::Learn
+            && let Ok(Some(learning)) = Learning::of(&self.host.pins)
+        {
+            findings.push(match learning.note() {
+                Some(note) => Finding::new(Level::Warning, FTP_SERVER, format!("{place}: {name} offers FTPS; {note}"))
+                    .because("what its processes do can't be seen"),
+                None => {
+                    let what = format!("{place}: {name} serves each session by a process of its own: FTPS is learned");
+                    Finding::ok(FTP_SERVER, what)
+                }
+            });
+        }
+        if let Some(setting) = found.wants_reuse {
+            let what = format!(
+                "{place}: {name} refuses FTPS data connections that don't resume the control connection's TLS session \
+                 ({setting})"
+            );
+            let why = "clients that can't do that get 522 or an error of TLS: from the server, not from the firewall";
+            findings.push(Finding::new(Level::Note, FTP_SERVER, what).because(why));
+        }
+        findings
+    }
+
+    /// On a gateway no processes are seen.
+    fn best_choice(&self) -> Ftps {
+        let places = &self.host.places;
+        let is_gateway = !places.is_empty() && places.iter().all(|place| place.side == SideName::ServersBeyond);
+        if is_gateway { Ftps::ClientRange } else { Ftps::Learn }
     }
 
     fn compare_ranges(&self, found: &Found, theirs: PortRange, rules: &Rules) -> Option<Finding> {
@@ -196,18 +237,19 @@ impl Config<'_> {
         )
     }
 
-    fn allow_ftps(&self) -> String {
+    fn allow_ftps(&self, choice: Ftps) -> String {
+        let choice = choice.as_str();
         match &self.host.policy {
             Some((_, From::File(file))) => {
                 let file = file.display();
-                let edit = format!("sed -i -e '/^ftps/d' -e '/^\\[\\[server\\]\\]/a ftps = \"client-range\"' {file}");
+                let edit = format!("sed -i -e '/^ftps/d' -e '/^\\[\\[server\\]\\]/a ftps = \"{choice}\"' {file}");
                 // Where a policy is active, the file has to be applied.
                 match self.host.places.iter().any(Place::is_guarded) {
                     true => format!("{edit} && {} policy apply {file}", self.host.program()),
                     false => edit,
                 }
             }
-            _ => self.host.attach_command("--ftps client-range"),
+            _ => self.host.attach_command(&format!("--ftps {choice}")),
         }
     }
 }

@@ -13,6 +13,7 @@ use ftp_common::flow::Flow;
 use ftp_common::half_open::{BUCKETS, HalfOpenFlow, Id, WAYS};
 use ftp_common::keys::{ConnectionKey, ExpectationKey, ServerKey};
 use ftp_common::limit::{Slot, SlotKey};
+use ftp_common::owner::Joint;
 use ftp_common::policy::{Config, MAX_POLICIES, PortClasses, ServerPolicy};
 use ftp_common::range::Range;
 use ftp_common::session::{Handshake, Session};
@@ -69,6 +70,7 @@ const HANDSHAKES: Shape = lru::<ConnectionKey, Handshake>("HANDSHAKES");
 const SESSIONS: Shape = lru::<ConnectionKey, Session>("SESSIONS");
 const EXPECTATIONS: Shape = lru::<ExpectationKey, Expectation>("EXPECTATIONS");
 const RANGES: Shape = lru::<ExpectationKey, Range>("RANGES");
+const JOINABLE: Shape = lru::<Joint, ConnectionKey>("JOINABLE");
 const RANGES_USED: Shape = array::<u32>("RANGES_USED", 1);
 const FLOWS: Shape = lru::<ConnectionKey, Flow>("FLOWS");
 const HALF_OPEN: Shape = hash::<Id, HalfOpenFlow>("HALF_OPEN");
@@ -86,7 +88,7 @@ const VIEW: Shape = ring("VIEW");
 const VIEWER: Shape = array::<u64>("VIEWER", 1);
 
 /// All maps that are pinned and shared by the programs of all interfaces.
-pub const SHARED: [Shape; 22] = [
+pub const SHARED: [Shape; 23] = [
     CONFIG,
     PORTS,
     POLICIES,
@@ -96,6 +98,7 @@ pub const SHARED: [Shape; 22] = [
     EXPECTATIONS,
     RANGES,
     RANGES_USED,
+    JOINABLE,
     FLOWS,
     HALF_OPEN,
     VERSIONS,

@@ -2,7 +2,7 @@
 
 use aya::maps::{Array, HashMap, Map, MapData, SkStorage};
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
-use ftp_common::owner::{Connection, Listener, Member, Process, Root, Served, learning};
+use ftp_common::owner::{Connection, Listener, Process, Root, Served, learning};
 
 use crate::ebpf::maps::{PinnedMaps, Shape, array, hash, of_sockets};
 use crate::ebpf::pod::AsPod;
@@ -15,10 +15,9 @@ const LISTENER: Shape = of_sockets::<Listener>("LISTENER");
 const LEARNING: Shape = array::<u64>("LEARNING", learning::ENTRIES);
 
 /// The maps of those programs that learn from processes and sockets. They are pinned where these run.
-pub const OWNER: [Shape; 8] = [
+pub const OWNER: [Shape; 7] = [
     PROCESSES,
     OWNERS,
-    hash::<Member, u32>("MEMBERS"),
     SERVED_BY_ID,
     of_sockets::<Served>("SERVED"),
     of_sockets::<(ExpectationKey, ConnectionKey, u64)>("OPENED"),

@@ -15,7 +15,7 @@ use crate::config::read_text;
 use crate::error::{Failure, OrFail as _};
 use crate::escape;
 use crate::policy::toml::{self, Detail};
-use crate::policy::{Ftps, PortRange, Rules};
+use crate::policy::{PortRange, Rules};
 
 mod local_ports;
 mod proftpd;
@@ -121,13 +121,22 @@ pub(crate) struct Found {
     pub(crate) rules: Rules,
     /// The range that was meant, where its ends stand the wrong way round.
     pub(crate) reversed: Option<PortRange>,
+    /// The setting by which it refuses data connections that don't resume the TLS session of the control connection.
+    pub(crate) wants_reuse: Option<&'static str>,
     /// What its settings were made of.
     comments: Vec<String>,
 }
 
 impl Found {
     fn at(place: Place) -> Self {
-        Self { place, prefixes: Vec::new(), rules: Rules::default(), reversed: None, comments: Vec::new() }
+        Self {
+            place,
+            prefixes: Vec::new(),
+            rules: Rules::default(),
+            reversed: None,
+            wants_reuse: None,
+            comments: Vec::new(),
+        }
     }
 }
 
@@ -224,14 +233,6 @@ impl Findings {
                     local.range
                 ),
                 format_args!("choose another range, or add {common} to net.ipv4.ip_local_reserved_ports"),
-            );
-        }
-        if rules.ftps == Ftps::ClientRange {
-            self.warn(
-                place,
-                "encrypted sessions can't be read: while one lives, its client's address may connect to the whole \
-                 passive range",
-                "write ftps = \"deny\" where passive FTPS need not work",
             );
         }
     }

@@ -131,7 +131,7 @@ fn server(host: &Host, global: &Section, findings: &mut Findings) -> Option<Foun
     };
     active(&settings, port, &mut found, findings);
     foreign_addresses(&settings, &mut found, findings);
-    encryption(&settings, &mut found, findings);
+    encryption(&settings, &mut found);
     if let Some(directive) = settings.get("masqueradeaddress") {
         let address = directive.arguments.join(" ");
         found.comments.push(format!("a 227 names MasqueradeAddress {address}: announced-address stays any"));
@@ -242,22 +242,16 @@ fn foreign_addresses(settings: &Settings<'_>, found: &mut Found, findings: &mut 
     found.rules.port_promiscuous = allowed.unwrap_or(true);
 }
 
-fn encryption(settings: &Settings<'_>, found: &mut Found, findings: &mut Findings) {
+fn encryption(settings: &Settings<'_>, found: &mut Found) {
     let Some(engine) = settings.is_on("tlsengine") else {
         return;
     };
-    let options = settings.get("tlsoptions");
-    let implicit =
-        options.filter(|options| options.arguments.iter().any(|word| word.eq_ignore_ascii_case("UseImplicitSSL")));
-    if let Some(directive) = implicit {
-        findings.warn(
-            &directive.place,
-            "UseImplicitSSL encrypts from the first byte: nothing of it can be read, and its passive data connections \
-             are denied",
-            "use explicit FTPS, or leave this server's ports out of the policy",
-        );
-    } else if found.rules.passive_range.is_some() {
-        found.rules.ftps = Ftps::ClientRange;
+    if found.rules.passive_range.is_some() {
+        found.rules.ftps = Ftps::Learn;
+    }
+    let wants_no_reuse = |word: &String| word.eq_ignore_ascii_case("NoSessionReuseRequired");
+    if !settings.get("tlsoptions").is_some_and(|options| options.arguments.iter().any(wants_no_reuse)) {
+        found.wants_reuse = Some("TLSOptions without NoSessionReuseRequired");
     }
     found.comments.push(format!("TLSEngine on ({})", engine.place));
 }
@@ -278,8 +272,8 @@ fn join(server: &mut Found, other: Found, findings: &mut Findings) {
     }
     ours.port_promiscuous |= theirs.port_promiscuous;
     ours.active |= theirs.active;
-    if theirs.ftps == Ftps::ClientRange && ours.passive_range.is_some() {
-        ours.ftps = Ftps::ClientRange;
+    if theirs.ftps == Ftps::Learn && ours.passive_range.is_some() {
+        ours.ftps = Ftps::Learn;
     }
     server.comments.extend(other.comments);
 }

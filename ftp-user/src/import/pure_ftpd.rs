@@ -153,7 +153,7 @@ fn server(place: Place, options: &[Given], findings: &mut Findings) -> Found {
     if let Some(given) = last('Y').filter(|given| number(given.value.trim()).is_some_and(|level| level != 0)) {
         found.comments.push(format!("TLS {} ({})", given.value, given.place));
         if found.rules.passive_range.is_some() {
-            found.rules.ftps = Ftps::ClientRange;
+            found.rules.ftps = Ftps::Learn;
         }
     }
     found

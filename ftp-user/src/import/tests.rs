@@ -2,6 +2,7 @@
 //! it comes to. The configurations are such as the servers' packages and the tutorials have them.
 
 use super::*;
+use crate::policy::Ftps;
 use std::fs;
 use std::path::PathBuf;
 
@@ -79,7 +80,7 @@ fn the_command_line_of_a_process_is_read() {
     assert_eq!(found.rules.passive_range.unwrap().to_string(), "40000-40010");
     assert_eq!(found.rules.control_ports, [2121]);
     assert_eq!(found.prefixes, ["192.0.2.1/32".parse().unwrap()]);
-    assert_eq!(found.rules.ftps, Ftps::ClientRange);
+    assert_eq!(found.rules.ftps, Ftps::Learn);
 }
 
 #[test]

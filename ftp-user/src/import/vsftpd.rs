@@ -8,13 +8,13 @@ use crate::policy::{ACTIVE_PORT, ActivePort, CONTROL_PORT, FIRST_PASSIVE, Ftps, 
 /// Settings that say something about data connections, with their default.
 const BOOLEANS: [(&str, bool); 9] = [
     ("connect_from_port_20", false),
-    ("implicit_ssl", false),
     ("listen", false),
     ("listen_ipv6", false),
     ("pasv_enable", true),
     ("pasv_promiscuous", false),
     ("port_enable", true),
     ("port_promiscuous", false),
+    ("require_ssl_reuse", true),
     ("ssl_enable", false),
 ];
 const NUMBERS: [(&str, u32); 4] = [
@@ -223,15 +223,11 @@ fn encryption(settings: &Settings<'_>, found: &mut Found, findings: &mut Finding
         return;
     }
     let place = settings.at(settings.line("ssl_enable"));
-    if settings.is("implicit_ssl", findings) {
-        findings.warn(
-            &settings.at(settings.line("implicit_ssl")),
-            "implicit_ssl=YES encrypts from the first byte: nothing of it can be read, and its passive data connections \
-             are denied",
-            "use explicit FTPS (implicit_ssl=NO), or leave this server's ports out of the policy",
-        );
-    } else if found.rules.passive_range.is_some() {
-        found.rules.ftps = Ftps::ClientRange;
+    if found.rules.passive_range.is_some() {
+        found.rules.ftps = Ftps::Learn;
+    }
+    if settings.is("require_ssl_reuse", findings) {
+        found.wants_reuse = Some("require_ssl_reuse=YES");
     }
     found.comments.push(format!("ssl_enable=YES (line {})", place.line));
 }

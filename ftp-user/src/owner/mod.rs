@@ -2,7 +2,7 @@
 //! ([`ftp_common::owner`]), on the servers' own host.
 //!
 //! - [`programs`]: what learns is loaded, attached and pinned;
-//! - [`seed`]: processes and listeners that were there before;
+//! - [`seed`]: servers that were there before;
 //! - [`learning`]: whether it does, and if not, why.
 
 pub mod learning;
@@ -14,7 +14,7 @@ pub use learning::Learning;
 use std::collections::{BTreeSet, HashSet};
 
 use ftp_common::keys::ConnectionKey;
-use ftp_common::owner;
+use ftp_common::owner::Root;
 
 use crate::ebpf::maps::PinnedMaps;
 use crate::error::Failure;
@@ -22,7 +22,7 @@ use crate::pins::Pins;
 use crate::policy::attachment::SideName;
 use crate::policy::{Ftps, Policy};
 
-/// The control connections that a process serves, and no other one.
+/// The control connections that a process serves which has never served another one.
 ///
 /// # Errors
 ///
@@ -30,9 +30,11 @@ use crate::policy::{Ftps, Policy};
 pub fn served_alone(maps: PinnedMaps<'_>) -> Result<HashSet<ConnectionKey>, Failure> {
     let connections = maps.served_by_id()?;
     let roots = maps.owners()?;
-    let sums = roots.iter().filter_map(|entry| Some(entry.ok()?.1.0.sum));
-    let alone = sums.filter_map(owner::only);
-    Ok(alone.filter_map(|id| Some(connections.get(&id, 0).ok()?.0.key)).collect())
+    let served = |root: &Root| {
+        let connection = connections.get(&root.only()?, 0).ok()?.0;
+        root.is_for(connection.since).then_some(connection.key)
+    };
+    Ok(roots.iter().filter_map(|entry| served(&entry.ok()?.1.0)).collect())
 }
 
 /// Begins to learn, where the active policy says so, with programs of this version in the place of those that are there; or
@@ -77,5 +79,5 @@ fn start(sides: &[SideName], ports: &BTreeSet<u16>, pins: &Pins) -> Result<Vec<S
         return Err(Failure::failed("ftps = learn", problem, "run ftptrack there"));
     }
     programs::attach(pins)?;
-    seed::processes(ports, pins)
+    seed::masters(ports, pins)
 }

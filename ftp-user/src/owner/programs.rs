@@ -7,14 +7,21 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use aya::Ebpf;
+use aya::maps::{HashMap, Map};
 use aya::programs::links::FdLink;
 use aya::programs::{CgroupAttachMode, RawTracePoint, SockOps};
+use ftp_common::expectation::Expectation;
+use ftp_common::keys::ExpectationKey;
 use ftp_common::owner::learning;
+use ftp_common::session::LEARNED;
 use rustix::net::sockopt::{set_ip_freebind, socket_cookie};
 use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 
+use crate::ebpf::batch::read;
 use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::object::{PROCESSES, SOCKETS};
+use crate::ebpf::owner_maps::OWNER;
+use crate::ebpf::pod::AsPod;
 use crate::ebpf::program::{open_owner, refused};
 use crate::error::{Failure, OrFail as _};
 use crate::pins::{NEXT, Pins, ignore_missing};
@@ -116,7 +123,7 @@ fn quiet_socket() -> io::Result<OwnedFd> {
     Ok(own)
 }
 
-/// Takes them off.
+/// Takes them off, with all that they know: it is not true any more once they don't run.
 ///
 /// # Errors
 ///
@@ -126,6 +133,27 @@ pub(super) fn detach(pins: &Pins) -> Result<(), Failure> {
         for place in [pins.owner_link(name), pins.owner_link(&format!("{name}{NEXT}"))] {
             detach_one(&place).or_fail(place.display(), "run as root")?;
         }
+    }
+    for shape in OWNER {
+        let place = pins.map(shape.name);
+        ignore_missing(fs::remove_file(&place)).or_fail(place.display(), "run as root")?;
+    }
+    forget_learned(pins)
+}
+
+/// Removes what was learned and has not been used.
+fn forget_learned(pins: &Pins) -> Result<(), Failure> {
+    let maps = PinnedMaps::new(pins);
+    if !pins.map("EXPECTATIONS").exists() {
+        return Ok(());
+    }
+    let expectations: Vec<(AsPod<ExpectationKey>, AsPod<Expectation>)> = read(&maps.expectations()?)?;
+    let mut map: HashMap<_, AsPod<ExpectationKey>, AsPod<Expectation>> =
+        HashMap::try_from(Map::LruHashMap(maps.expectations()?))
+            .or_fail("EXPECTATIONS", "run ftptrack detach --all")?;
+    for (key, _) in expectations.iter().filter(|(_, expectation)| expectation.0.serial == LEARNED) {
+        // It may have been used meanwhile.
+        let _ = map.remove(key);
     }
     Ok(())
 }

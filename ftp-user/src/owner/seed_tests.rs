@@ -3,8 +3,8 @@ use super::*;
 const CONTROL: u64 = 21;
 const VSFTPD: u32 = 500;
 
-/// systemd, which holds the port of the one that it has started; that one with two sessions, one of which has a helper;
-/// and a program that has nothing to do with it.
+/// systemd, which holds the port of the one that it has started; that one with two sessions, one of which holds the port
+/// as well; and a program that has nothing to do with it.
 fn processes() -> BTreeMap<u32, proc::Process> {
     let process = |parent, sockets: &[u64]| proc::Process {
         name: String::new(),
@@ -16,29 +16,21 @@ fn processes() -> BTreeMap<u32, proc::Process> {
         (INIT, process(0, &[CONTROL])),
         (VSFTPD, process(INIT, &[CONTROL])),
         (501, process(VSFTPD, &[])),
-        (502, process(501, &[])),
-        (503, process(VSFTPD, &[CONTROL])),
+        (502, process(501, &[CONTROL])),
         (600, process(INIT, &[80])),
     ])
 }
 
 #[test]
 fn the_master_is_the_first_that_holds_the_listener_but_never_init() {
-    assert_eq!(masters(&BTreeSet::from([CONTROL]), &processes()), BTreeSet::from([VSFTPD]));
-    assert_eq!(masters(&BTreeSet::from([80]), &processes()), BTreeSet::from([600]));
-    assert_eq!(masters(&BTreeSet::from([22]), &processes()), BTreeSet::new());
-}
-
-#[test]
-fn a_session_is_a_child_of_the_master_with_all_that_descends_from_it() {
-    let masters = BTreeSet::from([VSFTPD]);
-    let roots = [INIT, VSFTPD, 501, 502, 503, 600].map(|id| root_of(id, &masters, &processes()));
-    assert_eq!(roots, [None, None, Some((501, VSFTPD)), Some((501, VSFTPD)), Some((503, VSFTPD)), None]);
+    assert_eq!(holders(&BTreeSet::from([CONTROL]), &processes()), BTreeSet::from([VSFTPD]));
+    assert_eq!(holders(&BTreeSet::from([80]), &processes()), BTreeSet::from([600]));
+    assert_eq!(holders(&BTreeSet::from([22]), &processes()), BTreeSet::new());
 }
 
 #[test]
 fn a_circle_of_processes_ends() {
     let mut processes = processes();
     processes.entry(501).and_modify(|process| process.parent = 502);
-    assert_eq!(root_of(502, &BTreeSet::from([VSFTPD]), &processes), None);
+    assert_eq!(holders(&BTreeSet::from([CONTROL]), &processes), BTreeSet::from([VSFTPD]));
 }

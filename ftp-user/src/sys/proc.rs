@@ -54,6 +54,17 @@ pub fn listening() -> impl Iterator<Item = Socket> {
     FAMILIES.into_iter().flat_map(|family| sockets(family).take_while(|socket| socket.listens))
 }
 
+/// The listening sockets of all network namespaces that a process is in. One that can't be looked at is left out.
+#[must_use]
+pub fn listening_anywhere() -> Vec<Socket> {
+    let mut seen = BTreeSet::new();
+    let namespace = |id: &u32| fs::metadata(format!("/proc/{id}/ns/net")).map(|namespace| namespace.ino());
+    let first_of_each: Vec<_> = ids().filter(|id| namespace(id).is_ok_and(|inode| seen.insert(inode))).collect();
+    let of = |id: u32| ["tcp", "tcp6"].map(|family| format!("/proc/{id}/net/{family}"));
+    let tables = first_of_each.into_iter().flat_map(of);
+    tables.flat_map(|table| sockets(&table).take_while(|socket| socket.listens).collect::<Vec<_>>()).collect()
+}
+
 /// The processes whose names begin with `name` that listen on one of these ports, in this network namespace.
 #[must_use]
 pub fn listening_as(name: &str, ports: &[u16]) -> Vec<u32> {

@@ -29,6 +29,13 @@ impl Client {
         Self { stream: BufReader::new(stream) }
     }
 
+    /// As [`Self::connect`], from a port of the test's choice.
+    #[track_caller]
+    pub fn connect_from(host: &Host, port: u16, server: SocketAddr) -> Self {
+        let stream = probe::connect_from(host, port, server).expect("the control port is open");
+        Self { stream: BufReader::new(stream) }
+    }
+
     /// Connects and logs in as `anonymous`.
     #[track_caller]
     pub fn logged_in(host: &Host, server: SocketAddr) -> Self {

@@ -10,6 +10,9 @@ use crate::hosts::network::Host;
 use crate::support::process;
 use crate::support::wait;
 
+/// Where its program is, if it is not where it was built.
+pub const PROGRAM: &str = "FTPTRACK_TOLD_SERVER";
+
 /// A running one, with all its processes. They end when this value is dropped.
 #[derive(Debug)]
 pub struct ToldServer {
@@ -21,7 +24,8 @@ impl ToldServer {
     /// Starts `program` in a mode, and returns when it listens on all the addresses.
     #[track_caller]
     pub fn start(program: &str, mode: &str, host: &Host, addresses: &[SocketAddr]) -> Self {
-        let mut command = host.namespace.command(program);
+        let elsewhere = std::env::var(PROGRAM);
+        let mut command = host.namespace.command(elsewhere.as_deref().unwrap_or(program));
         command.arg(mode).args(addresses.iter().map(ToString::to_string));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = process::start(&mut command);

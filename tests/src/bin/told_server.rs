@@ -2,7 +2,8 @@
 //! addresses that follow. After AUTH it goes on in clear text: what matters is that nobody may read it.
 //!
 //! - `fork`: a child for each session, as vsftpd, proftpd and pure-ftpd have;
-//! - `late`: the same, but the process that listens greets;
+//! - `greedy`: a child for the first session, and that serves all further ones as well;
+//! - `late`: as `fork`, but the process that listens greets;
 //! - `one`: all sessions in the process that listens, as pyftpdlib has;
 //! - `workers`: all in one child of it, which accepts on the listener that it has inherited;
 //! - `orphans`: the same, and the process that has opened the listener ends.
@@ -32,6 +33,13 @@ fn main() {
             say(&mut stream, "220 ready");
             in_a_child(stream, false);
         }),
+        "greedy" => {
+            let (first, _) = listeners[0].accept().expect("somebody connects");
+            if !fork() {
+                thread::spawn(move || session(first, true));
+                threads(listeners);
+            }
+        }
         "one" => threads(listeners),
         "workers" if fork() => {}
         "workers" => threads(listeners),
@@ -112,8 +120,11 @@ fn session(mut stream: TcpStream, greets: bool) {
                 open.clear();
                 "200 done".to_owned()
             }
-            // Connects, as after a PORT.
-            "CONNECT" => answer(connect(&stream, port())),
+            // Connects to its client, as after a PORT, or to somebody else.
+            "CONNECT" => {
+                let client = || stream.peer_addr().map(|client| SocketAddr::new(client.ip(), port()));
+                answer(argument.parse().or_else(|_| client()).and_then(|to| connect(&stream, to)))
+            }
             // Goes on in a child, which the client speaks to from now on.
             "DESCEND" => {
                 if fork() {
@@ -137,11 +148,10 @@ fn answer(result: std::io::Result<()>) -> String {
     result.map_or_else(|error| format!("425 {error}"), |()| "200 done".to_owned())
 }
 
-fn connect(control: &TcpStream, port: u16) -> std::io::Result<()> {
-    let client = SocketAddr::new(control.peer_addr()?.ip(), port);
-    let socket = Socket::new(Domain::for_address(client), Type::STREAM, None)?;
+fn connect(control: &TcpStream, to: SocketAddr) -> std::io::Result<()> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
     socket.bind(&SocketAddr::new(control.local_addr()?.ip(), ACTIVE).into())?;
-    socket.connect_timeout(&client.into(), Duration::from_millis(600))
+    socket.connect_timeout(&to.into(), Duration::from_millis(600))
 }

@@ -8,6 +8,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::actors::told_server::PROGRAM;
+
 /// What init says last, when everything was run. Whoever started the machine waits for it.
 const END: &str = "guest: end";
 /// Where everything is.
@@ -60,7 +62,8 @@ fn run_plan() -> io::Result<()> {
         program
             .args(words)
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("FTPTRACK_BIN", directory.join("ftptrack"));
+            .env("FTPTRACK_BIN", directory.join("ftptrack"))
+            .env(PROGRAM, directory.join("told-server"));
         let status = program.status().map_err(|error| about(name, error))?;
         if let Some(signal) = status.signal() {
             println!("guest: {name} was ended by signal {signal}");

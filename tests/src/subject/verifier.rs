@@ -5,8 +5,8 @@
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
 use aya_obj::btf::Btf;
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_prog_type};
-use aya_obj::{Function, Object};
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
+use aya_obj::{Function, Object, ProgramSection};
 use ftp_user::ebpf::object::OBJECT;
 use ftp_user::ebpf::program::{self, Constants};
 use ftp_user::pins::Pins;
@@ -56,7 +56,7 @@ fn loaded_as(prepared: &Ebpf) -> io::Result<Vec<(String, u32)>> {
     let mut costs = Vec::new();
     for (name, program) in &object.programs {
         let function = &object.functions[&program.function_key()];
-        let log = load_program(function, &program.license, btf.as_ref())?;
+        let log = load_program(kind(&program.section), function, &program.license, btf.as_ref())?;
         let cost = log.split_once("processed ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         costs.push((name.clone(), cost.unwrap_or_else(|| panic!("no number in {log:?}"))));
     }
@@ -71,7 +71,8 @@ fn descriptor(map: &Map) -> RawFd {
     | Map::LruHashMap(data)
     | Map::PerCpuArray(data)
     | Map::PerCpuHashMap(data)
-    | Map::RingBuf(data)) = map
+    | Map::RingBuf(data)
+    | Map::SkStorage(data)) = map
     else {
         panic!("{map:?}: of a kind that the object didn't have when this was written")
     };
@@ -88,15 +89,28 @@ fn load_btf(btf: &Btf) -> io::Result<OwnedFd> {
     bpf(bpf_cmd::BPF_BTF_LOAD, &mut attribute)
 }
 
+/// What a program is loaded as.
+fn kind(section: &ProgramSection) -> bpf_prog_type {
+    match section {
+        ProgramSection::SchedClassifier => bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS,
+        ProgramSection::SockOps => bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS,
+        ProgramSection::RawTracePoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
+        other => panic!("{other:?}: of a kind that the object didn't have when this was written"),
+    }
+}
+
 /// Loads a program and forgets it; returns the verifier's log.
-fn load_program(function: &Function, license: &CStr, btf: Option<&OwnedFd>) -> io::Result<String> {
+fn load_program(kind: bpf_prog_type, function: &Function, license: &CStr, btf: Option<&OwnedFd>) -> io::Result<String> {
     let mut log = vec![0u8; 1 << 16];
     let (functions, lines) = (function.func_info.func_info_bytes(), function.line_info.line_info_bytes());
     let count = |length: usize| u32::try_from(length).map_err(io::Error::other);
     let mut attribute = nothing();
     // SAFETY: as above.
     let part = unsafe { &mut attribute.__bindgen_anon_3 };
-    part.prog_type = bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32;
+    part.prog_type = kind as u32;
+    if kind == bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS {
+        part.expected_attach_type = bpf_attach_type::BPF_CGROUP_SOCK_OPS as u32;
+    }
     part.insns = function.instructions.as_ptr().expose_provenance() as u64;
     part.insn_cnt = count(function.instructions.len())?;
     part.license = license.as_ptr().expose_provenance() as u64;

@@ -43,6 +43,7 @@ pub(crate) fn build(directory: &Path, modules: &Path, programs: &Programs) -> Re
     }
     fs::copy(&programs.init, root.join("init"))?;
     fs::copy(&programs.ftptrack, root.join("guest/ftptrack"))?;
+    fs::copy(&programs.told_server, root.join("guest/told-server"))?;
     let mut plan = File::create(root.join("guest/plan"))?;
     for suite in &programs.suites {
         let name = suite.name;
