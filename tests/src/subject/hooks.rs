@@ -3,7 +3,7 @@
 use aya::Ebpf;
 use aya::maps::{MapInfo, loaded_maps};
 use aya::programs::tc::{TcAttachOptions, TcAttachType};
-use aya::programs::{LinkOrder, ProgramInfo, SchedClassifier, loaded_programs};
+use aya::programs::{LinkOrder, ProgramInfo, ProgramType, SchedClassifier, loaded_programs};
 use ftp_user::ebpf::object::{EGRESS, INGRESS, OBJECT};
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -109,7 +109,8 @@ impl Foreign {
 
     /// The kernel's numbers for its programs.
     pub fn ids(&self) -> Vec<u32> {
-        self.object.programs().map(|(_, program)| program.info().expect("it is loaded").id()).collect()
+        let filters = self.object.programs().filter(|(_, program)| program.prog_type() == ProgramType::SchedClassifier);
+        filters.map(|(_, program)| program.info().expect("it is loaded").id()).collect()
     }
 }
 

@@ -54,6 +54,7 @@ const ORDINARY: &[Counter] = &[
     Counter::FlowsEnded,
     Counter::FlowsRefused,
     Counter::DeniedPassive,
+    Counter::DeniedEncrypted,
     Counter::DeniedActive,
     Counter::EventsLost,
     Counter::ViewLost,
