@@ -10,6 +10,7 @@ use ftptrack_tests::actors::server::{ACTIVE, CONTROL};
 use ftptrack_tests::actors::told_server::{ToldServer, encrypt};
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
+use ftptrack_tests::subject::service;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_told-server");
 /// Ports of the passive range.
@@ -370,4 +371,35 @@ fn on_a_gateway_it_is_said_that_nothing_can_be_learned() {
     let note = ftptrack.wait_for_line("encrypted sessions open nothing");
     assert!(note.contains("on their own host only"), "{note}");
     ftptrack.stop();
+}
+
+#[test]
+fn with_the_units_rights_servers_that_begin_later_are_learned_from_and_of_others_it_is_said() {
+    let bed = Learning::new();
+    let older = bed.server("fork");
+    let start = || {
+        let mut command = service::command(&bed.network.server, &bed.pins, &[]);
+        command.arg("watch").args(USUAL).args(["--ftps", "learn"]);
+        Ftptrack::started(&bed.network.server, &bed.pins, command, "watching")
+    };
+    let mut first = start();
+    let note = first.wait_for_line("are learned from once they are restarted");
+    assert!(note.contains("CAP_SYS_PTRACE"), "{note}");
+    let mut client = older.encrypted(&bed.network.client);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
+    drop((client, older));
+    let server = bed.server("fork");
+    let mut client = server.encrypted(&bed.network.client);
+    listen(&mut client, PORT);
+    assert_eq!(bed.client_reaches(PORT), Outcome::Opened);
+    first.leave();
+    // Started again, it still knows that server, and says nothing.
+    let second = start();
+    let mut client = server.encrypted(&bed.network.client);
+    listen(&mut client, OTHER);
+    assert_eq!(bed.client_reaches(OTHER), Outcome::Opened);
+    assert!(!second.lines().iter().any(|line| line.contains("once they are restarted")), "{:?}", second.lines());
+    second.leave();
+    ftptrack::succeed(&bed.network.server, &bed.pins, &["detach", "--all"]);
 }

@@ -111,7 +111,7 @@ fn the_units_system_calls_are_enough() {
     let Network { server, client, .. } = &Network::new();
     let (pins, directory) = (PinDirectory::new(), file::directory());
     let config = directory.path().join("config.toml");
-    fs::write(&config, POLICY).expect("our own");
+    fs::write(&config, format!("{POLICY}ftps = \"learn\"\n")).expect("our own");
     let trace = directory.path().join("trace");
     fs::create_dir(&trace).expect("our own");
     let output = trace.join("calls");

@@ -8,6 +8,7 @@ mod compat;
 mod demo;
 #[cfg(test)]
 mod dependencies;
+mod ftps;
 mod kernels;
 mod mutate;
 mod package;
@@ -84,6 +85,8 @@ enum Task {
         /// Play only the cells whose names have all of these words, and write nothing.
         words: Vec<String>,
     },
+    /// Play encrypted sessions with real servers, and write what is learned of them into docs/ftps.md. As root.
+    Ftps,
     /// Measure what ftptrack costs beside no filter and nf_conntrack_ftp, and write docs/benchmarks.md. As root.
     Bench {
         /// Fewer rounds and smaller files; writes no page.
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Task::Mutate { filter, rest, .. } => mutate::run(filter.as_deref(), rest),
         Task::Security => security::run(),
         Task::Compat { words } => compat::run(&words),
+        Task::Ftps => ftps::run(),
         Task::Bench { quick, parts } => bench::run(quick, &parts),
         Task::Package { binary } => package::run(binary),
         Task::Pages => pages::run(),

@@ -11,7 +11,7 @@ use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::pins::Pins;
-use crate::sys::{clock, proc};
+use crate::sys::{capability, clock, proc};
 
 const HINT: &str = "run as root";
 /// systemd holds the listeners of services that it starts when somebody connects. It forks all others as well.
@@ -25,10 +25,11 @@ const INIT: u32 = 1;
 ///
 /// The kernel's refusal.
 pub(super) fn masters(ports: &BTreeSet<u16>, pins: &Pins) -> Result<Vec<String>, Failure> {
-    if !proc::is_in_first_process_namespace() {
-        let note = "FTP servers that run already are learned from once they are restarted: from within a process \
-                    namespace they can't be told from others";
-        return Ok(vec![note.to_owned()]);
+    if let Some(why) = what_hides_processes() {
+        // Those that the programs have seen are there: this is a restart.
+        let is_anything_known = PinnedMaps::new(pins).processes()?.keys().next().is_some();
+        let note = format!("FTP servers that run already are learned from once they are restarted: {why}");
+        return Ok(if is_anything_known { Vec::new() } else { vec![note] });
     }
     let listeners = proc::listening_anywhere().into_iter().filter(|socket| ports.contains(&socket.port));
     let listeners = listeners.map(|socket| socket.inode).collect();
@@ -41,6 +42,16 @@ pub(super) fn masters(ports: &BTreeSet<u16>, pins: &Pins) -> Result<Vec<String>,
         }
     }
     Ok(notes)
+}
+
+fn what_hides_processes() -> Option<&'static str> {
+    if !proc::is_in_first_process_namespace() {
+        Some("from within a process namespace they can't be told from others")
+    } else if !capability::sees_processes() {
+        Some("what they hold can't be seen without CAP_SYS_PTRACE")
+    } else {
+        None
+    }
 }
 
 /// Those that hold one of the listeners, but for those who have inherited it.
