@@ -55,12 +55,7 @@ impl Bed {
 
     /// An encrypted session of the client with a server that it sees there.
     fn session(&self, at: SocketAddr) -> Client {
-        self.session_from(0, at)
-    }
-
-    /// The same, from a port of the client's.
-    fn session_from(&self, port: u16, at: SocketAddr) -> Client {
-        let mut client = Client::connect_from(&self.network.client, port, at);
+        let mut client = Client::connect(&self.network.client, at);
         client.reply().must_be(220);
         encrypt(&mut client);
         client
@@ -119,19 +114,23 @@ fn a_container_behind_nat_is_learned_from() {
 
 #[test]
 fn a_server_with_the_same_address_in_another_namespace_is_not_this_hosts() {
-    // Two hosts with equal addresses on this machine: a network of its own each, one of which is guarded.
-    let (bed, other) = (Bed::new(), Bed::new());
-    for bed in [&bed, &other] {
-        run(&bed.network.server, &format!("nft -f - <<'END'\n{PUBLISHED}\nEND"));
-    }
-    let at = bed.network.server.at(Family::V4, CONTROL);
-    let ftptrack = bed.ftptrack(&[]);
-    let (_server, _others) = (bed.server("fork"), other.server("fork"));
-    // The same addresses and ports, too.
-    let _client = bed.session_from(40_000, at);
-    let mut elsewhere = other.session_from(40_000, at);
+    // Two networks with equal addresses on this machine, one of which is guarded.
+    let (guarded, other) = (Network::new(), Network::new());
+    let pins = PinDirectory::new();
+    let at = guarded.server.at(Family::V4, CONTROL);
+    let start = |network: &Network| ToldServer::start(PROGRAM, "fork", &network.server, &[at]);
+    let ftptrack = Ftptrack::run(&guarded.server, &pins, &[&USUAL[..], &["--ftps", "learn"]].concat());
+    let (_server, _others) = (start(&guarded), start(&other));
+    // The same ports, too.
+    let begin = |network: &Network| {
+        let mut client = Client::connect_from(&network.client, 40_000, at);
+        client.reply().must_be(220);
+        encrypt(&mut client);
+        client
+    };
+    let (_client, mut elsewhere) = (begin(&guarded), begin(&other));
     elsewhere.command(&format!("LISTEN {PORT}")).must_be(200);
-    assert_eq!(probe::to(&bed.network.client, SocketAddr::new(at.ip(), PORT)), Outcome::Silence);
+    assert_eq!(probe::to(&guarded.client, SocketAddr::new(at.ip(), PORT)), Outcome::Silence);
     assert_eq!(ftptrack.stats().of(Counter::ExpectationsPassive), 0);
     ftptrack.stop();
 }
