@@ -43,7 +43,7 @@ class Implicit(Session):
     """TLS from the first byte on (port 990 as a rule)."""
 
     def connect(self, host, port, source_address):
-        self.host, self.port = host, port
+        self.host, self.port, self.source_address = host, port, source_address
         plain = socket.create_connection((host, port), SECONDS, source_address)
         self.af = plain.family
         self.sock = self.context.wrap_socket(plain)
@@ -68,8 +68,8 @@ def serve(address):
         session.prot_p()
         session.set_pasv(COMMAND in ("PASV", "EPSV"))
         got = io.BytesIO()
-        session.retrbinary("RETR small", got.write)
-        result = "right" if len(got.getvalue()) == 3000 else f"{len(got.getvalue())} bytes"
+        session.retrbinary("RETR tree/top", got.write)
+        result = "right" if len(got.getvalue()) == 65536 else f"{len(got.getvalue())} bytes"
         session.quit()
     except Exception as error:
         result = repr(error)

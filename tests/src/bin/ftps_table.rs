@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ftptrack_tests::actors::server::CONTROL;
 use ftptrack_tests::hosts::network::{Family, Network};
@@ -23,6 +24,7 @@ const COMMANDS: [(&str, Family); 6] = [
 ];
 const SESSIONS: usize = 100;
 const AT_A_TIME: u8 = 16;
+const AT_MOST: Duration = Duration::from_secs(180);
 
 /// Of `ftptrack events --json`.
 #[derive(Deserialize)]
@@ -71,7 +73,7 @@ fn cell(data: &Data, server: &str, version: &str, command: &str, family: Family)
     client.arg(data::directory().join("ftps.py")).arg(joined.join(",")).arg(CONTROL.to_string());
     client.args([&who.user, &who.password, &SESSIONS.to_string(), &AT_A_TIME.to_string()]);
     client.args([&format!("{version}{implicit}"), command, &network.server.address(family).to_string()]);
-    let output = process::finish(&mut client);
+    let output = process::finish_within(&mut client, AT_MOST).expect("each session has a time limit");
     assert!(output.status.success(), "{output:?}");
     let lines: Vec<Vec<&str>> = output.stdout.lines().map(|line| line.splitn(3, ' ').collect()).collect();
     assert_eq!(lines.len(), SESSIONS, "{output:?}");
