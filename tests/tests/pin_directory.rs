@@ -83,11 +83,10 @@ fn a_file_system_that_it_mounts_itself_is_roots_alone() {
     let refused = process::finish(&mut usual("attach"));
     assert_eq!((refused.status.code(), refused.stderr.lines().count()), (Some(1), 1), "{refused:?}");
     assert!(refused.stderr.contains("; mount one that stays: nsenter --target "), "{refused:?}");
-    let ftptrack = Ftptrack::started(server, &pins, usual("run"), "attached: ");
+    let mut ftptrack = Ftptrack::started(server, &pins, usual("run"), "attached: ");
     let mode = |path: &str| fs::metadata(path).expect("it is there").mode() & 0o777;
     assert_eq!([mode("/sys/fs/bpf"), mode("/sys/fs/bpf/ftptrack")], [0o700; 2]);
-    let lines = ftptrack.lines();
-    assert!(lines.iter().any(|line| line.contains("is seen in this mount namespace only")), "{lines:?}");
+    ftptrack.wait_for_line("is seen in this mount namespace only");
     ftptrack.stop();
     for _ in ["its own", "ours"] {
         unmount("/sys/fs/bpf", UnmountFlags::DETACH).expect("root may");
