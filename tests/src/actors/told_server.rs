@@ -1,5 +1,6 @@
 //! An FTP server whose sessions do what their clients tell them to: see `src/bin/told_server.rs`.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 
@@ -8,7 +9,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::actors::client::Client;
 use crate::hosts::network::Host;
 use crate::support::process;
-use crate::support::wait;
 
 /// Where its program is, if it is not where it was built.
 pub const PROGRAM: &str = "FTPTRACK_TOLD_SERVER";
@@ -21,19 +21,19 @@ pub struct ToldServer {
 }
 
 impl ToldServer {
-    /// Starts `program` in a mode, and returns when it listens on all the addresses.
+    /// Starts `program` in a mode, and returns when it listens on all the addresses and has forked who is to serve.
     #[track_caller]
     pub fn start(program: &str, mode: &str, host: &Host, addresses: &[SocketAddr]) -> Self {
         let elsewhere = std::env::var(PROGRAM);
         let mut command = host.namespace.command(elsewhere.as_deref().unwrap_or(program));
         command.arg(mode).args(addresses.iter().map(ToString::to_string));
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = process::start(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = process::start(&mut command);
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("piped");
         let server = Self { child, addresses: addresses.to_vec() };
-        wait::until("the server listens", || {
-            let ports = host.listening_ports();
-            addresses.iter().all(|address| ports.contains(&address.port())).then_some(())
-        });
+        BufReader::new(stdout).read_line(&mut said).expect("a pipe");
+        assert_eq!(said, "ready\n", "{mode} on {addresses:?}");
         server
     }
 

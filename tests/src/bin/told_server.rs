@@ -34,17 +34,27 @@ fn main() {
             in_a_child(stream, false);
         }),
         "greedy" => {
+            ready();
             let (first, _) = listeners[0].accept().expect("somebody connects");
             if !fork() {
                 thread::spawn(move || session(first, true));
                 threads(listeners);
             }
         }
-        "one" => threads(listeners),
+        "one" => {
+            ready();
+            threads(listeners);
+        }
         "workers" if fork() => {}
-        "workers" => threads(listeners),
+        "workers" => {
+            ready();
+            threads(listeners);
+        }
         "orphans" if fork() => exit(0),
-        "orphans" => threads(listeners),
+        "orphans" => {
+            ready();
+            threads(listeners);
+        }
         other => panic!("{other}: no such mode"),
     }
     // A child works.
@@ -68,8 +78,14 @@ fn fork() -> bool {
     }
 }
 
+/// Says that whoever is to serve is there by now.
+fn ready() {
+    println!("ready");
+}
+
 /// Takes connections of the first listener, one after the other.
 fn each(listeners: Vec<TcpListener>, mut serve: impl FnMut(TcpStream)) {
+    ready();
     for stream in listeners[0].incoming() {
         serve(stream.expect("somebody connects"));
         // Those that have ended.
