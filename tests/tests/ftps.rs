@@ -72,9 +72,10 @@ fn what_the_process_of_a_session_opens_is_open_to_its_client_once() {
     assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "one negotiation, one connection");
     let stats = ftptrack.stats();
     assert_eq!(stats.of(Counter::ExpectationsPassive), 1, "{stats:?}");
-    assert_eq!(stats.of(Counter::DeniedUsed), 1, "{stats:?}");
-    assert_eq!(stats.of(Counter::DeniedEncrypted), 1, "the client's first attempt: {stats:?}");
-    assert_eq!(stats.of(Counter::DeniedPassive), 1, "the other host's: {stats:?}");
+    // On a slow machine a SYN is repeated.
+    for reason in [Counter::DeniedUsed, Counter::DeniedEncrypted, Counter::DeniedPassive] {
+        assert!(stats.of(reason) >= 1, "the second, the client's first, the other host's: {stats:?}");
+    }
     let shown = ftptrack.lines().join("\n");
     assert!(shown.contains("opened by the process that serves it"), "{shown}");
     assert!(shown.contains("its session is encrypted, and can't be read"), "{shown}");
@@ -151,7 +152,8 @@ fn a_process_that_listens_and_serves_by_itself_is_no_evidence() {
     listen(&mut client, PORT);
     assert_eq!(bed.client_reaches(PORT), Outcome::Silence);
     let stats = ftptrack.stats();
-    assert_eq!((stats.of(Counter::ExpectationsPassive), stats.of(Counter::DeniedEncrypted)), (0, 1), "{stats:?}");
+    assert_eq!(stats.of(Counter::ExpectationsPassive), 0, "{stats:?}");
+    assert!(stats.of(Counter::DeniedEncrypted) >= 1, "{stats:?}");
     assert_eq!(ftptrack.sessions()[0].evidence.as_deref(), Some("none"));
     ftptrack.stop();
 }
@@ -264,7 +266,7 @@ fn an_active_connection_of_a_sessions_process_is_expected_and_anybody_elses_is_d
     let there = bed.network.third.at(Family::V4, 45_000);
     let _other_listener = probe::listen(&bed.network.third, there);
     assert_eq!(probe::from_port(&bed.network.server, ACTIVE, here), Outcome::Silence, "another process");
-    assert_eq!(ftptrack.stats().of(Counter::DeniedEncrypted), 1);
+    assert!(ftptrack.stats().of(Counter::DeniedEncrypted) >= 1);
     client.command("CONNECT 45000").must_be(200);
     listener.accept().expect("it has connected");
     assert_eq!(probe::from_port(&bed.network.server, ACTIVE, here), Outcome::Silence, "that was for one");
