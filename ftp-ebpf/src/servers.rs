@@ -36,12 +36,23 @@ pub(crate) fn classes(generation: u32, source: u16, destination: u16) -> u32 {
     u32::from(classes.of(source)) << 8 | u32::from(classes.of(destination))
 }
 
+/// The class of a port (host byte order) in the active policy.
+#[inline(always)]
+pub(crate) fn class_of(port: u16) -> u8 {
+    config().map_or(0, |config| classes(config.generation, 0, in_network_order(port))) as u8
+}
+
+/// The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
+#[inline(always)]
+fn in_network_order(port: u16) -> u16 {
+    black_box(port.to_be())
+}
+
 /// Makes packets to and from a client's port (host byte order) tracked: a data connection is expected
 /// there, from any port of the server. The mark stays; it costs later packets of that port a lookup.
 #[inline(always)]
 pub(crate) fn expect_at(port: u16) {
-    // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
-    let port = black_box(port.to_be());
+    let port = in_network_order(port);
     // In the next generation's classes too: they may be about to become active.
     // The active half first: who copies its marks into the other then sees this one, or is overwritten by it.
     let active = config().map_or(0, |config| config.generation & 1);

@@ -11,6 +11,7 @@ use ftptrack_tests::actors::told_server::{ToldServer, encrypt};
 use ftptrack_tests::hosts::network::{Family, Network};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
 use ftptrack_tests::subject::service;
+use ftptrack_tests::support::wait;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_told-server");
 /// Ports of the passive range.
@@ -33,6 +34,12 @@ impl Learning {
 
     fn ftptrack(&self) -> Ftptrack<'_> {
         Ftptrack::run(&self.network.server, &self.pins, &[&USUAL[..], &["--ftps", "learn"]].concat())
+    }
+
+    /// Attaches it, or another policy in its place.
+    fn attach(&self, ftps: &str) {
+        let options = [&["attach"], &USUAL[..], &["--ftps", ftps]].concat();
+        ftptrack::succeed(&self.network.server, &self.pins, &options);
     }
 
     /// A server that was there before ftptrack.
@@ -93,7 +100,7 @@ fn a_port_that_is_closed_again_is_expected_no_longer_however_it_was_closed() {
         listen(&mut client, PORT);
         assert_eq!(ftptrack.expectations().len(), 1);
         client.send(format!("{how}\r\n"));
-        ftptrack_tests::support::wait::until("it is withdrawn", || ftptrack.expectations().is_empty().then_some(()));
+        wait::until("it is withdrawn", || ftptrack.expectations().is_empty().then_some(()));
         assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "{how}");
     }
     assert_eq!(ftptrack.stats().of(Counter::ExpectationsWithdrawn), 2);
@@ -190,7 +197,7 @@ fn a_process_that_has_served_another_session_is_no_evidence_ever_again() {
     listen(&mut first, PORT + 2);
     assert_eq!(bed.client_reaches(PORT + 2), Outcome::Silence);
     drop(second);
-    ftptrack_tests::support::wait::until("the second has ended", || (ftptrack.sessions().len() == 1).then_some(()));
+    wait::until("the second has ended", || (ftptrack.sessions().len() == 1).then_some(()));
     listen(&mut first, PORT + 4);
     assert_eq!(bed.client_reaches(PORT + 4), Outcome::Silence, "what the second asked for may come yet");
     assert_eq!(ftptrack.stats().of(Counter::RefusedSharedProcess), 2);
@@ -281,12 +288,8 @@ fn an_active_connection_of_a_sessions_process_is_expected_and_anybody_elses_is_d
 fn a_policy_that_learns_no_more_opens_nothing_and_one_that_begins_to_does() {
     let bed = Learning::new();
     let server = bed.server("fork");
-    let attach = |ftps: &str| {
-        let options = [&["attach"], &USUAL[..], &["--ftps", ftps]].concat();
-        ftptrack::succeed(&bed.network.server, &bed.pins, &options);
-    };
     for (ftps, outcome) in [("deny", Outcome::Silence), ("learn", Outcome::Opened), ("deny", Outcome::Silence)] {
-        attach(ftps);
+        bed.attach(ftps);
         let mut client = server.encrypted(&bed.network.client);
         listen(&mut client, PORT);
         assert_eq!(bed.client_reaches(PORT), outcome, "{ftps}");
@@ -301,18 +304,16 @@ fn a_policy_that_learns_no_more_opens_nothing_and_one_that_begins_to_does() {
 fn another_attach_in_its_place_keeps_what_is_known_of_sessions() {
     let bed = Learning::new();
     let server = bed.server("fork");
-    let options = [&["attach"], &USUAL[..], &["--ftps", "learn"]].concat();
-    ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+    bed.attach("learn");
     let mut client = server.encrypted(&bed.network.client);
     listen(&mut client, PORT);
-    ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+    bed.attach("learn");
     assert_eq!(bed.client_reaches(PORT), Outcome::Opened, "it was expected before");
     listen(&mut client, OTHER);
     assert_eq!(bed.client_reaches(OTHER), Outcome::Opened);
     // Sessions begin and end all the while.
     std::thread::scope(|scope| {
         let again = scope.spawn(|| {
-            bed.network.third.namespace.run(|| ());
             (0..12).for_each(|round| {
                 let mut each = server.encrypted(&bed.network.third);
                 listen(&mut each, 16_000 + round);
@@ -320,7 +321,7 @@ fn another_attach_in_its_place_keeps_what_is_known_of_sessions() {
             });
         });
         while !again.is_finished() {
-            ftptrack::succeed(&bed.network.server, &bed.pins, &options);
+            bed.attach("learn");
         }
     });
 }
@@ -329,18 +330,14 @@ fn another_attach_in_its_place_keeps_what_is_known_of_sessions() {
 fn what_was_learned_is_forgotten_where_nothing_is_learned_any_more() {
     let bed = Learning::new();
     let server = bed.server("greedy");
-    let attach = |ftps: &str| {
-        let options = [&["attach"], &USUAL[..], &["--ftps", ftps]].concat();
-        ftptrack::succeed(&bed.network.server, &bed.pins, &options);
-    };
-    attach("learn");
+    bed.attach("learn");
     let mut first = server.encrypted(&bed.network.client);
     listen(&mut first, PORT);
-    attach("deny");
+    bed.attach("deny");
     assert_eq!(bed.client_reaches(PORT), Outcome::Silence, "its closing would go unseen");
     // The process takes another session, which nobody sees.
     let mut second = server.encrypted(&bed.network.third);
-    attach("learn");
+    bed.attach("learn");
     listen(&mut second, OTHER);
     assert_eq!([bed.client_reaches(OTHER), bed.other_reaches(OTHER)], [Outcome::Silence; 2]);
 }

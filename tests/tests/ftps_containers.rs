@@ -10,8 +10,8 @@ use ftptrack_tests::actors::server::CONTROL;
 use ftptrack_tests::actors::told_server::{ToldServer, encrypt};
 use ftptrack_tests::hosts::links;
 use ftptrack_tests::hosts::network::{Family, Host, INTERFACE, Network};
+use ftptrack_tests::subject::conntrack;
 use ftptrack_tests::subject::ftptrack::{Ftptrack, PinDirectory, USUAL};
-use ftptrack_tests::support::process;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_told-server");
 const PORT: u16 = 15_000;
@@ -27,11 +27,6 @@ struct Bed {
     pins: PinDirectory,
 }
 
-fn run(host: &Host, script: &str) {
-    let output = process::finish(host.namespace.command("sh").args(["-euc", script]));
-    assert!(output.status.success(), "{script}: {output:?}");
-}
-
 impl Bed {
     /// A container on a bridge of the server's host, which forwards.
     fn new() -> Self {
@@ -39,8 +34,10 @@ impl Bed {
         links::bridge(&network.server.namespace, "hub");
         let container = Host::new(9, 2);
         container.plug(INTERFACE, &network.server.namespace, 1500, &[(container.address(Family::V4), 24)]);
-        run(&network.server, "ip address add 10.0.9.1/24 dev hub; echo 1 >/proc/sys/net/ipv4/ip_forward");
-        run(&container, "ip link set lo up; ip route add default via 10.0.9.1");
+        network.server.namespace.ip("address add 10.0.9.1/24 dev hub");
+        network.server.namespace.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")).expect("root may");
+        container.namespace.ip("link set lo up");
+        container.namespace.ip("route add default via 10.0.9.1");
         Self { network, container, pins: PinDirectory::new() }
     }
 
@@ -90,7 +87,7 @@ impl Bed {
 fn a_container_that_is_routed_to_is_learned_from() {
     let bed = Bed::new();
     for host in [&bed.network.client, &bed.network.third] {
-        run(host, "ip route add 10.0.9.0/24 via 10.0.0.1");
+        host.namespace.ip("route add 10.0.9.0/24 via 10.0.0.1");
     }
     let at = bed.container.at(Family::V4, CONTROL);
     let _server = bed.server("fork");
@@ -103,7 +100,7 @@ fn a_container_that_is_routed_to_is_learned_from() {
 #[test]
 fn a_container_behind_nat_is_learned_from() {
     let bed = Bed::new();
-    run(&bed.network.server, &format!("nft -f - <<'END'\n{PUBLISHED}\nEND"));
+    conntrack::load(&bed.network.server, PUBLISHED);
     let at = bed.network.server.at(Family::V4, CONTROL);
     let ftptrack = bed.ftptrack(&[]);
     let _server = bed.server("fork");

@@ -23,9 +23,7 @@ static NET: Global<u32> = Global::new(0);
 /// The id of the current process. Helpers for it came to socket programs with 6.10.
 #[inline(always)]
 pub(super) fn current_process() -> u32 {
-    // SAFETY: a helper without arguments.
-    let task = unsafe { bpf_get_current_task() };
-    process(task)
+    process(current_task())
 }
 
 /// The id of a task's process; 0 if it can't be read.
@@ -37,9 +35,7 @@ pub(super) fn process(task: u64) -> u32 {
 /// Whether the current task is the last thread of its process, and ends (`do_exit` counts it out before it says so).
 #[inline(always)]
 pub(super) fn is_last_thread() -> bool {
-    // SAFETY: a helper without arguments.
-    let task = unsafe { bpf_get_current_task() };
-    read::<u64>(task, &SIGNAL).and_then(|signal| read::<u32>(signal, &LIVE)) == Some(0)
+    read::<u64>(current_task(), &SIGNAL).and_then(|signal| read::<u32>(signal, &LIVE)) == Some(0)
 }
 
 /// Whether the current process works on a socket.
@@ -52,6 +48,12 @@ pub(super) fn is_owned(socket: u64) -> bool {
 #[inline(always)]
 pub(super) fn namespace(socket: u64) -> u64 {
     read::<u64>(socket, &NET).unwrap_or(0)
+}
+
+#[inline(always)]
+fn current_task() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_current_task() }
 }
 
 #[inline(always)]

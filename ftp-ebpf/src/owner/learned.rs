@@ -11,7 +11,7 @@ use ftp_common::dialogue::LOWEST_PORT;
 use ftp_common::event::{Event, EventKind};
 use ftp_common::expectation::Expectation;
 use ftp_common::keys::{ConnectionKey, ExpectationKey, Mode};
-use ftp_common::owner::Connection;
+use ftp_common::owner::{Connection, Process};
 use ftp_common::policy::{ServerPolicy, flag};
 use ftp_common::session::{LEARNED, Session, opaque};
 
@@ -35,7 +35,13 @@ static OPENED: SkStorage<Opened> = SkStorage::new();
 
 /// A process listens on a port of the passive range; true if that is to be withdrawn when it closes.
 #[inline(always)]
-pub(super) fn passive(context: &SockOpsContext, process: u32, namespace: u64, address: &Address, port: u16) -> bool {
+pub(super) fn passive(
+    context: &SockOpsContext,
+    process: &Process,
+    namespace: u64,
+    address: &Address,
+    port: u16,
+) -> bool {
     let Some(connection) = only_connection(process, namespace) else { return false };
     let Connection { key, local, since, .. } = connection;
     // A client reaches the address that it has dialled. 0.0.0.0 is mapped, :: is not.
@@ -55,7 +61,7 @@ pub(super) fn passive(context: &SockOpsContext, process: u32, namespace: u64, ad
 
 /// A process connects, in active mode. `addresses`: its own and the other end's.
 #[inline(always)]
-pub(super) fn active(process: u32, namespace: u64, addresses: [Address; 2], client_port: u16, server_port: u16) {
+pub(super) fn active(process: &Process, namespace: u64, addresses: [Address; 2], client_port: u16, server_port: u16) {
     let Some(connection) = only_connection(process, namespace) else { return };
     let Connection { key, local, since, .. } = connection;
     if addresses != [local, key.client] {
@@ -78,9 +84,8 @@ pub(super) fn active(process: u32, namespace: u64, addresses: [Address; 2], clie
 
 /// The only connection that a process's root serves, if it is of that network namespace.
 #[inline(always)]
-fn only_connection(process: u32, namespace: u64) -> Option<Connection> {
-    let process = processes::get(process);
-    if process.root == 0 || !processes::has_its_master(&process) {
+fn only_connection(process: &Process, namespace: u64) -> Option<Connection> {
+    if process.root == 0 || !processes::has_its_master(process) {
         return None;
     }
     match serves(process.root) {

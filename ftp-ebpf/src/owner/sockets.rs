@@ -1,6 +1,5 @@
 //! What sockets do: the kernel asks at each of these moments (`BPF_PROG_TYPE_SOCK_OPS`).
 
-use core::hint::black_box;
 use core::ptr;
 
 use aya_ebpf::EbpfContext as _;
@@ -127,12 +126,10 @@ pub(crate) fn ftptrack_sockets(context: SockOpsContext) -> u32 {
     1
 }
 
-/// What the socket's own port means to any server.
+/// The socket's own port.
 #[inline(always)]
-fn class_of(context: &SockOpsContext) -> u8 {
-    // The black box makes LLVM bound the number again after the swap: before 6.19 the verifier can't.
-    let network = black_box((context.local_port() as u16).to_be());
-    servers::config().map_or(0, |config| servers::classes(config.generation, 0, network)) as u8
+fn own_port(context: &SockOpsContext) -> u16 {
+    context.local_port() as u16
 }
 
 /// Whether a network namespace is the guarded one.
@@ -157,7 +154,7 @@ fn seen_here(context: &SockOpsContext, client: Address) -> Option<&'static Conne
 fn is_accepted(context: &SockOpsContext) {
     let Some(listener) = kept::<_, Listener>(context, &LISTENER, false) else { return };
     let opener = processes::get(listener.process as u32);
-    if opener.root != 0 && class_of(context) & class::PASSIVE == 0 {
+    if opener.root != 0 && servers::class_of(own_port(context)) & class::PASSIVE == 0 {
         // No data connection: it may serve another session by a listener of its own.
         roots::doubt(opener.root);
     }
@@ -180,7 +177,7 @@ fn is_accepted(context: &SockOpsContext) {
             client: remote,
             server: local,
             client_port: other_port(context),
-            server_port: context.local_port() as u16,
+            server_port: own_port(context),
             scope: 0,
         };
     } else if let Some(key) = seen_here(context, remote) {
@@ -237,12 +234,12 @@ fn listens(context: &SockOpsContext) {
         roots::set_learning(learning::COOKIE, 0);
         return;
     }
-    let class = class_of(context);
+    let class = servers::class_of(own_port(context));
     if class & class::CONTROL != 0 {
         processes::note_master(process);
     } else if class & class::PASSIVE != 0 {
         let [address, _] = addresses(context);
-        if learned::passive(context, process, kernel::namespace(socket), &address, context.local_port() as u16) {
+        if learned::passive(context, &processes::get(process), kernel::namespace(socket), &address, own_port(context)) {
             ask_for(context, STATE_FLAG);
         }
     }
@@ -250,13 +247,12 @@ fn listens(context: &SockOpsContext) {
 
 #[inline(always)]
 fn connects(context: &SockOpsContext) {
-    let process = kernel::current_process();
-    if processes::get(process).root == 0 {
+    let process = processes::get(kernel::current_process());
+    if process.root == 0 {
         return;
     }
     // Only for the place that its address passes through.
     let Some(listener) = kept::<_, Listener>(context, &LISTENER, true) else { return };
     let namespace = kernel::namespace(address_of_socket(context, &mut listener.socket));
-    let own_port = context.local_port() as u16;
-    learned::active(process, namespace, addresses(context), other_port(context), own_port);
+    learned::active(&process, namespace, addresses(context), other_port(context), own_port(context));
 }

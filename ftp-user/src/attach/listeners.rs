@@ -12,7 +12,7 @@ use crate::policy::attachment::SideName;
 use crate::policy::{Policy, PortRange, Rules};
 use crate::sys::capability;
 use crate::sys::netlink::Netlink;
-use crate::sys::proc::{Process, Socket, listening, processes, tcp_sockets};
+use crate::sys::proc::{Process, Socket, ancestors, listening, processes, tcp_sockets};
 
 /// Somebody who listens inside the passive range, and is no FTP server.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -149,18 +149,8 @@ fn others(concerned: &[Socket], control: &BTreeSet<u64>, processes: &BTreeMap<u3
 /// Whether a process or one of its ancestors listens or serves a session on a control port. Not by
 /// way of the init process: everyone is its descendant, and it may hold a server's control port.
 fn is_ftp_server(id: u32, control: &BTreeSet<u64>, processes: &BTreeMap<u32, Process>) -> bool {
-    let mut id = id;
-    // Process IDs may be reused while they are read: a chain is never longer than all of them.
-    for _ in 0..processes.len() {
-        let Some(process) = processes.get(&id).filter(|_| id > 1) else {
-            return false;
-        };
-        if !process.sockets.is_disjoint(control) {
-            return true;
-        }
-        id = process.parent;
-    }
-    false
+    let holds = |id: u32| processes.get(&id).is_some_and(|process| !process.sockets.is_disjoint(control));
+    std::iter::once(id).chain(ancestors(id, processes)).take_while(|id| *id > 1).any(holds)
 }
 
 #[cfg(test)]

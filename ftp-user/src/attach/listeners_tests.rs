@@ -8,7 +8,6 @@ fn processes() -> BTreeMap<u32, Process> {
     let process = |name: &str, parent, sockets: &[u64]| Process {
         name: name.to_owned(),
         parent,
-        started: 0,
         sockets: sockets.iter().copied().collect(),
     };
     BTreeMap::from([

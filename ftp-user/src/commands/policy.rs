@@ -76,7 +76,7 @@ pub async fn apply(configuration: &Configuration, pins: &Pins, force: bool) -> R
         return Err(Failure::failed(&record.name, problem, "run ftptrack policy apply there"));
     }
     let sides = || records.iter().map(|record| record.side);
-    if policy.own.is_some() && !records.is_empty() && sides().all(|side| side == SideName::ServersBeyond) {
+    if policy.own.is_some() && SideName::are_beyond(sides()) {
         let hint = "give each [[server]] its address";
         return Err(Failure::usage("[[server]]", "the servers are not on this host, and one is not named", hint));
     }

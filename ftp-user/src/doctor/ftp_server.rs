@@ -8,7 +8,6 @@ use super::{FTP_SERVER, Finding, Level, daemon};
 use crate::error::Failure;
 use crate::import::{self, Findings, Found, Server, Warning};
 use crate::owner::Learning;
-use crate::policy::attachment::SideName;
 use crate::policy::{Ftps, PortRange, Rules};
 
 /// What is proposed where nobody says which.
@@ -193,9 +192,7 @@ impl Config<'_> {
 
     /// On a gateway no processes are seen.
     fn best_choice(&self) -> Ftps {
-        let places = &self.host.places;
-        let is_gateway = !places.is_empty() && places.iter().all(|place| place.side == SideName::ServersBeyond);
-        if is_gateway { Ftps::ClientRange } else { Ftps::Learn }
+        if self.host.servers_are_beyond() { Ftps::ClientRange } else { Ftps::Learn }
     }
 
     fn compare_ranges(&self, found: &Found, theirs: PortRange, rules: &Rules) -> Option<Finding> {

@@ -185,7 +185,7 @@ impl Host {
 
     /// Whether all servers are beyond the interfaces: nothing on this host is theirs.
     pub(super) fn servers_are_beyond(&self) -> bool {
-        !self.places.is_empty() && self.places.iter().all(|place| place.side == SideName::ServersBeyond)
+        SideName::are_beyond(self.places.iter().map(|place| place.side))
     }
 
     /// `-i eth0 -i eth1`, or `-i IFACE`.

@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use aya::Pod;
-use aya::maps::{MapData, MapError};
+use aya::maps::{HashMap, Map, MapData, MapError};
 
+use crate::ebpf::pod::AsPod;
 use crate::error::{Failure, OrFail as _};
 use crate::sys::bpf;
 
@@ -26,6 +27,32 @@ where
     V: Pod + Default,
 {
     entries(map).or_fail("pinned map", "run as root")
+}
+
+/// Removes the entries of a table of least recently used ones that are wanted; how many there were.
+///
+/// # Errors
+///
+/// It can't be read or changed.
+pub fn remove<K, V>(map: MapData, wanted: impl Fn(&K, &V) -> bool) -> Result<usize, Failure>
+where
+    AsPod<K>: Pod + Default,
+    AsPod<V>: Pod + Default,
+{
+    let entries: Vec<(AsPod<K>, AsPod<V>)> = read(&map)?;
+    let mut map: HashMap<_, AsPod<K>, AsPod<V>> =
+        HashMap::try_from(Map::LruHashMap(map)).or_fail("pinned map", "run ftptrack detach --all")?;
+    let mut count = 0;
+    for (key, _) in entries.iter().filter(|(key, value)| wanted(&key.0, &value.0)) {
+        match map.remove(key) {
+            Ok(()) => count += 1,
+            // It ended by itself meanwhile.
+            Err(MapError::KeyNotFound) => {}
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).or_fail("pinned map", "run as root"),
+        }
+    }
+    Ok(count)
 }
 
 /// All entries of a hash map. Entries that come and go meanwhile may or may not be among them; the

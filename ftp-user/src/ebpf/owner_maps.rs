@@ -12,7 +12,10 @@ const PROCESSES: Shape = hash::<u32, Process>("PROCESSES");
 const OWNERS: Shape = hash::<u64, Root>("OWNERS");
 const SERVED_BY_ID: Shape = hash::<u64, Connection>("SERVED_BY_ID");
 const LISTENER: Shape = of_sockets::<Listener>("LISTENER");
-const LEARNING: Shape = array::<u64>("LEARNING", learning::ENTRIES);
+const ENTRIES: Shape = array::<u64>(LEARNING, learning::ENTRIES);
+
+/// The map that is pinned where anybody learns.
+pub const LEARNING: &str = "LEARNING";
 
 /// The maps of those programs that learn from processes and sockets. They are pinned where these run.
 pub const OWNER: [Shape; 7] = [
@@ -22,7 +25,7 @@ pub const OWNER: [Shape; 7] = [
     of_sockets::<Served>("SERVED"),
     of_sockets::<(ExpectationKey, ConnectionKey, u64)>("OPENED"),
     LISTENER,
-    LEARNING,
+    ENTRIES,
 ];
 
 impl PinnedMaps<'_> {
@@ -77,6 +80,6 @@ impl PinnedMaps<'_> {
     ///
     /// See [`Self::config`].
     pub fn learning(self) -> Result<Array<MapData, u64>, Failure> {
-        self.typed(LEARNING, Map::Array)
+        self.typed(ENTRIES, Map::Array)
     }
 }

@@ -264,7 +264,18 @@ fn verify(ebpf: &mut Ebpf) -> Result<(), Failure> {
 ///
 /// It isn't in the object.
 pub fn program(ebpf: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifier, Failure> {
-    let name = program_name(direction);
+    program_named(ebpf, program_name(direction))
+}
+
+/// A program of the object.
+///
+/// # Errors
+///
+/// It isn't in it, or is of another kind.
+pub(crate) fn program_named<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Failure>
+where
+    &'a mut P: TryFrom<&'a mut Program>,
+{
     ebpf.program_mut(name)
         .and_then(|program| program.try_into().ok())
         .ok_or_else(|| Failure::failed("kernel object", format_args!("it has no program {name}"), "rebuild ftptrack"))

@@ -73,7 +73,7 @@ pub fn stop(pins: &Pins) -> Result<(), Failure> {
 }
 
 fn start(sides: &[SideName], ports: &BTreeSet<u16>, pins: &Pins) -> Result<Vec<String>, Failure> {
-    if !sides.is_empty() && sides.iter().all(|side| *side == SideName::ServersBeyond) {
+    if SideName::are_beyond(sides.iter().copied()) {
         let problem =
             "the servers are beyond the interface, and what their processes do is seen on their own host only";
         return Err(Failure::failed("ftps = learn", problem, "run ftptrack there"));

@@ -6,8 +6,6 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use aya::Ebpf;
-use aya::maps::{HashMap, Map};
 use aya::programs::links::FdLink;
 use aya::programs::{CgroupAttachMode, RawTracePoint, SockOps};
 use ftp_common::expectation::Expectation;
@@ -17,12 +15,11 @@ use ftp_common::session::LEARNED;
 use rustix::net::sockopt::{set_ip_freebind, socket_cookie};
 use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 
-use crate::ebpf::batch::read;
+use crate::ebpf::batch::remove;
 use crate::ebpf::maps::PinnedMaps;
 use crate::ebpf::object::{PROCESSES, SOCKETS};
-use crate::ebpf::owner_maps::OWNER;
-use crate::ebpf::pod::AsPod;
-use crate::ebpf::program::{open_owner, refused};
+use crate::ebpf::owner_maps::{LEARNING, OWNER};
+use crate::ebpf::program::{open_owner, program_named, refused};
 use crate::error::{Failure, OrFail as _};
 use crate::pins::{NEXT, Pins, ignore_missing};
 use crate::sys::btf::{Btf, VMLINUX};
@@ -54,27 +51,18 @@ pub(super) fn attach(pins: &Pins) -> Result<(), Failure> {
     let group = cgroup::root().or_fail("control groups, version 2", "use a kernel with CONFIG_CGROUPS")?;
     let mut ebpf = open_owner(pins, &offsets)?;
     for (name, tracepoint) in PROCESSES {
-        let program: &mut RawTracePoint = program(&mut ebpf, name)?;
+        let program: &mut RawTracePoint = program_named(&mut ebpf, name)?;
         program.load().map_err(|error| refused(&error))?;
         let id = program.attach(tracepoint).or_fail(tracepoint, "report this with the output of uname -r")?;
         keep(program.take_link(id).or_fail(name, "report this")?.into(), tracepoint, pins)?;
     }
-    let program: &mut SockOps = program(&mut ebpf, SOCKETS)?;
+    let program: &mut SockOps = program_named(&mut ebpf, SOCKETS)?;
     program.load().map_err(|error| refused(&error))?;
     let hint = "see which other program insists on being alone: bpftool cgroup show";
     let id = program.attach(group, CgroupAttachMode::Single).or_fail("control groups, version 2", hint)?;
     let link = program.take_link(id).or_fail(SOCKETS, "report this")?;
     keep(FdLink::try_from(link).or_fail(SOCKETS, "report this")?, LINK_OF_SOCKETS, pins)?;
     show_namespace(pins)
-}
-
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Failure>
-where
-    &'a mut P: TryFrom<&'a mut aya::programs::Program>,
-{
-    ebpf.program_mut(name)
-        .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| Failure::failed("kernel object", format_args!("it has no program {name}"), "rebuild ftptrack"))
 }
 
 fn offsets() -> Result<Vec<(&'static str, u32)>, Failure> {
@@ -123,7 +111,7 @@ fn quiet_socket() -> io::Result<OwnedFd> {
     Ok(own)
 }
 
-/// Takes them off, with all that they know: it is not true any more once they don't run.
+/// Takes them off, with all that they know and what was learned and not used: it is not true any more once they don't run.
 ///
 /// # Errors
 ///
@@ -134,26 +122,14 @@ pub(super) fn detach(pins: &Pins) -> Result<(), Failure> {
             detach_one(&place).or_fail(place.display(), "run as root")?;
         }
     }
+    // Where nobody has learned there is nothing to forget.
+    if pins.map(LEARNING).exists() {
+        let is_learned = |_: &ExpectationKey, expectation: &Expectation| expectation.serial == LEARNED;
+        remove(PinnedMaps::new(pins).expectations()?, is_learned)?;
+    }
     for shape in OWNER {
         let place = pins.map(shape.name);
         ignore_missing(fs::remove_file(&place)).or_fail(place.display(), "run as root")?;
-    }
-    forget_learned(pins)
-}
-
-/// Removes what was learned and has not been used.
-fn forget_learned(pins: &Pins) -> Result<(), Failure> {
-    let maps = PinnedMaps::new(pins);
-    if !pins.map("EXPECTATIONS").exists() {
-        return Ok(());
-    }
-    let expectations: Vec<(AsPod<ExpectationKey>, AsPod<Expectation>)> = read(&maps.expectations()?)?;
-    let mut map: HashMap<_, AsPod<ExpectationKey>, AsPod<Expectation>> =
-        HashMap::try_from(Map::LruHashMap(maps.expectations()?))
-            .or_fail("EXPECTATIONS", "run ftptrack detach --all")?;
-    for (key, _) in expectations.iter().filter(|(_, expectation)| expectation.0.serial == LEARNED) {
-        // It may have been used meanwhile.
-        let _ = map.remove(key);
     }
     Ok(())
 }

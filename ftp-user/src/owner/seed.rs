@@ -57,14 +57,11 @@ fn what_hides_processes() -> Option<&'static str> {
 /// Those that hold one of the listeners, but for those who have inherited it.
 fn holders(listeners: &BTreeSet<u64>, processes: &BTreeMap<u32, proc::Process>) -> BTreeSet<u32> {
     let holds = |id: &u32| *id != INIT && processes.get(id).is_some_and(|one| !one.sockets.is_disjoint(listeners));
-    processes.keys().copied().filter(|id| holds(id) && !ancestors(*id, processes).any(|above| holds(&above))).collect()
-}
-
-/// A process's ancestors, the nearest first.
-fn ancestors(id: u32, processes: &BTreeMap<u32, proc::Process>) -> impl Iterator<Item = u32> {
-    let above = |id: &u32| processes.get(id).map(|process| process.parent).filter(|parent| *parent != 0);
-    // Ids may be reused while they are read: a chain is never longer than all of them.
-    std::iter::successors(above(&id), move |id| above(id)).take(processes.len())
+    processes
+        .keys()
+        .copied()
+        .filter(|id| holds(id) && !proc::ancestors(*id, processes).any(|above| holds(&above)))
+        .collect()
 }
 
 /// Enters a master; false if its sockets can't be seen. First the process, then its listeners: what they accept is of

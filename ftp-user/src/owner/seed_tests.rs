@@ -9,7 +9,6 @@ fn processes() -> BTreeMap<u32, proc::Process> {
     let process = |parent, sockets: &[u64]| proc::Process {
         name: String::new(),
         parent,
-        started: 0,
         sockets: sockets.iter().copied().collect(),
     };
     BTreeMap::from([

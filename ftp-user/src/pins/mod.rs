@@ -237,8 +237,7 @@ impl Pins {
     ///
     /// The file system's refusal.
     pub(crate) fn remember_kernel<T: Serialize>(&self, kernel: &T) -> Result<(), Failure> {
-        let fresh = self.links().join(format!("{KERNEL}{NEXT}"));
-        write(kernel, &fresh, &self.root.join(KERNEL))
+        self.note(KERNEL, kernel)
     }
 
     /// What is remembered of the kernel; nothing if it was not probed when something was attached.
@@ -247,8 +246,7 @@ impl Pins {
     ///
     /// It was remembered by a version that this one doesn't understand.
     pub(crate) fn kernel<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
-        let place = self.root.join(KERNEL);
-        place.is_symlink().then(|| read(&place)).transpose()
+        self.noted(KERNEL)
     }
 
     /// Where a link is pinned that learns from processes and sockets.
@@ -265,7 +263,7 @@ impl Pins {
     pub(crate) fn remember_learning<T: Serialize>(&self, learning: Option<&T>) -> Result<(), Failure> {
         let place = self.root.join(LEARNING);
         match learning {
-            Some(learning) => write(learning, &self.links().join(format!("{LEARNING}{NEXT}")), &place),
+            Some(learning) => self.note(LEARNING, learning),
             None => ignore_missing(fs::remove_file(&place)).or_fail(place.display(), "run as root"),
         }
     }
@@ -276,7 +274,16 @@ impl Pins {
     ///
     /// It was remembered by a version that this one doesn't understand.
     pub(crate) fn learning<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
-        let place = self.root.join(LEARNING);
+        self.noted(LEARNING)
+    }
+
+    /// Puts a record of this version's in the place of the one that is there.
+    fn note<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Failure> {
+        write(value, &self.links().join(format!("{name}{NEXT}")), &self.root.join(name))
+    }
+
+    fn noted<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let place = self.root.join(name);
         place.is_symlink().then(|| read(&place)).transpose()
     }
 

@@ -60,6 +60,13 @@ pub enum SideName {
 }
 
 impl SideName {
+    /// Whether there are interfaces, and all servers are beyond them: a gateway.
+    #[must_use]
+    pub fn are_beyond(sides: impl IntoIterator<Item = Self>) -> bool {
+        let mut sides = sides.into_iter().peekable();
+        sides.peek().is_some() && sides.all(|side| side == Self::ServersBeyond)
+    }
+
     /// The name in options and in output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

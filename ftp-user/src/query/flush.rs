@@ -1,18 +1,14 @@
 //! Taking entries out of the maps: a session, an expectation, a flow, or all.
 
-use std::io;
-
-use aya::maps::{HashMap, Map, MapData, MapError};
 use ftp_common::expectation::Expectation;
 use ftp_common::flow::Flow;
 use ftp_common::keys::{ConnectionKey, ExpectationKey};
 use ftp_common::session::Session;
 
-use crate::ebpf::batch::read;
+use crate::ebpf::batch::remove;
 use crate::ebpf::maps::PinnedMaps;
-use crate::ebpf::pod::AsPod;
 use crate::endpoint::pair;
-use crate::error::{Failure, OrFail as _};
+use crate::error::Failure;
 use crate::query::rows::ExpectationRow;
 
 /// Which entries.
@@ -58,25 +54,4 @@ fn wanted(name: Option<&str>, entry: &str) -> bool {
 
 fn connection(key: &ConnectionKey) -> String {
     pair(key.client, key.client_port, key.server, key.server_port)
-}
-
-fn remove<K, V>(map: MapData, wanted: impl Fn(&K, &V) -> bool) -> Result<usize, Failure>
-where
-    AsPod<K>: aya::Pod + Default,
-    AsPod<V>: aya::Pod + Default,
-{
-    let entries: Vec<(AsPod<K>, AsPod<V>)> = read(&map)?;
-    let mut map: HashMap<_, AsPod<K>, AsPod<V>> =
-        HashMap::try_from(Map::LruHashMap(map)).or_fail("pinned map", "run ftptrack detach --all")?;
-    let mut count = 0;
-    for (key, _) in entries.iter().filter(|(key, value)| wanted(&key.0, &value.0)) {
-        match map.remove(key) {
-            Ok(()) => count += 1,
-            // It ended by itself meanwhile.
-            Err(MapError::KeyNotFound) => {}
-            Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).or_fail("pinned map", "run as root"),
-        }
-    }
-    Ok(count)
 }

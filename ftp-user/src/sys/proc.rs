@@ -38,8 +38,6 @@ pub struct Process {
     pub name: String,
     /// Process ID of its parent.
     pub parent: u32,
-    /// When it was started, in ticks since the machine was: unlike that of another process of this ID.
-    pub started: u64,
     /// Inodes of the sockets that it has open.
     pub sockets: BTreeSet<u64>,
 }
@@ -109,15 +107,22 @@ pub fn processes() -> BTreeMap<u32, Process> {
     ids().filter_map(|id| Some((id, process(id)?))).collect()
 }
 
+/// A process's ancestors, the nearest first.
+pub fn ancestors(id: u32, processes: &BTreeMap<u32, Process>) -> impl Iterator<Item = u32> {
+    let above = |id: &u32| processes.get(id).map(|process| process.parent).filter(|parent| *parent != 0);
+    // Ids may be reused while they are read: a chain is never longer than all of them.
+    std::iter::successors(above(&id), move |id| above(id)).take(processes.len())
+}
+
 /// The processes that hold a socket, by its inode.
 pub fn holders(inode: u64) -> impl Iterator<Item = u32> {
     ids().filter(move |id| held_sockets(*id).any(|held| held == inode))
 }
 
-/// When a process was started, as [`Process::started`].
+/// When a process was started, in ticks since the machine was: unlike that of another process of this ID.
 #[must_use]
 pub fn ticks_at_start(id: u32) -> Option<u64> {
-    Stat::read(id)?.started()
+    Stat::read(id)?.field(22)?.parse().ok()
 }
 
 /// Whether this process sees processes by the ids that the kernel itself gives them.
@@ -140,7 +145,7 @@ pub fn sockets_of(id: u32) -> impl Iterator<Item = OwnedFd> {
 /// When a process was started.
 #[must_use]
 pub fn started(id: u32) -> Option<SystemTime> {
-    let ticks = Stat::read(id)?.started()?;
+    let ticks = ticks_at_start(id)?;
     let per_second = rustix::param::clock_ticks_per_second();
     clock::since_boot(Duration::from_millis(ticks.checked_mul(1000)?.checked_div(per_second)?))
 }
@@ -152,12 +157,7 @@ fn ids() -> impl Iterator<Item = u32> {
 
 fn process(id: u32) -> Option<Process> {
     let stat = Stat::read(id)?;
-    Some(Process {
-        parent: stat.field(4)?.parse().ok()?,
-        started: stat.started()?,
-        sockets: held_sockets(id).collect(),
-        name: stat.name,
-    })
+    Some(Process { parent: stat.field(4)?.parse().ok()?, sockets: held_sockets(id).collect(), name: stat.name })
 }
 
 /// Inodes of the sockets that a process has open.
@@ -190,10 +190,6 @@ impl Stat {
         let (before, after) = stat.rsplit_once(')')?;
         let name = before.split_once('(')?.1.to_owned();
         Some(Self { name, fields: after.split_ascii_whitespace().map(str::to_owned).collect() })
-    }
-
-    fn started(&self) -> Option<u64> {
-        self.field(22)?.parse().ok()
     }
 
     /// By the number that it has in proc_pid_stat(5), from 3 up.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ftptrack_tests::actors::server::CONTROL;
-use ftptrack_tests::hosts::network::{Family, Network};
+use ftptrack_tests::hosts::network::{Family, Network, address};
 use ftptrack_tests::subject::ftptrack::{self, Ftptrack, PinDirectory, USUAL};
 use ftptrack_tests::suites::compat::daemon::Daemon;
 use ftptrack_tests::suites::compat::data::{self, Data};
@@ -43,8 +43,8 @@ fn main() {
         for version in ["1.2", "1.3"] {
             let cells: Vec<_> =
                 COMMANDS.iter().map(|(command, family)| cell(&data, server, version, command, *family)).collect();
-            let (name, variant) = data::split(server);
-            let implicit = if variant.is_some_and(|variant| variant.ends_with("implicit")) { ", implicit" } else { "" };
+            let (name, _) = data::split(server);
+            let implicit = if is_implicit(server) { ", implicit" } else { "" };
             println!("| {} | {version}{implicit} | {} |", data.servers[name].title, cells.join(" | "));
         }
     }
@@ -53,20 +53,17 @@ fn main() {
 /// `100 / 0 / 0`: right, denied, wrong.
 fn cell(data: &Data, server: &str, version: &str, command: &str, family: Family) -> String {
     let network = Network::new();
-    let addresses: Vec<IpAddr> = (20..20 + AT_A_TIME).map(|number| of_the_client(number, family)).collect();
+    let addresses: Vec<IpAddr> = (20..20 + AT_A_TIME).map(|number| address(0, number, family)).collect();
     for address in &addresses {
-        let length = if family == Family::V4 { 24 } else { 64 };
-        let to = format!("{address}/{length}");
-        let add = ["address", "add", &to, "dev", "eth0", "nodad"];
-        let add = if family == Family::V4 { &add[..5] } else { &add[..] };
-        assert!(process::finish(network.client.namespace.command("ip").args(add)).status.success(), "{to}");
+        let more = if family == Family::V4 { "/24 dev eth0" } else { "/64 dev eth0 nodad" };
+        network.client.namespace.ip(&format!("address add {address}{more}"));
     }
     let _daemon = Daemon::start(&network.server, server, &data.servers);
     let pins = PinDirectory::new();
     let filter = Ftptrack::run(&network.server, &pins, &[&USUAL[..], &["--ftps", "learn"]].concat());
 
-    let (name, variant) = data::split(server);
-    let implicit = if variant.is_some_and(|variant| variant.ends_with("implicit")) { " implicit" } else { "" };
+    let (name, _) = data::split(server);
+    let implicit = if is_implicit(server) { " implicit" } else { "" };
     let who = &data.servers[name];
     let joined: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let mut client = network.client.namespace.command("python3");
@@ -97,6 +94,7 @@ fn cell(data: &Data, server: &str, version: &str, command: &str, family: Family)
     format!("{right} / {} / {wrong}", SESSIONS - right)
 }
 
-fn of_the_client(number: u8, family: Family) -> IpAddr {
-    ftptrack_tests::hosts::network::address(0, number, family)
+/// Whether its sessions are encrypted from the first byte on.
+fn is_implicit(server: &str) -> bool {
+    server.ends_with("-implicit")
 }
