@@ -122,8 +122,8 @@ pub(super) fn detach(pins: &Pins) -> Result<(), Failure> {
             detach_one(&place).or_fail(place.display(), "run as root")?;
         }
     }
-    // Where nobody has learned there is nothing to forget.
-    if pins.map(LEARNING).exists() {
+    // Where nobody has learned there is nothing to forget; and another version's goes with its maps.
+    if pins.map(LEARNING).exists() && pins.is_of_this_version() {
         let is_learned = |_: &ExpectationKey, expectation: &Expectation| expectation.serial == LEARNED;
         remove(PinnedMaps::new(pins).expectations()?, is_learned)?;
     }
